@@ -1,0 +1,252 @@
+/**
+ * Every way in which everboot fails, in one table. A code is what programs test, the meaning and the remedy are
+ * what people read. `retryable` decides whether Temporal tries the step again; `imageRefused` gives exit code 3.
+ */
+
+interface FailureKind {
+  /** True: the same step may succeed later by itself, so Temporal retries it. */
+  readonly retryable: boolean;
+  /** True: an image was judged and refused; the command line exits with 3. */
+  readonly imageRefused?: boolean;
+  readonly meaning: string;
+  /** What a person does about it. */
+  readonly remedy: string;
+}
+
+export const failureTable = {
+  SpecInvalid: {
+    retryable: false,
+    meaning: 'The spec has mistakes; all of them are listed.',
+    remedy: 'Correct the listed fields; `everboot schema spec` prints what is allowed.',
+  },
+  ConfigInvalid: {
+    retryable: false,
+    meaning: 'The configuration has mistakes; all of them are listed.',
+    remedy:
+      'Correct the listed options in the configuration file or the environment; `everboot schema config` prints what is allowed.',
+  },
+  InstanceExists: {
+    retryable: false,
+    meaning: 'An instance with this id exists already, made from another spec.',
+    remedy: 'Use another id, or delete the instance first with `everboot delete ID`.',
+  },
+  InstanceBusy: {
+    retryable: false,
+    meaning: 'Another operation on this instance is running.',
+    remedy: 'Wait until it has ended (`everboot show ID`), or cancel it with `everboot cancel ID`.',
+  },
+  InstanceNotFound: {
+    retryable: false,
+    meaning: 'Neither Temporal nor the host knows this instance.',
+    remedy: 'Check the id with `everboot list`; name the host with --host where several poll.',
+  },
+  HostUnreachable: {
+    retryable: false,
+    meaning: 'No worker of that host asked for work in time.',
+    remedy: 'Start `everboot worker` on that host, or name another host; then start the same request again.',
+  },
+  HostUnsuitable: {
+    retryable: false,
+    meaning: 'The host cannot do what the spec or its own configuration asks for.',
+    remedy: 'Change what the message names, in the spec or in the host’s configuration.',
+  },
+  ImageRefInvalid: {
+    retryable: false,
+    meaning: 'The image reference is neither an image id nor an URL of a Glance image.',
+    remedy: 'Give the image’s UUID, or scheme://host:port/v2/images/<id>.',
+  },
+  ImageNotFound: {
+    retryable: false,
+    meaning: 'The source has no such image.',
+    remedy: 'Check the id or the address; with Glance, check that the project may see the image.',
+  },
+  ImageNotActive: {
+    retryable: false,
+    meaning: 'The image exists, but Glance does not serve its data: it is queued, saving, deactivated or deleted.',
+    remedy: 'Upload or reactivate the image, then start the boot again.',
+  },
+  ImageForbidden: {
+    retryable: false,
+    meaning: 'The source refused access to the image.',
+    remedy: 'Check the host’s credentials ([glance] cloud) and the image’s visibility.',
+  },
+  ImageUnacceptable: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The image file is malformed, dangerous, or not of the format it was declared to be.',
+    remedy: 'Look at it with `everboot image inspect FILE`, convert it to a plain qcow2 or raw image, and upload that.',
+  },
+  ImageTooLarge: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The image is larger than its source said, or than the host allows.',
+    remedy: 'Use a smaller image, or raise [glance] image_max_bytes on the host.',
+  },
+  ImageDigestMismatch: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The bytes received do not have the digest that was promised, in a clean fetch from the first byte.',
+    remedy:
+      'Check the digest in the spec, or upload the image again: what the source serves is not what was registered.',
+  },
+  ImageUnverifiable: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'Nothing says what digest the image ought to have.',
+    remedy: 'Upload the image again so that Glance computes its hash, or set [glance] allow_unverified on the host.',
+  },
+  ImageSignatureInvalid: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The image’s signature is missing or does not verify.',
+    remedy: 'Sign the image with a certificate that the host trusts, or turn verify_glance_signatures off.',
+  },
+  FlavorDiskTooSmall: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The flavor’s root disk is smaller than the image’s virtual size or than its min_disk.',
+    remedy: 'Choose a flavor with a larger root disk.',
+  },
+  FlavorMemoryTooSmall: {
+    retryable: false,
+    imageRefused: true,
+    meaning: 'The flavor has less memory than the image’s min_ram asks for.',
+    remedy: 'Choose a flavor with more memory.',
+  },
+  GlanceConnectionFailed: {
+    retryable: false,
+    meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
+    remedy: 'Check the servers named in the message, then start the boot again: it goes on from the bytes on disk.',
+  },
+  SourceUnavailable: {
+    retryable: false,
+    meaning: 'The image’s URL or file could not be read.',
+    remedy: 'Check the address, or the path and [host] file_image_roots, then start the boot again.',
+  },
+  InsufficientSpace: {
+    retryable: false,
+    meaning: 'The host’s file system has not enough room for what this boot would write.',
+    remedy: 'Free space on the host, or choose another host; then start the boot again.',
+  },
+  ProgramMissing: {
+    retryable: false,
+    meaning: 'A program that this step needs is not installed on the host.',
+    remedy: 'Install the package that the message names.',
+  },
+  ProgramFailed: {
+    retryable: false,
+    meaning: 'A program ended with an error.',
+    remedy: 'Read its words in the message; correct what it names.',
+  },
+  DomainRejected: {
+    retryable: false,
+    meaning: 'libvirt refused to define or to start the domain.',
+    remedy: 'Read libvirt’s words in the message; libvirt.xml in the instance directory is what it was given.',
+  },
+  SecretKeyMissing: {
+    retryable: false,
+    meaning: 'The spec has secrets, and there is no public key to seal them with.',
+    remedy: 'Make a key pair with `everboot keygen`, and set [secrets] public_key_file.',
+  },
+  SecretUnreadable: {
+    retryable: false,
+    meaning: 'The host cannot open a sealed value: it has not the private key that it was sealed for.',
+    remedy: 'Give the host the private key ([secrets] private_key_file), or seal with the public key of that host.',
+  },
+  Cancelled: {
+    retryable: false,
+    meaning: 'The operation was cancelled, and what it had made was removed.',
+    remedy: 'Nothing is left to do; start it again if it is still wanted.',
+  },
+  InternalError: {
+    retryable: false,
+    meaning: 'A defect in everboot itself.',
+    remedy: 'Report it with the workflow’s history; what was made has been removed.',
+  },
+  GlanceUnavailable: {
+    retryable: true,
+    meaning: 'A whole round over the Glance servers failed.',
+    remedy: 'Nothing, if Glance comes back: the step is tried again until image_fetch_timeout.',
+  },
+  BaseImageBusy: {
+    retryable: true,
+    meaning: 'Another build on the host fetches the same image.',
+    remedy: 'Nothing: this build goes on as soon as the image is in the cache.',
+  },
+  SourceChanged: {
+    retryable: true,
+    meaning:
+      'The image changed at its source, or a resumed file did not verify; it is fetched anew from the first byte.',
+    remedy: 'Nothing, unless it repeats: then the source serves different bytes each time.',
+  },
+  LibvirtUnavailable: {
+    retryable: true,
+    meaning: 'libvirt does not answer.',
+    remedy: 'Start libvirtd on the host; the step goes on by itself.',
+  },
+  HostIoError: {
+    retryable: true,
+    meaning: 'The host’s operating system reported an input or output error.',
+    remedy: 'Look at the host’s kernel log and disks; the step is tried again.',
+  },
+  ProgramTimedOut: {
+    retryable: true,
+    meaning: 'A program ran longer than its limit and was ended.',
+    remedy: 'Look at the host’s load and disks; the step is tried again.',
+  },
+  WorkerStopping: {
+    retryable: true,
+    meaning: 'The worker was told to stop in the middle of this step.',
+    remedy: 'Nothing: the next worker on the host goes on.',
+  },
+  TemporalUnreachable: {
+    retryable: true,
+    meaning: 'The Temporal server does not answer.',
+    remedy: 'Check the address in the message; start `everboot up` where no server runs.',
+  },
+} as const satisfies Record<string, FailureKind>;
+
+export type FailureCode = keyof typeof failureTable;
+
+/** Whether a text is one of the codes above; what comes out of a history may be of another release. */
+export function isFailureCode(text: string): text is FailureCode {
+  return Object.hasOwn(failureTable, text);
+}
+
+export function failureKind(code: FailureCode): FailureKind {
+  return failureTable[code];
+}
+
+export interface FailureDetails {
+  /** Replaces the table’s remedy where the place of the failure knows a better one. */
+  readonly remedy?: string;
+  /** One line for each mistake, where several were found together. */
+  readonly problems?: readonly string[];
+  /** How long to wait before the next attempt, where the failure itself says so. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/**
+ * The only error that everboot throws on purpose. The message says what was wrong with which thing and what was
+ * expected; it never holds a secret. The activity interceptor turns it into Temporal's ApplicationFailure.
+ */
+export class EverbootFailure extends Error {
+  override readonly name = 'EverbootFailure';
+  readonly code: FailureCode;
+  readonly remedy: string;
+  readonly problems: readonly string[];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: FailureCode, message: string, details: FailureDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.remedy = details.remedy ?? failureTable[code].remedy;
+    this.problems = details.problems ?? [];
+    this.retryAfterMs = details.retryAfterMs;
+  }
+
+  get retryable(): boolean {
+    return failureTable[this.code].retryable;
+  }
+}

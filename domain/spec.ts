@@ -1,0 +1,74 @@
+import type { ImageReference } from './image.ts';
+
+export type BootMode = 'running' | 'defined' | 'disks';
+
+/** A compact JWE for the hosts' public key. Only a host opens it, when it writes the file that needs it. */
+export interface Sealed {
+  readonly sealed: string;
+}
+
+export interface InlineFlavor {
+  readonly vcpus: number;
+  readonly memoryMb: number;
+  readonly rootGb: number;
+  readonly ephemeralGb: number;
+  readonly swapMb: number;
+}
+
+export interface NetworkInterface {
+  readonly type: 'network' | 'bridge';
+  readonly source: string;
+  readonly mac?: string;
+  readonly model?: string;
+}
+
+/** A file for the guest, its content as bytes in base64. */
+export interface InjectedFile {
+  readonly path: string;
+  readonly base64: string;
+  readonly mode?: string;
+}
+
+/** The secret parts of a spec, in plain. They exist in the client, and in a host while it writes a config drive. */
+export interface InstanceSecrets {
+  /** Base64 of the bytes. */
+  readonly userData?: string;
+  readonly adminPassword?: string;
+  readonly files?: readonly InjectedFile[];
+}
+
+/** Everything of a spec that is not secret, parsed: what is asked for, every default filled in but the host's. */
+export interface InstanceSpec {
+  readonly id: string;
+  readonly name: string;
+  readonly host?: string;
+  readonly project: string;
+  readonly user: string;
+  readonly availabilityZone: string;
+  readonly hostname: string;
+  readonly flavor: string | InlineFlavor;
+  readonly image?: ImageReference;
+  readonly kernel?: ImageReference;
+  readonly ramdisk?: ImageReference;
+  readonly kernelCommandLine?: string;
+  readonly osType?: string;
+  readonly configDrive: boolean;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly sshKeys: readonly string[];
+  readonly interfaces: readonly NetworkInterface[];
+  readonly networkData?: Readonly<Record<string, unknown>>;
+  readonly boot: BootMode;
+  readonly onFailure: 'undo' | 'hold';
+}
+
+/** Which secrets a spec carries, each sealed by itself; `userData` seals base64, `files` seals their JSON. */
+export interface SealedSecrets {
+  readonly userData?: Sealed;
+  readonly adminPassword?: Sealed;
+  readonly files?: Sealed;
+}
+
+/** The spec as it travels: plain where it may be read, sealed where it must not. */
+export interface SealedSpec extends InstanceSpec {
+  readonly secrets: SealedSecrets;
+}
