@@ -1,0 +1,68 @@
+// The import arrows: cli -> client, workers -> activities -> hypervisor -> domain; client, workflows -> domain.
+const folder = (from, allowed, comment) => ({
+  name: `${from}-imports-${allowed.join('-') || 'nothing'}`,
+  comment,
+  severity: 'error',
+  from: { path: `^${from}/` },
+  to: {
+    path: '^(domain|workflows|activities|hypervisor|workers|client|cli|test|bench)/',
+    pathNot: `^(${[from, ...allowed].join('|')})/`,
+  },
+});
+const onlyUserOf = (name, file, comment) => ({
+  name: `only-${file.replace(/\W+/g, '-')}-uses-${name}`,
+  comment,
+  severity: 'error',
+  from: { path: '^(domain|workflows|activities|hypervisor|workers|client|cli)/', pathNot: file },
+  to: { path: `node_modules/${name}/` },
+});
+module.exports = {
+  forbidden: [
+    folder('domain', [], 'the rules of the field depend on nothing'),
+    folder('client', ['domain'], 'a control plane imports the client, and must not get a hypervisor with it'),
+    folder('hypervisor', ['domain'], 'what touches a machine knows nothing of Temporal'),
+    folder('activities', ['hypervisor', 'domain'], 'a step is the only place where Temporal and the machine meet'),
+    folder('workers', ['activities', 'hypervisor', 'domain'], 'workflows are loaded by path, never imported'),
+    folder('cli', ['client', 'workers', 'hypervisor', 'domain'], 'the terminal is on top'),
+    {
+      name: 'workflows-see-types-only',
+      comment: 'a value import of anything but domain breaks determinism',
+      severity: 'error',
+      from: { path: '^workflows/' },
+      to: { path: '^(activities|hypervisor|workers|client|cli)/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'workflows-stay-in-the-sandbox',
+      comment: 'no Node built-ins and no packages but Temporal’s workflow API',
+      severity: 'error',
+      from: { path: '^workflows/' },
+      to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/@temporalio/(workflow|common)/' },
+    },
+    {
+      name: 'domain-stays-pure',
+      comment: 'zod is a pure library; anything else would follow domain into the workflow bundle',
+      severity: 'error',
+      from: { path: '^domain/' },
+      to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/zod/' },
+    },
+    onlyUserOf(
+      'execa',
+      '^hypervisor/run-program.ts$',
+      'limits, lock inheritance and process groups are set in one place',
+    ),
+    onlyUserOf('libvirt', '^hypervisor/libvirt.ts$', 'the binding can be replaced in one file'),
+    {
+      name: 'no-circles',
+      severity: 'error',
+      comment: 'a circle has no top to read from',
+      from: {},
+      to: { circular: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.cjs', '.mjs'] },
+  },
+};

@@ -1,0 +1,84 @@
+import type { Flavor } from './flavors.ts';
+
+/** A host's own name, folders and limits: `[host]`. */
+export interface HostSettings {
+  readonly name: string;
+  readonly instancesPath: string;
+  readonly reservedDiskMb: number;
+  readonly maxConcurrentDownloads: number;
+  readonly maxConcurrentDiskOps: number;
+  readonly fileImageRoots: readonly string[];
+}
+
+/** `[libvirt]`, named after nova.conf. */
+export interface LibvirtSettings {
+  readonly connectionUri: string;
+  readonly virtType: 'auto' | 'kvm' | 'qemu' | 'lxc' | 'uml';
+  readonly imagesType: 'default' | 'raw' | 'flat' | 'qcow2' | 'lvm' | 'rbd';
+  readonly useCowImages: boolean;
+  readonly forceRawImages: boolean;
+  readonly preallocateImages: 'none' | 'space';
+  readonly injectPartition: number;
+  readonly injectKey: boolean;
+  readonly injectPassword: boolean;
+  readonly imagesVolumeGroup: string | null;
+  readonly imagesRbdPool: string | null;
+  readonly imagesRbdCephConf: string | null;
+  readonly rbdUser: string | null;
+}
+
+/** `[glance]`. Times are in seconds, as in nova.conf. */
+export interface GlanceSettings {
+  /** Base URLs without the trailing `/v2`. */
+  readonly apiServers: readonly string[];
+  readonly numRetries: number;
+  readonly allowedDirectUrlSchemes: readonly string[];
+  readonly cloud: string | null;
+  readonly verifyGlanceSignatures: boolean;
+  readonly connectTimeout: number;
+  readonly stallTimeout: number;
+  readonly imageFetchTimeout: number;
+  readonly imageMaxBytes: number;
+  readonly allowUnverified: boolean;
+}
+
+/** `[image_cache]`. */
+export interface ImageCacheSettings {
+  readonly subdirectoryName: string;
+  readonly removeUnusedOriginalMinimumAgeSeconds: number;
+  readonly maxBytes: number | null;
+  readonly managerInterval: number;
+}
+
+/** `[config_drive]`. */
+export interface ConfigDriveSettings {
+  readonly forceConfigDrive: boolean;
+  readonly configDriveFormat: 'iso9660' | 'vfat';
+  readonly mkisofsCmd: string;
+}
+
+/** `[secrets]`. */
+export interface SecretSettings {
+  readonly publicKeyFile: string | null;
+  readonly privateKeyFile: string | null;
+}
+
+/** `[temporal]`; null where the environment or a running `up` says it. */
+export interface TemporalSettings {
+  readonly profile: string | null;
+  readonly address: string | null;
+  readonly namespace: string;
+}
+
+/** The whole configuration, read and checked once. */
+export interface Configuration {
+  readonly host: HostSettings;
+  readonly libvirt: LibvirtSettings;
+  readonly glance: GlanceSettings;
+  readonly imageCache: ImageCacheSettings;
+  readonly configDrive: ConfigDriveSettings;
+  readonly secrets: SecretSettings;
+  readonly temporal: TemporalSettings;
+  /** The built-in flavors and the configured ones, by name. */
+  readonly flavors: Readonly<Record<string, Flavor>>;
+}

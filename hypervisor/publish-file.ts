@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** What every half-made file of ours is called, so that the host can be cleared of those that a crash left behind. */
+export const temporarySuffix = '.everboot-tmp';
+
+/** The name a file has until it is whole: beside its final name, so that the rename stays in one file system. */
+export function temporaryName(finalPath: string): string {
+  return `${finalPath}.${randomBytes(4).toString('hex')}${temporarySuffix}`;
+}
+
+/**
+ * Makes a file under a temporary name and gives it its final one only when it is whole and on disk: write, sync,
+ * rename, sync of the folder. A crash at any moment leaves the final name absent, or the file complete.
+ */
+export async function publishFile(finalPath: string, write: (temporaryPath: string) => Promise<void>): Promise<void> {
+  const temporaryPath = temporaryName(finalPath);
+  try {
+    await write(temporaryPath);
+    await syncPath(temporaryPath);
+    await rename(temporaryPath, finalPath);
+  } catch (error) {
+    await rm(temporaryPath, { force: true });
+    throw error;
+  }
+  await syncPath(dirname(finalPath));
+}
+
+/** Makes what was written to a file, or the names in a folder, survive a crash of the machine. */
+export async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes a small file whole, see `publishFile`. */
+export async function publishText(finalPath: string, text: string, mode: number): Promise<void> {
+  await publishFile(finalPath, async (temporaryPath) => {
+    const file = await open(temporaryPath, 'wx', mode);
+    try {
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+  });
+}

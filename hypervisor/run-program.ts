@@ -1,0 +1,161 @@
+import { ExecaError, execa } from 'execa';
+import { EverbootFailure } from '../domain/failures.ts';
+
+/** What the kernel enforces on a program and on its children. */
+export interface ProgramLimits {
+  readonly memoryBytes?: number;
+  readonly cpuSeconds?: number;
+  /** The largest file it may write; more ends it with SIGXFSZ. */
+  readonly fileSizeBytes?: number;
+}
+
+export interface ProgramOptions {
+  readonly signal?: AbortSignal;
+  /** Wall time, in milliseconds. Every program has a limit. */
+  readonly timeoutMs: number;
+  readonly limits?: ProgramLimits;
+  /** True: the program runs in a network namespace of its own, with nothing in it. */
+  readonly isolateNetwork?: boolean;
+  /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
+  readonly heldLocks?: readonly number[];
+  readonly input?: string;
+  /** Called with what the program prints, piece by piece, for progress. */
+  readonly onOutput?: (text: string) => void;
+  /** The most that is kept of each of its outputs, in bytes. */
+  readonly maxOutputBytes?: number;
+  readonly workingDirectory?: string;
+}
+
+export interface ProgramOutput {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const defaultMaxOutputBytes = 1024 * 1024;
+
+/** What a child sees of the worker's environment: no credentials, and words that can be parsed. */
+const childEnvironment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', HOME: '/nonexistent' };
+
+/** Debian's package for each program, so that a missing one can be named. */
+const packageOf: Readonly<Record<string, string>> = {
+  'qemu-img': 'qemu-utils',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  xorriso: 'xorriso',
+  'mkfs.ext4': 'e2fsprogs',
+  'mkfs.ext3': 'e2fsprogs',
+  'mkfs.ext2': 'e2fsprogs',
+  'mkfs.vfat': 'dosfstools',
+  'mkfs.xfs': 'xfsprogs',
+  'mkfs.ntfs': 'ntfs-3g',
+  'mkfs.btrfs': 'btrfs-progs',
+  mkswap: 'util-linux',
+  fallocate: 'util-linux',
+  setpriv: 'util-linux',
+  prlimit: 'util-linux',
+  unshare: 'util-linux',
+  virsh: 'libvirt-clients',
+};
+
+/**
+ * Runs one program to its end and returns what it printed. It is the leader of its own process group and dies with
+ * the worker; when the signal aborts or the time is up, the whole group is killed and awaited.
+ *
+ * Throws ProgramMissing, ProgramFailed (with the end of what the program said), ProgramTimedOut, and the signal's
+ * own reason when it was aborted.
+ */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<ProgramOutput> {
+  options.signal?.throwIfAborted();
+  const [file, ...wrapped] = [...wrapperFor(options), program, ...args] as [string, ...string[]];
+  // execa's types know the standard descriptors only, though it hands on any that it is given.
+  const heldLocks = (options.heldLocks ?? []) as unknown as readonly 'inherit'[];
+  const child = execa(file, wrapped, {
+    env: childEnvironment,
+    extendEnv: false,
+    cwd: options.workingDirectory ?? '/',
+    detached: true,
+    cleanup: true,
+    maxBuffer: options.maxOutputBytes ?? defaultMaxOutputBytes,
+    stripFinalNewline: false,
+    ...(options.input === undefined ? {} : { input: options.input }),
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...heldLocks],
+  });
+  if (options.onOutput !== undefined) {
+    const onOutput = options.onOutput;
+    child.stdout?.on('data', (piece: Buffer) => onOutput(piece.toString('latin1')));
+  }
+
+  const killGroup = (): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // The group has ended already.
+    }
+  };
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    killGroup();
+  }, options.timeoutMs);
+  options.signal?.addEventListener('abort', killGroup, { once: true });
+  try {
+    const { stdout, stderr } = await child;
+    return { stdout, stderr };
+  } catch (error) {
+    killGroup();
+    options.signal?.throwIfAborted();
+    if (timedOut) throw timeoutFailure(program, options.timeoutMs);
+    throw programFailure(program, error);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', killGroup);
+  }
+}
+
+/**
+ * `setpriv` makes the kernel end the child when the worker dies, `prlimit` sets its limits, `unshare` takes the
+ * network away. Each replaces itself by the next, so the process that runs is the program itself.
+ */
+function wrapperFor({ limits = {}, isolateNetwork = false }: ProgramOptions): string[] {
+  const wrapper = ['setpriv', '--pdeathsig', 'KILL', '--'];
+  const flags = ['--core=0'];
+  if (limits.memoryBytes !== undefined) flags.push(`--as=${limits.memoryBytes}`);
+  if (limits.cpuSeconds !== undefined) flags.push(`--cpu=${limits.cpuSeconds}`);
+  if (limits.fileSizeBytes !== undefined) flags.push(`--fsize=${limits.fileSizeBytes}`);
+  wrapper.push('prlimit', ...flags, '--');
+  if (isolateNetwork && process.getuid?.() === 0) wrapper.push('unshare', '--net', '--');
+  return wrapper;
+}
+
+function timeoutFailure(program: string, timeoutMs: number): EverbootFailure {
+  return new EverbootFailure('ProgramTimedOut', `${program} ran longer than ${timeoutMs / 1000} s and was ended`);
+}
+
+function programFailure(program: string, error: unknown): EverbootFailure {
+  if (!(error instanceof ExecaError))
+    return new EverbootFailure('ProgramFailed', `${program}: ${error}`, { cause: error });
+  const said = lastWords(String(error.stderr ?? ''));
+  // A wrapper that cannot find its program exits with 127 and says so; a missing wrapper is ENOENT.
+  if (error.code === 'ENOENT' || (error.exitCode === 127 && /No such file or directory/.test(said))) {
+    const hint = packageOf[program];
+    const remedy = hint === undefined ? undefined : `Install it: apt-get install ${hint}`;
+    return new EverbootFailure(
+      'ProgramMissing',
+      `${program} is not installed on this host`,
+      remedy === undefined ? {} : { remedy },
+    );
+  }
+  if (/No space left on device/.test(said)) {
+    return new EverbootFailure('InsufficientSpace', `${program} ran out of space: ${said}`);
+  }
+  const end = error.signal === undefined ? `exit status ${error.exitCode}` : error.signal;
+  return new EverbootFailure('ProgramFailed', `${program} ended with ${end}: ${said || 'it said nothing'}`);
+}
+
+/** The end of what a program said on its error output, short enough for a history. */
+function lastWords(text: string): string {
+  return text.trim().slice(-600);
+}
