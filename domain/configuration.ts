@@ -13,6 +13,8 @@ export interface HostSettings {
 /** `[libvirt]`, named after nova.conf. */
 export interface LibvirtSettings {
   readonly connectionUri: string;
+  /** For how long a boot waits for libvirt to answer, in seconds. */
+  readonly unavailableTimeout: number;
   readonly virtType: 'auto' | 'kvm' | 'qemu' | 'lxc' | 'uml';
   readonly imagesType: 'default' | 'raw' | 'flat' | 'qcow2' | 'lvm' | 'rbd';
   readonly useCowImages: boolean;

@@ -6,6 +6,9 @@ export type DiskFormat = 'raw' | 'qcow2';
 /** `flat` is newer Nova's word for `raw`; both copy the image into a raw file. */
 export type DiskBackend = 'raw' | 'flat' | 'qcow2';
 
+/** How a disk is attached to the guest. */
+export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata';
+
 /** What sits between the name of a disk and its device in the guest. */
 interface PlannedDevice {
   /** The file's name in the instance directory, suffix included: `disk`, `disk.local`, `disk.swap.rescue`. */
@@ -13,13 +16,15 @@ interface PlannedDevice {
   readonly format: DiskFormat;
   /** The device name in the guest, as Nova gives them: vda, vdb … */
   readonly device: string;
-  readonly bus: 'virtio' | 'ide' | 'scsi' | 'sata';
+  readonly bus: DiskBus;
 }
 
 export interface PlannedRootDisk extends PlannedDevice {
   readonly kind: 'root';
   /** Null: as large as the image. Disks only grow. */
   readonly sizeBytes: number | null;
+  /** Present for an ISO image, which the guest gets as a CD-ROM. */
+  readonly deviceType?: 'cdrom';
 }
 
 export interface PlannedEphemeralDisk extends PlannedDevice {

@@ -8,6 +8,8 @@ interface FailureKind {
   readonly retryable: boolean;
   /** True: an image was judged and refused; the command line exits with 3. */
   readonly imageRefused?: boolean;
+  /** The final code that a retryable failure becomes when its time is over. */
+  readonly endsAs?: string;
   readonly meaning: string;
   /** What a person does about it. */
   readonly remedy: string;
@@ -165,6 +167,7 @@ export const failureTable = {
   },
   GlanceUnavailable: {
     retryable: true,
+    endsAs: 'GlanceConnectionFailed',
     meaning: 'A whole round over the Glance servers failed.',
     remedy: 'Nothing, if Glance comes back: the step is tried again until image_fetch_timeout.',
   },

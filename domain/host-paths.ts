@@ -1,3 +1,5 @@
+import { EverbootFailure } from './failures.ts';
+
 /**
  * Where everything lies on a host. Names are Nova's wherever Nova has one; what only everboot needs is kept in
  * `.everboot`, so that a Nova operator's eye finds the rest where it was.
@@ -35,7 +37,16 @@ export function hostPaths(instancesPath: string, cacheFolder: string): HostPaths
   };
 }
 
-/** An instance's files. `id` is a checked UUID, so the path cannot leave the folder. */
+const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether a text is an id as everboot makes and accepts them: a UUID in lower case, and nothing else. */
+export function isInstanceId(text: string): boolean {
+  return uuidPattern.test(text);
+}
+
+/** An instance's directory. Whatever asks for it, no path is ever built from anything but a UUID. */
 export function instanceDirectory(paths: HostPaths, id: string): string {
+  if (!isInstanceId(id))
+    throw new EverbootFailure('SpecInvalid', `the instance id must be a UUID in lower case, not ${JSON.stringify(id)}`);
   return `${paths.instances}/${id}`;
 }

@@ -68,13 +68,14 @@ export type Phase =
   | 'Ready'
   | 'Failed'
   | 'Cancelled'
+  | 'Reading'
   | 'Deleting'
   | 'Deleted';
 
 /** Name of the workflow query that returns `OperationProgress`. */
 export const progressQueryName = 'progress';
 
-export type StepState = 'running' | 'done' | 'failed' | 'undone';
+export type StepState = 'running' | 'done' | 'failed' | 'cancelled';
 
 /** One step of an operation, as the query returns it and the details table shows it. */
 export interface StepReport {
@@ -91,7 +92,7 @@ export interface StepReport {
 }
 
 export interface OperationProgress {
-  readonly operation: 'create' | 'delete';
+  readonly operation: 'create' | 'delete' | 'inspect';
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepReport[];

@@ -115,6 +115,48 @@ export async function runProgram(
   }
 }
 
+/** A program that runs until it is told to stop, such as a server. */
+export interface RunningProgram {
+  readonly pid: number;
+  /** Settles when the program has ended, however it did, with its last words. */
+  readonly ended: Promise<string>;
+  /** Asks it to end, kills it when it does not within `timeoutMs`, and waits. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+/**
+ * Starts a server in a process group of its own, so that a Ctrl-C meant for us does not reach it before we are done with
+ * it. It ends with us even if we are killed. Its output goes to the end of a log file.
+ */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  { logFile, workingDirectory }: { readonly logFile: string; readonly workingDirectory: string },
+): RunningProgram {
+  const log = { file: logFile, append: true };
+  const child = execa('setpriv', ['--pdeathsig', 'TERM', '--', program, ...args], {
+    env: childEnvironment,
+    extendEnv: false,
+    cwd: workingDirectory,
+    detached: true,
+    cleanup: true,
+    reject: false,
+    buffer: false,
+    stdio: ['ignore', log, log],
+  });
+  const ended = child.then((result) => result.shortMessage ?? 'it ended by itself');
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    async stop(timeoutMs) {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
 /**
  * `setpriv` makes the kernel end the child when the worker dies, `prlimit` sets its limits, `unshare` takes the
  * network away. Each replaces itself by the next, so the process that runs is the program itself.

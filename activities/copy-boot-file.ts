@@ -1,0 +1,13 @@
+import type { InstanceDisk, PlannedBootFile } from '../domain/disk-plan.ts';
+import type { DiskFromImageOrder } from '../domain/host-activities.ts';
+import { copyBootFile as copy } from '../hypervisor/disks/boot-file.ts';
+import type { Host } from './host.ts';
+import { makingDisk } from './make-disk.ts';
+
+/** Copies a kernel or a ramdisk out of the cache, beside the disks. */
+export async function copyBootFile(host: Host, order: DiskFromImageOrder<PlannedBootFile>): Promise<InstanceDisk> {
+  const { claim, disk, base } = order;
+  return await makingDisk(host, { claim, name: disk.name, bytes: base.virtualSizeBytes }, (context, control) =>
+    copy(disk, base, context, control),
+  );
+}

@@ -1,0 +1,44 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import { instanceDirectory } from '../domain/host-paths.ts';
+import type { InstanceRecord } from '../domain/instance-record.ts';
+import { claimedBy } from '../hypervisor/image-cache/claims.ts';
+import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { removeInstance } from '../hypervisor/instance/remove-instance.ts';
+import { removeDomainOfInstance } from '../hypervisor/libvirt.ts';
+import { isThere } from '../hypervisor/small-file.ts';
+import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
+
+interface Order {
+  readonly instanceId: string;
+}
+
+/**
+ * Reads what the host knows of an instance; null when nothing is there. Throws InstanceNotFound for a directory that
+ * carries no claim: somebody else's instance is never touched.
+ */
+export async function readInstance({ paths }: Host, { instanceId }: Order): Promise<InstanceRecord | null> {
+  const directory = instanceDirectory(paths, instanceId);
+  const record = await readInstanceRecord(paths, instanceId);
+  if (record !== undefined) return record;
+  if (!(await isThere(directory))) return null;
+  throw new EverbootFailure('InstanceNotFound', `${directory} carries no claim of everboot’s, so it is not touched`);
+}
+
+/** Stops and forgets the instance's domain, whichever of its operations defined it. Absence is success. */
+export async function deleteDomain({ configuration }: Host, { instanceId }: Order): Promise<void> {
+  await withWorkControl(() => removeDomainOfInstance(configuration.libvirt.connectionUri, instanceId));
+}
+
+/** Removes the instance's files and its claims, whichever of its operations made them. Absence is success. */
+export async function deleteFiles({ paths }: Host, { instanceId }: Order): Promise<void> {
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, instanceId, { shared: false, signal }, async () => {
+      const record = await readInstanceRecord(paths, instanceId);
+      const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
+      const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
+      for (const operationId of operations) await removeInstance(paths, { instanceId, operationId });
+    }),
+  );
+}

@@ -1,0 +1,38 @@
+import { activityInfo } from '@temporalio/activity';
+import type { DownloadedBase, FetchOrder } from '../domain/host-activities.ts';
+import { downloadImage as download } from '../hypervisor/download/download-image.ts';
+import { fetchFiles, underFetchLock } from '../hypervisor/image-cache/fetch-step.ts';
+import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
+import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
+import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
+
+/**
+ * Fetches the image into the cache's partial file, going on from the bytes that are safely there, and hashes it on the
+ * way. The head is judged as soon as it is there, so that a hostile image costs no more than its first MiB.
+ */
+export async function downloadImage(host: Host, order: FetchOrder): Promise<DownloadedBase> {
+  const { paths, configuration } = host;
+  const { claim, base } = order;
+  const purpose = `download-${base.cacheName}`;
+  const { part } = fetchFiles(paths, base.cacheName);
+  const deadlineMs = activityInfo().scheduledTimestampMs + configuration.glance.imageFetchTimeout * 1000;
+  const made = await withWorkControl((control) =>
+    underFetchLock(paths, order, control, async (_lock, reporting) => {
+      const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
+      await promiseSpace(paths, { claim, purpose, path: part, bytes: base.image.sizeBytes ?? 0, reservedBytes });
+      try {
+        return await download(
+          { image: base.image, partPath: part, deadlineMs, ...(base.role === 'root' ? { judgeHead } : {}) },
+          { glance: configuration.glance, fileImageRoots: configuration.host.fileImageRoots },
+          reporting,
+        );
+      } finally {
+        await returnSpace(paths, claim, purpose);
+      }
+    }),
+  );
+  // Another build finished the image in between: there is nothing left to fetch.
+  if ('cacheName' in made) return { sizeBytes: 0, resumedAtBytes: 0 };
+  return { sizeBytes: made.sizeBytes, resumedAtBytes: made.resumedAtBytes };
+}

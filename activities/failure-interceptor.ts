@@ -1,0 +1,73 @@
+import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/activity';
+import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
+import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
+
+/** For how long a step keeps trying in the face of a failure that may pass, in milliseconds; for ever where absent. */
+export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
+
+/** Errors of the operating system that a full disk gives. */
+const spaceErrors = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+/**
+ * The one place where failures turn into Temporal's: the code becomes the failure's type, and the table decides whether
+ * it is tried again, for as long as the host is patient. Whatever is not ours is the operating system's word or a defect.
+ */
+export function failureInterceptor(patience: Patience): (context: Context) => ActivityInboundCallsInterceptor {
+  return (context) => ({
+    async execute(input, next) {
+      try {
+        return await next(input);
+      } catch (error) {
+        if (error instanceof ApplicationFailure) throw error;
+        if (isStopping(context)) throw toApplicationFailure(stoppingFailure(), true);
+        if (error instanceof CancelledFailure || context.cancellationSignal.aborted) throw error;
+        const failure = error instanceof EverbootFailure ? error : classify(error);
+        if (!failure.retryable) throw toApplicationFailure(failure, false);
+        const isOver = hasWaitedLong(context, patience[failure.code]);
+        throw toApplicationFailure(isOver ? ended(failure) : failure, !isOver);
+      }
+    },
+  });
+}
+
+/** A worker that shuts down also cancels its steps, but then they are to go on, on the next worker. */
+function isStopping({ cancellationSignal, cancellationDetails }: Context): boolean {
+  return cancellationSignal.aborted && cancellationDetails?.workerShutdown === true;
+}
+
+function stoppingFailure(): EverbootFailure {
+  return new EverbootFailure('WorkerStopping', 'the worker was told to stop in the middle of this step');
+}
+
+/** The first attempt is never the last one: it may have waited long for its turn. */
+function hasWaitedLong({ info }: Context, patienceMs = Number.POSITIVE_INFINITY): boolean {
+  return info.attempt > 1 && Date.now() - info.scheduledTimestampMs > patienceMs;
+}
+
+/** The failure under the name that it has when it is final. */
+function ended(failure: EverbootFailure): EverbootFailure {
+  const { endsAs } = failureKind(failure.code);
+  return endsAs !== undefined && isFailureCode(endsAs) ? new EverbootFailure(endsAs, failure.message) : failure;
+}
+
+function classify(error: unknown): EverbootFailure {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== undefined && spaceErrors.has(code)) return new EverbootFailure('InsufficientSpace', message);
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return new EverbootFailure('HostIoError', message);
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new EverbootFailure('InternalError', text.slice(0, 500), { cause: error });
+}
+
+function toApplicationFailure(failure: EverbootFailure, retryable: boolean): ApplicationFailure {
+  const { code, message, remedy, problems, retryAfterMs, cause } = failure;
+  const lines = problems.length === 0 ? '' : `: ${problems.join('; ')}`;
+  return ApplicationFailure.create({
+    type: code,
+    message: `${message}${lines}. ${remedy}`.slice(0, 3500),
+    nonRetryable: !retryable,
+    details: [{ message, remedy, problems }],
+    ...(retryAfterMs === undefined ? {} : { nextRetryDelay: retryAfterMs }),
+    // Only a defect needs its stack; of everything else the history would show paths and nothing more.
+    ...(code === 'InternalError' && cause instanceof Error ? { cause } : {}),
+  });
+}

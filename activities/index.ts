@@ -1,0 +1,45 @@
+import type { HostActivities } from '../domain/host-activities.ts';
+import { claimBaseImage } from './claim-base-image.ts';
+import { convertImage } from './convert-image.ts';
+import { copyBootFile } from './copy-boot-file.ts';
+import { createEphemeralDisk } from './create-ephemeral-disk.ts';
+import { createRootDisk } from './create-root-disk.ts';
+import { createSwapDisk } from './create-swap-disk.ts';
+import { defineDomain, removeDomain, startDomain } from './define-domain.ts';
+import { deleteDomain, deleteFiles, readInstance } from './delete-instance.ts';
+import { downloadImage } from './download-image.ts';
+import type { Host } from './host.ts';
+import { markReady } from './mark-ready.ts';
+import { planInstance } from './plan-instance.ts';
+import { publishBaseImage } from './publish-base-image.ts';
+import { releaseInstance } from './release-instance.ts';
+import { reserveInstance } from './reserve-instance.ts';
+import { verifyImage } from './verify-image.ts';
+import { writeConfigDrive } from './write-config-drive.ts';
+
+/** Binds every step to the machine that it acts on. */
+export function activitiesOn(host: Host): HostActivities {
+  return {
+    planInstance: (request) => planInstance(host, request),
+    reserveInstance: (order) => reserveInstance(host, order),
+    claimBaseImage: (order) => claimBaseImage(host, order),
+    downloadImage: (order) => downloadImage(host, order),
+    verifyImage: (order) => verifyImage(host, order),
+    convertImage: (order) => convertImage(host, order),
+    publishBaseImage: (order) => publishBaseImage(host, order),
+    createRootDisk: (order) => createRootDisk(host, order),
+    createEphemeralDisk: (order) => createEphemeralDisk(host, order),
+    createSwapDisk: (order) => createSwapDisk(host, order),
+    copyBootFile: (order) => copyBootFile(host, order),
+    writeConfigDrive: (order) => writeConfigDrive(host, order),
+    defineDomain: (order) => defineDomain(host, order),
+    startDomain: (order) => startDomain(host, order),
+    markReady: (order) => markReady(host, order),
+    releaseInstance: (order) => releaseInstance(host, order),
+    removeDomain: (order) => removeDomain(host, order),
+    readInstance: (order) => readInstance(host, order),
+    deleteDomain: (order) => deleteDomain(host, order),
+    deleteFiles: (order) => deleteFiles(host, order),
+    pingHost: async () => undefined,
+  };
+}

@@ -1,0 +1,51 @@
+import type { Claim } from '../domain/claim.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { instanceDirectory } from '../domain/host-paths.ts';
+import type { WorkControl } from '../domain/step-progress.ts';
+import type { DiskContext } from '../hypervisor/disks/disk-context.ts';
+import { withDiskLock } from '../hypervisor/instance/instance-lock.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
+import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
+
+interface DiskWork {
+  readonly claim: Claim;
+  /** The file's name in the instance's directory. */
+  readonly name: string;
+  /** What the step will write at most, where that is known to be much; it is promised first. */
+  readonly bytes?: number;
+}
+
+/**
+ * What every step that makes a file of an instance has in common: only in the directory that carries this operation's
+ * claim, under the locks that keep earlier attempts and undos out, and with its space promised before the first byte.
+ */
+export async function makingDisk<Made>(
+  host: Host,
+  { claim, name, bytes = 0 }: DiskWork,
+  make: (context: DiskContext, control: WorkControl) => Promise<Made>,
+): Promise<Made> {
+  const { paths, configuration } = host;
+  const directory = instanceDirectory(paths, claim.instanceId);
+  return await withWorkControl((control) =>
+    withDiskLock(paths, { instanceId: claim.instanceId, name }, control.signal, async (heldLocks) => {
+      const record = await readInstanceRecord(paths, claim.instanceId);
+      if (record?.claim.operationId !== claim.operationId) throw foreignDirectory(directory);
+      const purpose = `disk-${name}`;
+      const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
+      if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });
+      try {
+        const preallocate = configuration.libvirt.preallocateImages;
+        return await make({ directory, preallocate, heldLocks }, control);
+      } finally {
+        if (bytes > 0) await returnSpace(paths, claim, purpose);
+      }
+    }),
+  );
+}
+
+/** An attempt that was given up on may come back when the directory is another operation's, or gone. */
+function foreignDirectory(directory: string): EverbootFailure {
+  return new EverbootFailure('InstanceBusy', `${directory} does not carry the claim of this operation (any more)`);
+}

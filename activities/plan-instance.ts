@@ -1,0 +1,83 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
+import { instanceDirectory } from '../domain/host-paths.ts';
+import type { BaseImageOrder, ImageDescription, ImageReference, ImageRole } from '../domain/image.ts';
+import type { InstanceResult } from '../domain/operations.ts';
+import { parseSealedSpec } from '../domain/parse-spec.ts';
+import { planDisks } from '../domain/plan-disks.ts';
+import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { describeImage } from '../hypervisor/sources/describe-image.ts';
+import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
+
+/**
+ * Decides everything before anything is made: which images, which disks, which files. Makes nothing. The spec is checked
+ * again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not checked.
+ *
+ * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists.
+ */
+export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
+  const { claim, flavor } = request;
+  const spec = parseSealedSpec({ ...request.spec, secrets: {} });
+  const ready = await readyResult(host, request);
+  const { libvirt, configDrive } = host.configuration;
+
+  const images = await describeImages(host, request);
+  const osType = spec.osType ?? images.root?.properties.os_type ?? 'linux';
+  const disks = planDisks({
+    spec,
+    flavor,
+    rootImage: images.root ?? null,
+    settings: { ...libvirt, ...configDrive },
+    hasKernel: images.kernel !== undefined,
+    hasRamdisk: images.ramdisk !== undefined,
+    osType,
+    suffix: '',
+  });
+  const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
+    const image = images[role];
+    if (image === undefined || (role === 'root' && disks.root === null)) return [];
+    const cacheName = imageCacheName(image.reference, role);
+    return [{ role, cacheName, image, forceRaw: role === 'root' && libvirt.forceRawImages }];
+  });
+  const directory = instanceDirectory(host.paths, claim.instanceId);
+  const define = spec.boot !== 'disks';
+  return { plan: { claim, directory, disks, bases, osType, define, start: spec.boot === 'running' }, ready };
+}
+
+/** What an earlier run of the same request made; a ready instance of another request is in the way. */
+async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): Promise<InstanceResult | null> {
+  const record = await readInstanceRecord(host.paths, claim.instanceId);
+  if (record?.state !== 'ready' || record.result === undefined) return null;
+  if (record.specDigest === specDigest) return record.result;
+  throw new EverbootFailure(
+    'InstanceExists',
+    `the instance ${claim.instanceId} ("${record.name}") exists on ${host.configuration.host.name}, made from another spec`,
+  );
+}
+
+type Images = { readonly [Role in ImageRole]?: ImageDescription };
+
+/** The root image first: its properties may name the kernel and the ramdisk. */
+async function describeImages(host: Host, { spec }: InstanceRequest): Promise<Images> {
+  return await withWorkControl(async ({ signal }) => {
+    const { glance, host: settings } = host.configuration;
+    const describe = (reference: ImageReference | undefined): Promise<ImageDescription> | undefined =>
+      reference && describeImage(reference, { glance, fileImageRoots: settings.fileImageRoots }, signal);
+    const root = await describe(spec.image);
+    const [kernel, ramdisk] = await Promise.all([
+      describe(spec.kernel ?? siblingImage(root, 'kernel_id')),
+      describe(spec.ramdisk ?? siblingImage(root, 'ramdisk_id')),
+    ]);
+    return { ...(root && { root }), ...(kernel && { kernel }), ...(ramdisk && { ramdisk }) };
+  });
+}
+
+/** An image that another one names by id is on the same Glance. */
+function siblingImage(root: ImageDescription | undefined, property: string): ImageReference | undefined {
+  const id = root?.properties[property];
+  if (root === undefined || id === undefined || id === '' || !('glance' in root.reference)) return undefined;
+  const address = root.reference.glance;
+  return { glance: address.includes('/') ? address.replace(/[^/]*$/, id) : id };
+}

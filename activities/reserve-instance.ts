@@ -1,0 +1,43 @@
+import { domainXml } from '../domain/domain-xml.ts';
+import type { InstanceRequest } from '../domain/host-activities.ts';
+import type { InstancePlan } from '../domain/operations.ts';
+import { makeConsoleLog } from '../hypervisor/console-log.ts';
+import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
+import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
+import { reserveDirectory } from '../hypervisor/instance/reserve-directory.ts';
+import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
+import { publishText } from '../hypervisor/publish-file.ts';
+import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
+
+/**
+ * Takes the instance's directory, with its record, and puts the domain's XML and an empty console log into it. All of it
+ * before any disk is made, as Nova does, and whatever the boot mode: so an operator sees what was meant.
+ */
+export async function reserveInstance(
+  host: Host,
+  { request, plan }: { readonly request: InstanceRequest; readonly plan: InstancePlan },
+): Promise<void> {
+  const { claim, spec, flavor, specDigest } = request;
+  const { configuration, paths } = host;
+  await withWorkControl(async ({ signal }) => {
+    const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
+    await prepareFolders(paths);
+    await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
+      const directory = await reserveDirectory(paths, {
+        version: 1,
+        claim,
+        name: spec.name,
+        host: configuration.host.name,
+        specDigest,
+        cacheNames: plan.bases.map(({ cacheName }) => cacheName),
+        state: 'building',
+        createdAt: new Date().toISOString(),
+      });
+      const image = plan.bases.find(({ role }) => role === 'root')?.image;
+      const xml = domainXml({ claim, spec, flavor, plan: plan.disks, directory, virtType, image: image ?? null });
+      await publishText(`${directory}/libvirt.xml`, xml, 0o640);
+      await makeConsoleLog(`${directory}/console.log`);
+    });
+  });
+}

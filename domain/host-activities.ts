@@ -1,0 +1,95 @@
+import type { Claim } from './claim.ts';
+import type {
+  InstanceDisk,
+  PlannedBootFile,
+  PlannedConfigDrive,
+  PlannedEphemeralDisk,
+  PlannedRootDisk,
+  PlannedSwapDisk,
+} from './disk-plan.ts';
+import type { Flavor } from './flavors.ts';
+import type { BaseImage, BaseImageOrder } from './image.ts';
+import type { InstanceRecord } from './instance-record.ts';
+import type { InstancePlan, InstanceResult } from './operations.ts';
+import type { InstanceSpec, SealedSpec } from './spec.ts';
+
+/** A request, as the steps that need all of it get it; secrets go only to the step that writes them. */
+export interface InstanceRequest {
+  readonly claim: Claim;
+  readonly spec: InstanceSpec;
+  readonly flavor: Flavor;
+  readonly specDigest: string;
+}
+
+export interface PlannedInstance {
+  readonly plan: InstancePlan;
+  /** The same request was carried out before, and this is what it made. */
+  readonly ready: InstanceResult | null;
+}
+
+/** What each step of fetching a base image is about. */
+export interface FetchOrder {
+  readonly claim: Claim;
+  readonly instanceName: string;
+  readonly base: BaseImageOrder;
+}
+
+export interface BaseImageClaim {
+  /** The cached file; null: it is this build’s to fetch. */
+  readonly base: BaseImage | null;
+}
+
+export interface DownloadedBase {
+  readonly sizeBytes: number;
+  /** How many bytes an earlier attempt had left. */
+  readonly resumedAtBytes: number;
+}
+
+export interface VerifiedBase {
+  readonly virtualSizeBytes: number;
+  /** True: the file has to be converted to raw before it is published. */
+  readonly convert: boolean;
+}
+
+export interface DiskOrder<Planned> {
+  readonly claim: Claim;
+  readonly disk: Planned;
+}
+
+export interface DiskFromImageOrder<Planned> extends DiskOrder<Planned> {
+  readonly base: BaseImage;
+}
+
+export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
+  readonly spec: SealedSpec;
+  readonly flavor: Flavor;
+  readonly osType: string;
+}
+
+/**
+ * Every step that a host's worker carries out, by its activity's name. Each may run twice, and each that makes
+ * something carries the claim of the operation it makes it for.
+ */
+export interface HostActivities {
+  planInstance(request: InstanceRequest): Promise<PlannedInstance>;
+  reserveInstance(order: { readonly request: InstanceRequest; readonly plan: InstancePlan }): Promise<void>;
+  claimBaseImage(order: FetchOrder): Promise<BaseImageClaim>;
+  downloadImage(order: FetchOrder): Promise<DownloadedBase>;
+  verifyImage(order: FetchOrder): Promise<VerifiedBase>;
+  convertImage(order: FetchOrder): Promise<void>;
+  publishBaseImage(order: FetchOrder): Promise<BaseImage>;
+  createRootDisk(order: DiskFromImageOrder<PlannedRootDisk>): Promise<InstanceDisk>;
+  createEphemeralDisk(order: DiskOrder<PlannedEphemeralDisk>): Promise<InstanceDisk>;
+  createSwapDisk(order: DiskOrder<PlannedSwapDisk>): Promise<InstanceDisk>;
+  copyBootFile(order: DiskFromImageOrder<PlannedBootFile>): Promise<InstanceDisk>;
+  writeConfigDrive(order: ConfigDriveOrder): Promise<InstanceDisk>;
+  defineDomain(order: { readonly claim: Claim }): Promise<{ readonly domain: string }>;
+  startDomain(order: { readonly claim: Claim }): Promise<void>;
+  markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
+  releaseInstance(order: { readonly claim: Claim }): Promise<void>;
+  removeDomain(order: { readonly claim: Claim }): Promise<void>;
+  readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
+  deleteDomain(order: { readonly instanceId: string }): Promise<void>;
+  deleteFiles(order: { readonly instanceId: string }): Promise<void>;
+  pingHost(): Promise<void>;
+}

@@ -1,0 +1,32 @@
+import type { Claim } from './claim.ts';
+import type { InstanceResult } from './operations.ts';
+
+/** The name of an instance's record, beside its disks. */
+export const instanceRecordName = 'everboot.json';
+
+/**
+ * What a host knows of an instance: its claims while it is built, its result when it is ready. It is the truth after
+ * Temporal has forgotten the instance. It never holds a secret.
+ */
+export interface InstanceRecord {
+  readonly version: 1;
+  readonly claim: Claim;
+  readonly name: string;
+  readonly host: string;
+  readonly specDigest: string;
+  /** Every name in the cache on which the instance has a claim. */
+  readonly cacheNames: readonly string[];
+  readonly state: 'building' | 'ready';
+  /** When the directory was made, ISO 8601. */
+  readonly createdAt: string;
+  /** Present as soon as the instance is ready. */
+  readonly result?: InstanceResult;
+}
+
+/** Whether a parsed file is a record that this release understands, of that instance. */
+export function isInstanceRecord(value: unknown, instanceId: string): value is InstanceRecord {
+  const record = value as InstanceRecord | null | undefined;
+  return (
+    record?.version === 1 && record.claim?.instanceId === instanceId && typeof record.claim.operationId === 'string'
+  );
+}

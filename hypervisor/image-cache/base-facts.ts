@@ -1,0 +1,90 @@
+import { stat } from 'node:fs/promises';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
+import { inspectImageFile } from '../image-inspector/inspect-image-file.ts';
+import { publishText } from '../publish-file.ts';
+import { readStateFile, removeFile } from '../small-file.ts';
+
+/**
+ * What is known of a cached file. It is written, and synced, when the file is whole but has not got its final name
+ * yet, so it is also the proof that the temporary file may be published.
+ */
+export interface BaseFacts {
+  readonly version: 1;
+  readonly cacheName: string;
+  /** Which temporary file becomes the base: the download itself, or what it was converted into. */
+  readonly from: 'part' | 'converted';
+  readonly format: 'raw' | 'qcow2';
+  readonly virtualSizeBytes: number;
+  /** The digest of the downloaded bytes, `algorithm:hex`; null where nothing was promised. */
+  readonly digest: string | null;
+  readonly title: string;
+  /** See `ImageDescription.version`. */
+  readonly imageVersion: string | null;
+}
+
+function factsPath(paths: HostPaths, cacheName: string): string {
+  return `${paths.bases}/${cacheName}.json`;
+}
+
+export async function readFacts(paths: HostPaths, cacheName: string): Promise<BaseFacts | undefined> {
+  return (await readStateFile(factsPath(paths, cacheName))) as BaseFacts | undefined;
+}
+
+/** Notes that a temporary file is whole, verified and on disk. */
+export async function writeFacts(
+  paths: HostPaths,
+  { cacheName, image }: BaseImageOrder,
+  found: Pick<BaseFacts, 'from' | 'format' | 'virtualSizeBytes'>,
+): Promise<void> {
+  const facts: BaseFacts = {
+    version: 1,
+    cacheName,
+    ...found,
+    digest: image.digest === null ? null : `${image.digest.algorithm}:${image.digest.hex}`,
+    title: image.title,
+    imageVersion: image.version ?? null,
+  };
+  await publishText(factsPath(paths, cacheName), `${JSON.stringify(facts)}\n`, 0o640);
+}
+
+export async function removeFacts(paths: HostPaths, cacheName: string): Promise<void> {
+  await removeFile(factsPath(paths, cacheName));
+}
+
+/** The cached file of that name, if it is there; undefined if not. */
+export async function findBase(paths: HostPaths, cacheName: string): Promise<BaseImage | undefined> {
+  const path = `${paths.cache}/${cacheName}`;
+  const size = await stat(path).then(
+    ({ size }) => size,
+    () => undefined,
+  );
+  if (size === undefined) return undefined;
+  const facts = await readFacts(paths, cacheName);
+  if (facts !== undefined) {
+    return { cacheName, path, format: facts.format, virtualSizeBytes: facts.virtualSizeBytes };
+  }
+  return await judgeForeignBase(cacheName, path, size);
+}
+
+/** A Nova may have put this file here: it is used as it is, after the same judgement as a fresh one. */
+async function judgeForeignBase(cacheName: string, path: string, sizeBytes: number): Promise<BaseImage> {
+  const inspection = await inspectImageFile(path, null, { maxVirtualSizeBytes: Number.MAX_SAFE_INTEGER });
+  if (inspection.verdict === 'refused') {
+    throw new EverbootFailure(
+      'ImageUnacceptable',
+      `the cached image ${path} is refused: ${inspection.reasons.join('; ')}`,
+      {
+        remedy: 'Remove that file from the cache, so that the image is fetched again.',
+      },
+    );
+  }
+  const isQcow2 = inspection.detectedFormat === 'qcow2';
+  return {
+    cacheName,
+    path,
+    format: isQcow2 ? 'qcow2' : 'raw',
+    virtualSizeBytes: isQcow2 ? (inspection.virtualSizeBytes ?? sizeBytes) : sizeBytes,
+  };
+}

@@ -1,0 +1,67 @@
+import { utimes } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { BaseImageClaim, FetchOrder } from '../../domain/host-activities.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
+import type { WorkControl } from '../../domain/step-progress.ts';
+import { findBase } from './base-facts.ts';
+import { addClaim } from './claims.ts';
+import { type FetchLease, takeLease } from './fetch-lease.ts';
+import { throwIfRefused } from './refusals.ts';
+
+/** How long one attempt stays and looks, before it fails retryably and lets Temporal do the waiting. */
+const holdTheLineMs = 25_000;
+
+/**
+ * Claims an image in the cache, before the cache is looked at. Answers with the file, or that this build is to fetch
+ * it; while another build fetches it, holds the line and then throws BaseImageBusy with a delay from that fetch's pace.
+ * Throws the image's refusal, if it was refused a short while ago.
+ */
+export async function claimBaseImage(
+  paths: HostPaths,
+  { claim, instanceName, base: order }: FetchOrder,
+  control: WorkControl,
+): Promise<BaseImageClaim> {
+  await addClaim(paths, order.cacheName, claim);
+  const deadline = Date.now() + holdTheLineMs;
+  for (;;) {
+    control.signal.throwIfAborted();
+    const base = await findBase(paths, order.cacheName);
+    if (base !== undefined) {
+      await touch(base);
+      return { base };
+    }
+    await throwIfRefused(paths, order);
+    const { mine, lease } = await takeLease(paths, order.cacheName, { claim, instanceName });
+    if (mine) return { base: null };
+    if (Date.now() >= deadline) throw busyFailure(order, lease);
+    control.onProgress({ doneBytes: lease.doneBytes, totalBytes: lease.totalBytes, note: fetchedBy(lease) });
+    await sleep(150);
+  }
+}
+
+/** The time of the last use decides what leaves the cache first. */
+async function touch(base: BaseImage): Promise<void> {
+  const now = new Date();
+  await utimes(base.path, now, now);
+}
+
+function fetchedBy(lease: FetchLease): string {
+  const percent = lease.totalBytes ? `, ${Math.floor((100 * lease.doneBytes) / lease.totalBytes)}%` : '';
+  return `fetched by ${lease.instanceName}${percent}`;
+}
+
+/** Also thrown by a step of a fetch that finds another build at it. */
+export function busyFailure(order: BaseImageOrder, lease: FetchLease): EverbootFailure {
+  return new EverbootFailure('BaseImageBusy', `${order.image.title} is being ${fetchedBy(lease)}`, {
+    retryAfterMs: remainingMs(lease),
+  });
+}
+
+/** How long the fetch will still take at its own pace, between one second and half a minute. */
+function remainingMs({ doneBytes, totalBytes, startedAtMs, updatedAtMs }: FetchLease): number {
+  if (!totalBytes || doneBytes <= 0) return 2000;
+  const paceMs = ((updatedAtMs - startedAtMs) * (totalBytes - doneBytes)) / doneBytes;
+  return Math.round(Math.min(Math.max(paceMs, 1000), 30_000));
+}

@@ -1,0 +1,45 @@
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { type Claim, claimName } from '../../domain/claim.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import { listFolder, removeFile } from '../small-file.ts';
+
+/**
+ * Who needs a cached file: a folder a file, in it an empty file a claim. It is made before the cache is looked at, so
+ * that nothing is removed between the look and the use, and it stays for as long as the instance does.
+ */
+export async function addClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  for (;;) {
+    await mkdir(`${paths.claims}/${cacheName}`, { recursive: true });
+    try {
+      await writeFile(`${paths.claims}/${cacheName}/${claimName(claim)}`, '');
+      return;
+    } catch (error) {
+      // Somebody removed the last claim, and the folder with it, in between.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** Takes a claim away; absence is success. */
+export async function removeClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  await removeFile(`${paths.claims}/${cacheName}/${claimName(claim)}`);
+  await rmdir(`${paths.claims}/${cacheName}`).catch(() => undefined);
+}
+
+/** The names of all claims on a cached file, see `claimName`. */
+export async function claimsOn(paths: HostPaths, cacheName: string): Promise<string[]> {
+  return await listFolder(`${paths.claims}/${cacheName}`);
+}
+
+/** Every cached file on which an instance has a claim, whichever of its operations took it. */
+export async function claimedBy(paths: HostPaths, instanceId: string): Promise<{ cacheName: string; claim: Claim }[]> {
+  const found: { cacheName: string; claim: Claim }[] = [];
+  for (const cacheName of await listFolder(paths.claims)) {
+    for (const name of await claimsOn(paths, cacheName)) {
+      const [owner, operationId] = name.split('~');
+      if (owner === instanceId && operationId !== undefined)
+        found.push({ cacheName, claim: { instanceId, operationId } });
+    }
+  }
+  return found;
+}

@@ -1,0 +1,103 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { type Claim, claimName } from '../../domain/claim.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { StepProgress } from '../../domain/step-progress.ts';
+import { tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
+import { temporaryName } from '../publish-file.ts';
+import { readStateFile, removeFile } from '../small-file.ts';
+import { claimsOn } from './claims.ts';
+
+/**
+ * Which build is to fetch a file that the cache lacks. It only spares the others the work: what keeps two writers
+ * apart is the kernel lock that every step of a fetch holds. So it need not survive a crash, and is not synced.
+ */
+export interface FetchLease {
+  readonly claim: Claim;
+  /** The instance's name, for the others' progress: "fetched by web-1". */
+  readonly instanceName: string;
+  readonly updatedAtMs: number;
+  readonly startedAtMs: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number | null;
+}
+
+/** A fetch whose steps hold no lock and say nothing for this long is taken over by whoever wants the file next. */
+const staleAfterMs = 30_000;
+
+/** The key of the kernel lock that every step of a fetch holds. */
+export function fetchLockKey(cacheName: string): string {
+  return `fetch:${cacheName}`;
+}
+
+function leasePath(paths: HostPaths, cacheName: string): string {
+  return `${paths.fetches}/${cacheName}.json`;
+}
+
+export async function readLease(paths: HostPaths, cacheName: string): Promise<FetchLease | undefined> {
+  return (await readStateFile(leasePath(paths, cacheName))) as FetchLease | undefined;
+}
+
+/**
+ * Makes this build the one that fetches, unless another one is at it: then that one's lease is returned.
+ * Asking again with the lease in hand renews it.
+ */
+export async function takeLease(
+  paths: HostPaths,
+  cacheName: string,
+  taker: { readonly claim: Claim; readonly instanceName: string },
+): Promise<{ readonly mine: boolean; readonly lease: FetchLease }> {
+  const guard = await waitForKernelLock({ lockFile: paths.locks, key: `lease:${cacheName}` }, { timeoutMs: 10_000 });
+  if (guard === undefined) {
+    throw new EverbootFailure('HostIoError', `the lease of ${cacheName} has been locked for 10 s`);
+  }
+  try {
+    const present = await readLease(paths, cacheName);
+    const mine = present !== undefined && claimName(present.claim) === claimName(taker.claim);
+    if (present !== undefined && !mine && (await isAlive(paths, cacheName, present))) {
+      return { mine: false, lease: present };
+    }
+    const now = Date.now();
+    const lease: FetchLease = mine
+      ? { ...present, updatedAtMs: now }
+      : { ...taker, startedAtMs: now, updatedAtMs: now, doneBytes: 0, totalBytes: null };
+    await writeLease(paths, cacheName, lease);
+    return { mine: true, lease };
+  } finally {
+    await guard.release();
+  }
+}
+
+async function isAlive(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<boolean> {
+  const claims = await claimsOn(paths, cacheName);
+  if (!claims.includes(claimName(lease.claim))) return false;
+  if (Date.now() - lease.updatedAtMs < staleAfterMs) return true;
+  const lock = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) });
+  await lock?.release();
+  return lock === undefined;
+}
+
+/** Tells the waiting builds how far the fetch is. Only the holder of the fetch lock calls it. */
+export async function reportLease(
+  paths: HostPaths,
+  cacheName: string,
+  lease: FetchLease,
+  progress: StepProgress,
+): Promise<void> {
+  const { doneBytes, totalBytes } = progress;
+  await writeLease(paths, cacheName, { ...lease, doneBytes, totalBytes, updatedAtMs: Date.now() });
+}
+
+/** Gives the lease back, if this claim has it. */
+export async function dropLease(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  const present = await readLease(paths, cacheName);
+  if (present !== undefined && claimName(present.claim) === claimName(claim))
+    await removeFile(leasePath(paths, cacheName));
+}
+
+async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<void> {
+  const path = leasePath(paths, cacheName);
+  const temporaryPath = temporaryName(path);
+  await writeFile(temporaryPath, JSON.stringify(lease));
+  await rename(temporaryPath, path);
+}

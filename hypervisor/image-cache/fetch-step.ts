@@ -1,0 +1,71 @@
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { FetchOrder } from '../../domain/host-activities.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { BaseImage } from '../../domain/image.ts';
+import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
+import { type HeldLock, waitForKernelLock } from '../kernel-lock.ts';
+import { findBase } from './base-facts.ts';
+import { busyFailure } from './claim-base-image.ts';
+import { fetchLockKey, reportLease, takeLease } from './fetch-lease.ts';
+import { rememberRefusal } from './refusals.ts';
+
+/** The temporary files of a fetch, with Nova's names. */
+export function fetchFiles(paths: HostPaths, cacheName: string) {
+  const base = `${paths.cache}/${cacheName}`;
+  return { final: base, part: `${base}.part`, sidecar: `${base}.part.json`, converted: `${base}.converted` };
+}
+
+/** How long a step waits for a writer that was given up on, and still writes. */
+const lockWaitMs = 15_000;
+
+/**
+ * Runs one step of a fetch: only while this build has the lease, and under the kernel lock that keeps every other
+ * writer of these files out. When the file is in the cache already, the step has nothing to do and returns it.
+ * A refusal of the image is remembered for the builds that wait.
+ */
+export async function underFetchLock<Made>(
+  paths: HostPaths,
+  { claim, instanceName, base: order }: FetchOrder,
+  control: WorkControl,
+  step: (lock: HeldLock, control: WorkControl) => Promise<Made>,
+): Promise<Made | BaseImage> {
+  const { mine, lease } = await takeLease(paths, order.cacheName, { claim, instanceName });
+  const lock = await waitForKernelLock(
+    { lockFile: paths.locks, key: fetchLockKey(order.cacheName) },
+    { timeoutMs: lockWaitMs, signal: control.signal },
+  );
+  if (lock === undefined) {
+    if (!mine) throw busyFailure(order, lease);
+    throw new EverbootFailure('HostIoError', `an earlier attempt still writes ${order.cacheName} in the cache`);
+  }
+  try {
+    const finished = await findBase(paths, order.cacheName);
+    if (finished !== undefined) return finished;
+    if (!mine) throw busyFailure(order, lease);
+    const reporter = leaseReporter((progress) => reportLease(paths, order.cacheName, lease, progress), control);
+    try {
+      return await step(lock, reporter.control);
+    } finally {
+      await reporter.settled();
+    }
+  } catch (error) {
+    await rememberRefusal(paths, order, error);
+    throw error;
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Passes progress on to the lease, at most once a second and one write at a time. */
+function leaseReporter(report: (progress: StepProgress) => Promise<void>, control: WorkControl) {
+  let lastMs = 0;
+  let writing: Promise<void> = Promise.resolve();
+  const onProgress = (progress: StepProgress): void => {
+    control.onProgress(progress);
+    if (Date.now() - lastMs < 1000) return;
+    lastMs = Date.now();
+    // A lease that cannot be written makes others wait for nothing; it is no reason to stop the fetch.
+    writing = writing.then(() => report(progress)).catch(() => undefined);
+  };
+  return { control: { signal: control.signal, onProgress }, settled: () => writing };
+}

@@ -1,0 +1,15 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import type { HostPaths } from '../../domain/host-paths.ts';
+
+/**
+ * Makes a host's folders where they are missing. The hypervisor's user must reach the disks and their backing files,
+ * so `instances` and the cache may be passed through, but not listed; our own state is nobody else's.
+ */
+export async function prepareFolders(paths: HostPaths): Promise<void> {
+  for (const folder of [paths.instances, paths.cache]) {
+    if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, 0o711);
+  }
+  for (const folder of [paths.claims, paths.bases, paths.fetches, paths.refusals, paths.ledger]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  }
+}

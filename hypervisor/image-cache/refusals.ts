@@ -1,0 +1,35 @@
+import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../../domain/failures.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { BaseImageOrder } from '../../domain/image.ts';
+import { publishText } from '../publish-file.ts';
+import { readStateFile } from '../small-file.ts';
+
+/** How long a refused image is not fetched again, unless it changed at its source. */
+const rememberedForMs = 5 * 60_000;
+
+interface Refusal {
+  readonly code: FailureCode;
+  readonly message: string;
+  readonly image: string;
+  readonly atMs: number;
+}
+
+/** Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept. */
+export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, error: unknown): Promise<void> {
+  if (!(error instanceof EverbootFailure) || failureKind(error.code).imageRefused !== true) return;
+  const refusal: Refusal = { code: error.code, message: error.message, image: identity(order), atMs: Date.now() };
+  await publishText(`${paths.refusals}/${order.cacheName}.json`, JSON.stringify(refusal), 0o640);
+}
+
+/** Throws the refusal again, if this very image was refused a short while ago. */
+export async function throwIfRefused(paths: HostPaths, order: BaseImageOrder): Promise<void> {
+  const refusal = (await readStateFile(`${paths.refusals}/${order.cacheName}.json`)) as Refusal | undefined;
+  if (refusal === undefined || refusal.image !== identity(order)) return;
+  if (Date.now() - refusal.atMs > rememberedForMs || !isFailureCode(refusal.code)) return;
+  throw new EverbootFailure(refusal.code, refusal.message);
+}
+
+/** What must be the same for a refusal to hold: the format it was declared to have, its version, size and digest. */
+function identity({ image }: BaseImageOrder): string {
+  return JSON.stringify([image.format, image.version ?? null, image.sizeBytes, image.digest?.hex ?? null]);
+}

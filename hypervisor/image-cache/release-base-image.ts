@@ -1,0 +1,32 @@
+import type { Claim } from '../../domain/claim.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import { waitForKernelLock } from '../kernel-lock.ts';
+import { removeFile } from '../small-file.ts';
+import { findBase, removeFacts } from './base-facts.ts';
+import { claimsOn, removeClaim } from './claims.ts';
+import { dropLease, fetchLockKey } from './fetch-lease.ts';
+import { fetchFiles } from './fetch-step.ts';
+
+/**
+ * Gives up a claim on a cached file. The file itself stays for the next instance; what is only half there goes when
+ * nobody claims it any more. Absence is success.
+ */
+export async function releaseBaseImage(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  await removeClaim(paths, cacheName, claim);
+  await dropLease(paths, cacheName, claim);
+  if ((await claimsOn(paths, cacheName)).length > 0) return;
+  const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 15_000 });
+  if (lock === undefined) {
+    throw new EverbootFailure('HostIoError', `a program still writes ${cacheName} in the cache`);
+  }
+  try {
+    // Somebody may have claimed it, or finished it, while this waited for the lock.
+    if ((await claimsOn(paths, cacheName)).length > 0) return;
+    const { part, sidecar, converted } = fetchFiles(paths, cacheName);
+    for (const path of [converted, part, sidecar]) await removeFile(path);
+    if ((await findBase(paths, cacheName)) === undefined) await removeFacts(paths, cacheName);
+  } finally {
+    await lock.release();
+  }
+}

@@ -1,0 +1,45 @@
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
+import { claimName } from '../../domain/claim.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
+import type { InstanceRecord } from '../../domain/instance-record.ts';
+import { syncPath, temporarySuffix } from '../publish-file.ts';
+import { readInstanceRecord, writeInstanceRecord } from './instance-record.ts';
+import { removeInstance } from './remove-instance.ts';
+
+/**
+ * Makes the instance's directory with its record in it, in one move, so that there is never a directory of ours without
+ * a claim. A directory of an earlier operation that ended without success is cleared first: Temporal lets only one
+ * operation run on an instance. Call it with the instance's lock held alone.
+ *
+ * Throws InstanceExists for a directory that carries no claim (a Nova may have lived here), and for a ready instance.
+ */
+export async function reserveDirectory(paths: HostPaths, record: InstanceRecord): Promise<string> {
+  const { instanceId } = record.claim;
+  const directory = instanceDirectory(paths, instanceId);
+  const present = await readInstanceRecord(paths, instanceId);
+  if (present !== undefined) {
+    if (present.state === 'ready') {
+      throw new EverbootFailure('InstanceExists', `the instance ${instanceId} is in ${directory} already, and ready`);
+    }
+    if (claimName(present.claim) === claimName(record.claim)) return directory;
+    await removeInstance(paths, present.claim);
+  }
+
+  const draft = `${directory}${temporarySuffix}`;
+  await rm(draft, { recursive: true, force: true });
+  await mkdir(draft);
+  await chmod(draft, 0o711);
+  await writeInstanceRecord(draft, record);
+  try {
+    await rename(draft, directory);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw new EverbootFailure('InstanceExists', `${directory} is there already, and carries no claim of everboot’s`, {
+      remedy: 'Use another id; everboot never touches a directory that it did not make.',
+    });
+  }
+  await syncPath(paths.instances);
+  return directory;
+}

@@ -1,0 +1,92 @@
+import { stat, statfs } from 'node:fs/promises';
+import { type Claim, claimName } from '../domain/claim.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import type { HostPaths } from '../domain/host-paths.ts';
+import { waitForKernelLock } from './kernel-lock.ts';
+import { publishText } from './publish-file.ts';
+import { listFolder, readStateFile, removeFile } from './small-file.ts';
+
+/**
+ * Space that was promised to running steps and is not written yet. Without it, fifty builds that ask at once would all
+ * be promised the same free gigabytes.
+ */
+interface SpacePromise {
+  readonly bytes: number;
+  /** The file that is written: what it occupies already counts against the promise. */
+  readonly path: string;
+}
+
+export interface SpaceRequest extends SpacePromise {
+  readonly claim: Claim;
+  /** Tells the promises of one operation apart: the name of the step and of what it writes. */
+  readonly purpose: string;
+  /** Space that stays free whatever is asked for. */
+  readonly reservedBytes: number;
+}
+
+/**
+ * Promises space for what a step is about to write, or throws InsufficientSpace with the numbers. Asking again for the
+ * same claim and purpose replaces the promise before.
+ */
+export async function promiseSpace(paths: HostPaths, request: SpaceRequest): Promise<void> {
+  const guard = await waitForKernelLock({ lockFile: paths.locks, key: 'ledger' }, { timeoutMs: 10_000 });
+  if (guard === undefined) throw new EverbootFailure('HostIoError', 'the space ledger has been locked for 10 s');
+  try {
+    const ownName = promiseFileName(request.claim, request.purpose);
+    const promisedBytes = await sumOfOthers(paths, ownName);
+    const { bavail, bsize } = await statfs(paths.instances);
+    const neededBytes = await outstandingBytes(request);
+    const freeBytes = bavail * bsize - promisedBytes - request.reservedBytes;
+    if (neededBytes > freeBytes) throw spaceFailure(paths, request, { neededBytes, promisedBytes, freeBytes });
+    const promise: SpacePromise = { bytes: request.bytes, path: request.path };
+    await publishText(`${paths.ledger}/${ownName}`, JSON.stringify(promise), 0o600);
+  } finally {
+    await guard.release();
+  }
+}
+
+/** Gives back one promise, or with no purpose all promises of an operation. Absence is success. */
+export async function returnSpace(paths: HostPaths, claim: Claim, purpose?: string): Promise<void> {
+  if (purpose !== undefined) {
+    await removeFile(`${paths.ledger}/${promiseFileName(claim, purpose)}`);
+    return;
+  }
+  for (const name of await listFolder(paths.ledger)) {
+    if (name.startsWith(`${claimName(claim)}.`)) await removeFile(`${paths.ledger}/${name}`);
+  }
+}
+
+function promiseFileName(claim: Claim, purpose: string): string {
+  return `${claimName(claim)}.${purpose}.json`;
+}
+
+async function sumOfOthers(paths: HostPaths, ownName: string): Promise<number> {
+  let sum = 0;
+  for (const name of await listFolder(paths.ledger)) {
+    if (name === ownName || !name.endsWith('.json')) continue;
+    const promise = (await readStateFile(`${paths.ledger}/${name}`)) as SpacePromise | undefined;
+    if (promise !== undefined) sum += await outstandingBytes(promise);
+  }
+  return sum;
+}
+
+async function outstandingBytes({ bytes, path }: SpacePromise): Promise<number> {
+  const writtenBytes = await stat(path).then(
+    ({ blocks }) => blocks * 512,
+    () => 0,
+  );
+  return Math.max(bytes - writtenBytes, 0);
+}
+
+function spaceFailure(
+  paths: HostPaths,
+  { purpose, reservedBytes }: SpaceRequest,
+  bytes: { readonly neededBytes: number; readonly promisedBytes: number; readonly freeBytes: number },
+): EverbootFailure {
+  const mib = (count: number): string => `${Math.max(0, Math.floor(count / 2 ** 20))} MiB`;
+  return new EverbootFailure(
+    'InsufficientSpace',
+    `${purpose} needs ${mib(bytes.neededBytes)} in ${paths.instances}, where ${mib(bytes.freeBytes)} may be used ` +
+      `(${mib(bytes.promisedBytes)} are promised to other steps, ${mib(reservedBytes)} are kept free by reserved_disk_mb)`,
+  );
+}

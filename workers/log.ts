@@ -1,0 +1,26 @@
+import { DefaultLogger, type LogLevel } from '@temporalio/worker';
+import { destination, pino } from 'pino';
+
+/** The worker's log: one JSON object a line on standard error. Secrets never get here; inputs of steps are not logged. */
+export const log = pino({ name: 'everboot', base: null, level: 'info' }, destination({ fd: 2, sync: false }));
+
+const levels: Readonly<Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'>> = {
+  TRACE: 'trace',
+  DEBUG: 'debug',
+  INFO: 'info',
+  WARN: 'warn',
+  ERROR: 'error',
+};
+
+/** What of an entry's fields is worth a line; the rest names the SDK's insides. */
+const keptFields = ['activityType', 'activityId', 'attempt', 'workflowId', 'workflowType', 'taskQueue', 'error'];
+
+/** What the Temporal SDK has to say, in the same log. */
+export const temporalLogger = new DefaultLogger('WARN', ({ level, message, meta }) => {
+  const fields: Record<string, unknown> = {};
+  for (const field of keptFields) {
+    const value = meta?.[field];
+    if (value !== undefined) fields[field] = value instanceof Error ? value.message : value;
+  }
+  log[levels[level]](fields, message);
+});

@@ -1,0 +1,92 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Configuration } from '../domain/configuration.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { ensureKeyPair } from '../hypervisor/key-pair.ts';
+import { publishText } from '../hypervisor/publish-file.ts';
+import { runWorker, type TemporalAddress } from './run-worker.ts';
+import { answers, findTemporalCli, startTemporalServer, type TemporalServer } from './temporal-server.ts';
+
+export interface UpReady {
+  readonly temporal: string;
+  /** Null where the server is not ours and so its UI is not known. */
+  readonly ui: string | null;
+  readonly host: string;
+}
+
+export interface UpOptions {
+  readonly stateDirectory: string;
+  readonly temporal: TemporalAddress;
+  /** Ports for a server that has to be started. */
+  readonly port: number;
+  readonly uiPort: number;
+  readonly searchPath: string;
+  readonly signal: AbortSignal;
+  readonly onReady: (ready: UpReady) => void;
+}
+
+/** What a running `up` tells the other commands of the same state folder. */
+export const upFileName = 'up.json';
+
+/**
+ * Runs everything that one machine needs: a Temporal server where none answers at a loopback address, the keys for sealed
+ * secrets, and this host's worker. Stops the worker first, so that its last words reach the server, then the server.
+ */
+export async function runUp(configuration: Configuration, options: UpOptions): Promise<void> {
+  const { stateDirectory, signal, onReady } = options;
+  await mkdir(stateDirectory, { recursive: true });
+  const { publicKeyFile, privateKeyFile } = configuration.secrets;
+  if (publicKeyFile !== null && privateKeyFile !== null) await ensureKeyPair(publicKeyFile, privateKeyFile);
+
+  const server = await serverFor(options);
+  const temporal = server === null ? options.temporal : { ...options.temporal, address: server.address };
+  const upFile = join(stateDirectory, upFileName);
+  try {
+    await runWorker(configuration, {
+      stateDirectory,
+      temporal,
+      signal,
+      onReady: ({ temporal: address, host }) => {
+        const ready: UpReady = { temporal: address, ui: server?.uiAddress ?? null, host };
+        const told = publishText(
+          upFile,
+          `${JSON.stringify({ ...ready, namespace: temporal.namespace, pid: process.pid })}\n`,
+          0o644,
+        );
+        void told.then(() => onReady(ready));
+      },
+    });
+  } finally {
+    await rm(upFile, { force: true });
+    await server?.program.stop(10_000);
+  }
+}
+
+/** Starts a server where the address is this machine's and nothing answers there; null where one answers. */
+async function serverFor({
+  stateDirectory,
+  temporal,
+  port,
+  uiPort,
+  searchPath,
+}: UpOptions): Promise<TemporalServer | null> {
+  const { address, namespace } = temporal;
+  if (await answers(address, namespace)) return null;
+  if (!isLoopback(address)) {
+    throw new EverbootFailure(
+      'TemporalUnreachable',
+      `no Temporal server with the namespace "${namespace}" answers at ${address}`,
+    );
+  }
+  const executable = await findTemporalCli(stateDirectory, searchPath);
+  if (executable === null) {
+    throw new EverbootFailure('ProgramMissing', 'the Temporal CLI is neither on the path nor in the state folder', {
+      remedy: 'Run `./everboot up`, which gets it, or install it and put it on the path.',
+    });
+  }
+  return await startTemporalServer({ stateDirectory, executable, port, uiPort, namespace });
+}
+
+function isLoopback(address: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(address);
+}

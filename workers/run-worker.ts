@@ -1,0 +1,102 @@
+import { Connection } from '@temporalio/client';
+import { NativeConnection, type NativeConnectionOptions, Runtime } from '@temporalio/worker';
+import type { Configuration } from '../domain/configuration.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { searchAttributeNames } from '../domain/operations.ts';
+import { startHostWorker, untilPolling } from './host-worker.ts';
+import { temporalLogger } from './log.ts';
+
+/** Where Temporal is, as the command line found it. */
+export interface TemporalAddress {
+  readonly address: string;
+  readonly namespace: string;
+  readonly tls?: NonNullable<NativeConnectionOptions['tls']>;
+  readonly apiKey?: string;
+}
+
+export interface WorkerReady {
+  readonly temporal: string;
+  readonly host: string;
+}
+
+/**
+ * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
+ * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
+ * Throws TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
+ */
+export async function runWorker(
+  configuration: Configuration,
+  options: {
+    readonly stateDirectory: string;
+    readonly temporal: TemporalAddress;
+    readonly signal: AbortSignal;
+    readonly onReady: (ready: WorkerReady) => void;
+  },
+): Promise<void> {
+  const { stateDirectory, temporal, signal, onReady } = options;
+  installRuntime();
+  const { namespace, ...connect } = temporal;
+  const [connection, control] = await Promise.all([
+    NativeConnection.connect(connect).catch((error: unknown) => unreachable(temporal.address, error)),
+    Connection.connect({ ...connect, connectTimeout: 10_000 }).catch((error: unknown) =>
+      unreachable(temporal.address, error),
+    ),
+  ]);
+  try {
+    await registerSearchAttributes(control, namespace);
+    const worker = await startHostWorker({ configuration, stateDirectory, connection, namespace });
+    const stop = (): void => void worker.shutdown().catch(() => undefined);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const { name } = configuration.host;
+      const polling = untilPolling(control, namespace, name, worker.identity);
+      await Promise.race([polling.then(() => onReady({ temporal: temporal.address, host: name })), worker.ended]);
+      await worker.ended;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  } finally {
+    await control.close();
+    await connection.close();
+  }
+}
+
+/** The SDK has one runtime a process; installing it twice is an error of its own. */
+let installed = false;
+function installRuntime(): void {
+  if (installed) return;
+  installed = true;
+  Runtime.install({
+    logger: temporalLogger,
+    // The command line decides what a signal means: a drain, or leaving a boot running.
+    shutdownSignals: [],
+    telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
+  });
+}
+
+function unreachable(address: string, error: unknown): never {
+  const words = error instanceof Error ? error.message : String(error);
+  throw new EverbootFailure('TemporalUnreachable', `no Temporal server answers at ${address}: ${words}`);
+}
+
+/** The attributes by which operators find instances. Only an administrator may add them on some servers. */
+async function registerSearchAttributes(connection: Connection, namespace: string): Promise<void> {
+  const present = await connection.operatorService.listSearchAttributes({ namespace });
+  const missing = searchAttributeNames.filter((name) => !Object.hasOwn(present.customAttributes ?? {}, name));
+  if (missing.length === 0) return;
+  const keyword = 2;
+  try {
+    const searchAttributes = Object.fromEntries(missing.map((name) => [name, keyword]));
+    await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
+  } catch (error) {
+    throw new EverbootFailure(
+      'ConfigInvalid',
+      `the namespace "${namespace}" lacks the search attributes ${missing.join(', ')}`,
+      {
+        remedy: `Have an administrator add them: ${missing.map((name) => `temporal operator search-attribute create --name ${name} --type Keyword`).join('; ')}`,
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,133 @@
+import type { Claim } from '../domain/claim.ts';
+import type { InstanceDisk } from '../domain/disk-plan.ts';
+import type { InstanceRequest } from '../domain/host-activities.ts';
+import type { BaseImage } from '../domain/image.ts';
+import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
+import { checkFlavorHoldsImage } from '../domain/plan-disks.ts';
+import type { SealedSpec } from '../domain/spec.ts';
+import { haveBaseImage } from './fetch-base-image.ts';
+import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
+import { imageLabel, sizeLabel } from './labels.ts';
+import { trackOperation } from './operation-tracker.ts';
+import { sideBySide } from './side-by-side.ts';
+import { everbootFailure } from './step-failure.ts';
+import { undoOnFailure } from './undo-on-failure.ts';
+import { watchingHost } from './watch-host.ts';
+
+/**
+ * Creates an instance on its host: builds its disks, and boots it.
+ *
+ * The host plans the disks and reserves the instance's directory, while the images are claimed in its cache and fetched
+ * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
+ * side by side; then libvirt is told of the domain and starts it, and the instance is marked ready. When a step fails for
+ * good or the caller cancels, everything is taken back, last first.
+ */
+export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
+  const { spec, flavor, specDigest } = input;
+  const claim: Claim = { instanceId: spec.id, operationId: input.operationId };
+  const { secrets, ...openSpec } = spec;
+  const request: InstanceRequest = { claim, spec: openSpec, flavor, specDigest };
+  const tracker = trackOperation('create', input.host, 'Building');
+  const host = stepsOn(input.host, tracker);
+
+  return await watchingHost(input.host, tracker, () =>
+    undoOnFailure(tracker, async (undo) => {
+      const { plan, ready } = await firstContact(input.host, tracker, 'planInstance', `plan ${spec.name}`, request);
+      if (ready !== null) return ready;
+
+      // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on
+      // the cache and every promise of space carries this operation's id.
+      undo(() => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
+      const [, ...bases] = await sideBySide<BaseImage | undefined>([
+        async () => void (await host.reserveInstance(`reserve ${plan.directory}`, { request, plan })),
+        ...plan.bases.map((base) => () => haveBaseImage(host, { claim, instanceName: spec.name, base })),
+      ]);
+      const images = baseImagesByRole(plan, bases);
+      refuseSmallFlavor(plan, images.root);
+
+      const disks = await makeDisks(host, { claim, plan, spec, flavor: input.flavor, images });
+
+      let domain: string | undefined;
+      if (plan.define) {
+        undo(() => host.removeDomain(`remove the domain of ${spec.name}`, { claim }));
+        ({ domain } = await host.defineDomain(`define the domain of ${spec.name}`, { claim }));
+        if (plan.start) await host.startDomain(`start ${domain}`, { claim });
+      }
+
+      const result: InstanceResult = {
+        instanceId: spec.id,
+        name: spec.name,
+        host: input.host,
+        state: spec.boot,
+        directory: plan.directory,
+        disks,
+        ...(domain === undefined ? {} : { domain }),
+      };
+      // From here on the instance lives: nothing is undone any more.
+      await host.markReady(`${spec.name} is ready`, { claim, result });
+      tracker.enter('Ready');
+      return result;
+    }),
+  );
+}
+
+interface Images {
+  readonly root?: BaseImage;
+  readonly kernel?: BaseImage;
+  readonly ramdisk?: BaseImage;
+}
+
+function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undefined)[]): Images {
+  return Object.fromEntries(plan.bases.map((order, index) => [order.role, bases[index]]));
+}
+
+/** Only now is the virtual size known of what was fetched. */
+function refuseSmallFlavor(plan: InstancePlan, root: BaseImage | undefined): void {
+  if (plan.disks.root === null || root === undefined) return;
+  const problem = checkFlavorHoldsImage(plan.disks.root.sizeBytes, root.virtualSizeBytes);
+  if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem);
+}
+
+interface DiskOrders {
+  readonly claim: Claim;
+  readonly plan: InstancePlan;
+  readonly spec: SealedSpec;
+  readonly flavor: CreateInstanceInput['flavor'];
+  readonly images: Images;
+}
+
+/** Makes every file of the plan, side by side, in the order in which results list them. */
+async function makeDisks(host: HostSteps, { claim, plan, spec, flavor, images }: DiskOrders): Promise<InstanceDisk[]> {
+  const { root, ephemerals, swap, config, bootFiles } = plan.disks;
+  const steps: (() => Promise<InstanceDisk>)[] = [];
+  if (root !== null && images.root !== undefined) {
+    const base = images.root;
+    const how =
+      root.format === 'qcow2'
+        ? `qcow2 overlay on ${base.cacheName.slice(0, 8)}…`
+        : `raw copy of ${base.cacheName.slice(0, 8)}…`;
+    const summary = `root disk: ${how}, ${sizeLabel(root.sizeBytes ?? base.virtualSizeBytes)}`;
+    steps.push(() => host.createRootDisk(summary, { claim, disk: root, base }));
+  }
+  for (const disk of ephemerals) {
+    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeLabel(disk.sizeBytes)}, ${disk.format}`;
+    steps.push(() => host.createEphemeralDisk(summary, { claim, disk }, disk.name));
+  }
+  if (swap !== null) {
+    steps.push(() =>
+      host.createSwapDisk(`swap disk: ${sizeLabel(swap.sizeBytes)}, ${swap.format}`, { claim, disk: swap }),
+    );
+  }
+  if (config !== null) {
+    const order = { claim, disk: config, spec, flavor, osType: plan.osType };
+    steps.push(() => host.writeConfigDrive(`config drive for ${spec.hostname}`, order));
+  }
+  for (const disk of bootFiles) {
+    const base = images[disk.kind];
+    if (base === undefined) continue;
+    const order = plan.bases.find(({ role }) => role === disk.kind);
+    const label = order === undefined ? base.cacheName : imageLabel(order);
+    steps.push(() => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind));
+  }
+  return await sideBySide(steps);
+}

@@ -1,0 +1,26 @@
+import type { FetchOrder } from '../domain/host-activities.ts';
+import type { BaseImage } from '../domain/image.ts';
+import type { HostSteps } from './host-steps.ts';
+import { imageLabel } from './labels.ts';
+
+/**
+ * Has an image in the host's cache, fetching it where it is missing. The claim answers with the cached file, or that it
+ * is this build's to fetch; while another build fetches it, the claim waits. The history tells everything, because each
+ * build that fetches does so in its own workflow. A step finds the work done where an earlier fetcher went further.
+ */
+export async function haveBaseImage(host: HostSteps, order: FetchOrder): Promise<BaseImage> {
+  const { role } = order.base;
+  const label = imageLabel(order.base);
+  const { base } = await host.claimBaseImage(`${role} image: look for ${label} in the cache`, order, role);
+  if (base !== null) return base;
+
+  await host.downloadImage(`${role} image: fetch ${label}`, order, role);
+  const { convert } = await host.verifyImage(`${role} image: inspect ${label}`, order, role);
+  if (convert)
+    await host.convertImage(`${role} image: convert ${label} from ${order.base.image.format} to raw`, order, role);
+  return await host.publishBaseImage(
+    `${role} image: publish as _base/${order.base.cacheName.slice(0, 12)}…`,
+    order,
+    role,
+  );
+}

@@ -1,0 +1,92 @@
+import {
+  ActivityCancellationType,
+  type ActivityOptions,
+  ApplicationFailure,
+  proxyActivities,
+} from '@temporalio/workflow';
+import type { HostActivities } from '../domain/host-activities.ts';
+import { hostTaskQueue } from '../domain/task-queues.ts';
+import type { OperationTracker } from './operation-tracker.ts';
+import { failedStep } from './step-failure.ts';
+import { isUndo, type StepName, stepPolicies } from './step-policies.ts';
+
+/** How long a host's worker has to take the first step of an operation; a host that is never there shows here. */
+const firstContactTimeout = '45 seconds';
+
+/** A worker that says nothing for this long is taken for dead, and the step is given to the next one. */
+const heartbeatTimeout = '10 seconds';
+
+/** The most that any forward step may take, with all its attempts and with the host away in between. */
+const stepTimeout = '24 hours';
+
+/** The steps behind their names only; `Step` gives each its own types back. */
+type UntypedActivities = Record<StepName, (input: unknown) => Promise<unknown>>;
+
+/** One step on the host: what a person reads of it, what it is given, and what it is about where it occurs twice. */
+type Step<Name extends StepName> = (
+  summary: string,
+  input: Parameters<HostActivities[Name]>[0],
+  subject?: string,
+) => ReturnType<HostActivities[Name]>;
+
+export type HostSteps = { readonly [Name in StepName]: Step<Name> };
+
+/** The steps of a host, as functions. Each shows up in the operation's table, and fails with a code of ours. */
+export function stepsOn(host: string, tracker: OperationTracker): HostSteps {
+  const step =
+    <Name extends StepName>(name: Name): Step<Name> =>
+    (summary, input, subject) => {
+      const activityId = subject === undefined ? name : `${name}:${subject}`;
+      return tracker.track({ step: name, activityId, summary }, async () => {
+        const options = { ...optionsOf(host, name), activityId, summary };
+        return await callActivity(name, options, input);
+      }) as ReturnType<HostActivities[Name]>;
+    };
+  const names = Object.keys(stepPolicies) as StepName[];
+  return Object.fromEntries(names.map((name) => [name, step(name)])) as HostSteps;
+}
+
+function optionsOf(host: string, name: StepName): ActivityOptions {
+  return {
+    taskQueue: hostTaskQueue(host, stepPolicies[name].lane),
+    heartbeatTimeout,
+    // Nothing may still write when an undo begins.
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    // A worker's death is no failure of the step, so attempts are not counted.
+    retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' },
+    ...(isUndo(name) ? { startToCloseTimeout: '1 hour' } : { scheduleToCloseTimeout: stepTimeout }),
+  };
+}
+
+async function callActivity(name: StepName, options: ActivityOptions, input: unknown): Promise<unknown> {
+  const activities = proxyActivities<UntypedActivities>(options);
+  try {
+    return await activities[name](input);
+  } catch (error) {
+    throw failedStep(name, error);
+  }
+}
+
+/**
+ * The first step of an operation. A host that nobody polls for is said within a minute instead of being waited for; as
+ * nothing was started then, there is nothing to undo. A host that goes away later is waited for, so only the first
+ * attempt has this limit.
+ */
+export async function firstContact<Name extends 'planInstance' | 'readInstance'>(
+  host: string,
+  tracker: OperationTracker,
+  name: Name,
+  summary: string,
+  input: Parameters<HostActivities[Name]>[0],
+): Promise<Awaited<ReturnType<HostActivities[Name]>>> {
+  return (await tracker.track({ step: name, activityId: name, summary }, async () => {
+    const options = { ...optionsOf(host, name), activityId: name, summary };
+    try {
+      const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
+      return await callActivity(name, { ...options, ...once }, input);
+    } catch (failure) {
+      if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
+      return await callActivity(name, options, input);
+    }
+  })) as Awaited<ReturnType<HostActivities[Name]>>;
+}
