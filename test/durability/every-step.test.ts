@@ -220,6 +220,7 @@ function failedWith(error: unknown, code: string, step: string): boolean {
   const { cause } = error;
   assert.ok(cause instanceof ApplicationFailure, String(cause));
   assert.equal(cause.type, code);
-  assert.equal((cause.details?.[0] as { step?: string }).step, step);
+  const [report] = (cause.details ?? []) as { step?: string }[];
+  assert.equal(report?.step, step);
   return true;
 }

@@ -27,7 +27,7 @@ test('a program returns what it printed', async () => {
 });
 
 test('a program sees none of the worker’s environment', async () => {
-  process.env['OS_PASSWORD'] = 'planted';
+  process.env.OS_PASSWORD = 'planted';
   const { stdout } = await runProgram('env', [], { timeoutMs: 5000 });
   assert.doesNotMatch(stdout, /planted/);
 });
