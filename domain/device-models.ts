@@ -11,12 +11,22 @@ export interface DeviceModels {
   readonly hasRandomSource: boolean;
 }
 
-/** Values of the properties that choose a device, after nova.virt.libvirt; the machine also by its versioned names. */
-const knownMachine = /^(pc|q35|pc-i440fx-[0-9.]+|pc-q35-[0-9.]+)$/;
-const knownVif = /^(virtio|e1000|e1000e|rtl8139|ne2k_pci|pcnet|vmxnet3)$/;
-const knownFirmware = /^(bios|uefi)$/;
-const knownFlag = /^(yes|no|true|false|on|off|1|0)$/i;
-const knownRandomSource = /^virtio$/;
+interface KnownValues {
+  readonly pattern: RegExp;
+  readonly words: string;
+}
+
+/** Values of the properties that choose a device, after nova.virt.libvirt; a machine also by its versioned name. */
+const known = {
+  machine: { pattern: /^(pc|q35|pc-i440fx-[0-9.]+|pc-q35-[0-9.]+)$/, words: 'pc, q35, or a version of them' },
+  vif: {
+    pattern: /^(virtio|e1000|e1000e|rtl8139|ne2k_pci|pcnet|vmxnet3)$/,
+    words: 'virtio, e1000, e1000e, rtl8139, ne2k_pci, pcnet or vmxnet3',
+  },
+  firmware: { pattern: /^(bios|uefi)$/, words: 'bios or uefi' },
+  flag: { pattern: /^(yes|no|true|false|on|off|1|0)$/i, words: 'yes or no' },
+  randomSource: { pattern: /^virtio$/, words: 'virtio' },
+} as const satisfies Record<string, KnownValues>;
 
 /**
  * Reads the `hw_…` properties of an image, named as Glance documents them. The machine is `pc` by default: the cloud
@@ -24,19 +34,19 @@ const knownRandomSource = /^virtio$/;
  * that is not known, with the property's name.
  */
 export function deviceModels(properties: Readonly<Record<string, string>>): DeviceModels {
-  const read = (name: string, known: RegExp): string | undefined => {
+  const read = (name: string, { pattern, words }: KnownValues): string | undefined => {
     const value = properties[name];
-    if (value === undefined || known.test(value)) return value;
+    if (value === undefined || pattern.test(value)) return value;
     throw new EverbootFailure(
       'HostUnsuitable',
-      `the image’s property ${name} is ${JSON.stringify(value)}; expected ${known.source}`,
+      `the image’s property ${name} is ${JSON.stringify(value)}; expected ${words}`,
     );
   };
   return {
-    machine: read('hw_machine_type', knownMachine) ?? 'pc',
-    firmware: read('hw_firmware_type', knownFirmware) === 'uefi' ? 'efi' : undefined,
-    vif: read('hw_vif_model', knownVif) ?? 'virtio',
-    hasGuestAgent: /^(yes|true|on|1)$/i.test(read('hw_qemu_guest_agent', knownFlag) ?? 'no'),
-    hasRandomSource: read('hw_rng_model', knownRandomSource) !== undefined,
+    machine: read('hw_machine_type', known.machine) ?? 'pc',
+    firmware: read('hw_firmware_type', known.firmware) === 'uefi' ? 'efi' : undefined,
+    vif: read('hw_vif_model', known.vif) ?? 'virtio',
+    hasGuestAgent: /^(yes|true|on|1)$/i.test(read('hw_qemu_guest_agent', known.flag) ?? 'no'),
+    hasRandomSource: read('hw_rng_model', known.randomSource) !== undefined,
   };
 }

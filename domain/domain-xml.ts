@@ -2,6 +2,7 @@ import type { Claim } from './claim.ts';
 
 import { deviceModels } from './device-models.ts';
 import type { DiskPlan, PlannedDisk } from './disk-plan.ts';
+import { instanceMetadata } from './domain-metadata.ts';
 import type { Flavor } from './flavors.ts';
 import type { ImageDescription } from './image.ts';
 import type { InstanceSpec, NetworkInterface } from './spec.ts';
@@ -24,9 +25,6 @@ export interface DomainXmlInput {
 
 /** How QEMU keeps what the guest writes; `none` and `writeback` are what Nova chooses between. */
 export type CacheMode = 'none' | 'writeback';
-
-/** The namespace of what everboot keeps in a domain's metadata. */
-const metadataNamespace = 'urn:everboot:instance:1';
 
 /** The domain's name on its host: the instance's, with as much of its id as tells two of one name apart. */
 export function domainNameOf({ name, id }: Pick<InstanceSpec, 'name' | 'id'>): string {
@@ -79,19 +77,6 @@ export function domainXml(input: DomainXmlInput): string {
       ]),
     ]),
   );
-}
-
-/** Whose domain this is: the claim for us, the rest for people. */
-function instanceMetadata({ claim, spec, flavor, image }: DomainXmlInput): XmlElement {
-  return element('metadata', {}, [
-    element('everboot:instance', { 'xmlns:everboot': metadataNamespace }, [
-      element('everboot:claim', { instance: claim.instanceId, operation: claim.operationId }),
-      element('everboot:name', {}, spec.name),
-      element('everboot:flavor', {}, flavor.name),
-      image === null ? undefined : element('everboot:image', {}, image.title),
-      element('everboot:owner', { project: spec.project, user: spec.user }),
-    ]),
-  ]);
 }
 
 /** The machine, and how it boots: by its firmware from the first disk, or straight into a kernel of ours. */

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import type { InstanceSecrets } from './spec.ts';
+
+/**
+ * How a secret travels: a compact JWE (RFC 7516) for a P-256 key of the hosts. ECDH-ES with A256GCM is what the JOSE
+ * libraries of every language have. The header's `kid` is the key's RFC 7638 thumbprint.
+ */
+export const sealingAlgorithms = { alg: 'ECDH-ES', enc: 'A256GCM' } as const;
+
+export type SecretField = keyof InstanceSecrets;
+export const secretFields = ['userData', 'adminPassword', 'files'] as const satisfies readonly SecretField[];
+
+/** Both limits count the bytes themselves, not their base64; `maxFilesBytes` is for all files of a spec together. */
+export const maxUserDataBytes = 64 * 1024;
+export const maxFilesBytes = 64 * 1024;
+
+/** The longest sealed value a host opens: 64 KiB that were encoded in base64 twice, and room for the files' paths. */
+export const maxSealedLength = 256 * 1024;
+
+/**
+ * What is encrypted, as JSON. The instance's id and the field's name are inside, so that a sealed value that was seen
+ * in one history is of no use in another instance's spec, or in another field of the same one.
+ */
+export interface SealedPayload {
+  readonly instanceId: string;
+  readonly field: SecretField;
+  readonly value: unknown;
+}
+
+const base64 = (maxBytes: number) =>
+  z
+    .base64()
+    .max(Math.ceil(maxBytes / 3) * 4)
+    .refine((text) => decodedBytes(text) <= maxBytes);
+
+const injectedFile = z.strictObject({
+  path: z.string().min(1).max(4096),
+  base64: base64(maxFilesBytes),
+  mode: z.string().max(8).exactOptional(),
+});
+
+const secretValues = {
+  userData: base64(maxUserDataBytes),
+  adminPassword: z.string(),
+  files: z
+    .array(injectedFile)
+    .refine((files) => files.reduce((sum, file) => sum + decodedBytes(file.base64), 0) <= maxFilesBytes),
+} satisfies Record<SecretField, z.ZodType>;
+
+/** Whether an opened value is one that this field of a spec may have. Says no more: the value is secret. */
+export function isSecretValue(field: SecretField, value: unknown): boolean {
+  return secretValues[field].safeParse(value).success;
+}
+
+function decodedBytes(text: string): number {
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  return (text.length / 4) * 3 - padding;
+}

@@ -1,0 +1,23 @@
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { WorkControl } from '../../domain/step-progress.ts';
+import { runProgram } from '../run-program.ts';
+import { timeForBytesMs } from '../time-for-bytes.ts';
+import type { DiskFile } from './disk-context.ts';
+
+/**
+ * Reserves space for a whole disk on the host, whatever of it is written, as Nova's `preallocate_images = space`. A
+ * qcow2 file keeps its length: what is reserved beyond it is what it will grow into. Where the file system cannot
+ * reserve, a note says so and the boot goes on. Throws InsufficientSpace.
+ */
+export async function preallocate(
+  { path, sizeBytes, heldLocks }: DiskFile,
+  { signal, onProgress }: WorkControl,
+): Promise<void> {
+  try {
+    const args = ['--keep-size', '--length', String(sizeBytes), path];
+    await runProgram('fallocate', args, { signal, heldLocks, timeoutMs: timeForBytesMs(sizeBytes) });
+  } catch (error) {
+    if (!(error instanceof EverbootFailure && /not supported|unsupported/.test(error.message))) throw error;
+    onProgress({ doneBytes: 0, totalBytes: null, note: 'the file system cannot reserve space (preallocate_images)' });
+  }
+}

@@ -1,0 +1,90 @@
+import { truncate } from 'node:fs/promises';
+import type { InstanceDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { BaseImage } from '../../domain/image.ts';
+import { checkFlavorHoldsImage } from '../../domain/plan-disks.ts';
+import type { WorkControl } from '../../domain/step-progress.ts';
+import { copyFile } from '../copy-file.ts';
+import { convertImage, createOverlay, growImage } from '../qemu-img.ts';
+import type { DiskContext } from './disk-context.ts';
+import { findMadeDisk, madeDisk } from './made-disk.ts';
+import { preallocate } from './preallocate.ts';
+import { publishDisk } from './publish-disk.ts';
+import { readClusterSize } from './qcow2-cluster-size.ts';
+
+/**
+ * Makes the root disk of its base image: an overlay on it, or a raw copy of it, as large as planned. A disk that is there
+ * already is only made larger.
+ *
+ * Throws FlavorDiskTooSmall, InsufficientSpace, InstanceExists (another disk has the name).
+ */
+export async function makeRootDisk(
+  disk: PlannedRootDisk,
+  base: BaseImage,
+  context: DiskContext,
+  control: WorkControl,
+): Promise<InstanceDisk> {
+  const problem = checkFlavorHoldsImage(disk.sizeBytes, base.virtualSizeBytes);
+  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+  const wanted = { name: disk.name, format: disk.format, backingFile: disk.format === 'qcow2' ? base.path : null };
+  const sizeBytes = wholeSectors(disk.sizeBytes ?? base.virtualSizeBytes);
+  const made = await findMadeDisk(wanted, context, control);
+  if (made !== undefined) return await growDisk(made, sizeBytes, context, control);
+
+  const path = `${context.directory}/${disk.name}`;
+  const write = disk.format === 'qcow2' ? writeOverlay : writeRawCopy;
+  await publishDisk({ path, sizeBytes }, context, control, (temporaryPath) =>
+    write(temporaryPath, { base, sizeBytes, heldLocks: context.heldLocks }, control),
+  );
+  return madeDisk(wanted, path, sizeBytes);
+}
+
+interface RootContent {
+  readonly base: BaseImage;
+  readonly sizeBytes: number;
+  readonly heldLocks: readonly number[];
+}
+
+async function writeOverlay(
+  path: string,
+  { base, sizeBytes, heldLocks }: RootContent,
+  control: WorkControl,
+): Promise<void> {
+  // As Nova does, so that a cluster of the overlay never covers part of a cluster of the base.
+  const clusterSizeBytes = base.format === 'qcow2' ? await readClusterSize(base.path) : null;
+  const { path: backingFile, format: backingFormat } = base;
+  await createOverlay({ path, backingFile, backingFormat, sizeBytes, clusterSizeBytes, heldLocks }, control);
+}
+
+async function writeRawCopy(
+  path: string,
+  { base, sizeBytes, heldLocks }: RootContent,
+  control: WorkControl,
+): Promise<void> {
+  if (base.format === 'raw') {
+    await copyFile({ source: base.path, destination: path, heldLocks }, control);
+  } else {
+    const { path: source, format: sourceFormat, virtualSizeBytes } = base;
+    await convertImage({ source, sourceFormat, destination: path, virtualSizeBytes, heldLocks }, control);
+  }
+  await truncate(path, sizeBytes);
+}
+
+/** A raw image may end in the middle of a sector; QEMU shows its guest the whole one. */
+function wholeSectors(bytes: number): number {
+  return Math.ceil(bytes / 512) * 512;
+}
+
+/** An operator may have given a larger flavor since the disk was made. */
+async function growDisk(
+  made: InstanceDisk,
+  sizeBytes: number,
+  context: DiskContext,
+  control: WorkControl,
+): Promise<InstanceDisk> {
+  if (made.virtualSizeBytes >= sizeBytes) return made;
+  const file = { path: made.path, sizeBytes, heldLocks: context.heldLocks };
+  await growImage({ ...file, format: made.format === 'qcow2' ? 'qcow2' : 'raw' }, control);
+  if (context.preallocate === 'space') await preallocate(file, control);
+  return { ...made, virtualSizeBytes: sizeBytes };
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import type { ImageReference, ImageRole } from '../../domain/image.ts';
+import { fileSystemCommand } from '../disks/make-file-system.ts';
+
+/** An image id that can be a file name as it is: it is no path, and no SHA-1 that would name another image's file. */
+const plainId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The name of an image's file in the cache: the SHA-1 of the reference as it was given, as in Nova's get_cache_fname;
+ * for URLs and files that of the digest's text, so that the content names it. The kernel and the ramdisk of a Glance go
+ * by their plain id, as in a Nova that keeps unused kernels.
+ */
+export function imageCacheName(reference: ImageReference, role: ImageRole): string {
+  if (!('glance' in reference)) return sha1(reference.digest);
+  return role !== 'root' && plainId.test(reference.glance) ? reference.glance : sha1(reference.glance);
+}
+
+/** What shapes a formatted ephemeral disk. */
+export interface EphemeralShape {
+  readonly sizeBytes: number;
+  readonly fileSystem: string;
+  readonly label: string;
+}
+
+/**
+ * The name of a formatted ephemeral disk in the cache, `ephemeral_<GiB>_<7 hex digits>`. Nova's digits stand for the
+ * file system only; ours for everything that shapes the file, so that no disk gets another one's label.
+ */
+export function ephemeralCacheName({ sizeBytes, fileSystem, label }: EphemeralShape): string {
+  const shape = JSON.stringify([sizeBytes, label, fileSystemCommand(fileSystem, label)]);
+  return `ephemeral_${sizeBytes / 2 ** 30}_${sha1(shape).slice(0, 7)}`;
+}
+
+/** The name of a swap area in the cache, as in Nova. */
+export function swapCacheName(sizeMb: number): string {
+  return `swap_${sizeMb}`;
+}
+
+function sha1(text: string): string {
+  return createHash('sha1').update(text).digest('hex');
+}

@@ -1,0 +1,180 @@
+import { type Domain, Hypervisor } from 'libvirt';
+import { type Claim, claimName } from '../domain/claim.ts';
+import { claimInDomainXml } from '../domain/domain-metadata.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { type Call, keepConnection, type UseConnection, wordsOf } from './libvirt-connection.ts';
+import { runProgram } from './run-program.ts';
+
+type LibvirtCall = Call<Hypervisor>;
+
+/** A start may take QEMU half a minute on a loaded host, and so may an end. */
+const callTimeoutMs = 60_000;
+
+const connections = new Map<string, UseConnection<Hypervisor>>();
+
+/**
+ * Tells libvirt of a domain and returns its name. Defining it again under the same claim replaces its XML. Throws
+ * InstanceExists where a domain of this id carries another claim or none, and DomainRejected with libvirt's words.
+ */
+export async function defineDomain(uri: string, xml: string, claim: Claim): Promise<string> {
+  return await withLibvirt(uri, `define the domain of instance ${claim.instanceId}`, async (call) => {
+    const present = await findDomain(call, claim.instanceId);
+    const owner = present && (await claimOf(call, present));
+    if (present !== undefined && (owner === undefined || claimName(owner) !== claimName(claim))) {
+      throw new EverbootFailure(
+        'InstanceExists',
+        `libvirt has a domain with the id ${claim.instanceId} already, and it carries ${claimWords(owner)}`,
+      );
+    }
+    const domain = await call((hypervisor) => hypervisor.domainDefineXML(xml));
+    return await call(() => domain.getName());
+  });
+}
+
+/** Starts the domain that carries the claim; one that runs is left alone. Throws DomainRejected with libvirt's words. */
+export async function startDomain(uri: string, claim: Claim): Promise<void> {
+  await withLibvirt(uri, `start the domain of instance ${claim.instanceId}`, async (call) => {
+    const domain = await findDomain(call, claim.instanceId);
+    const owner = domain && (await claimOf(call, domain));
+    if (domain === undefined || owner === undefined || claimName(owner) !== claimName(claim)) {
+      const found = domain === undefined ? 'there is none' : `it carries ${claimWords(owner)}`;
+      throw new EverbootFailure(
+        'DomainRejected',
+        `the domain of instance ${claim.instanceId} is not started: ${found}`,
+      );
+    }
+    if (await isActive(call, domain)) return;
+    await call(() => domain.create());
+  });
+}
+
+/** Stops and forgets the domain if it carries this claim. Absence, or somebody else's domain, is success. */
+export async function removeDomain(uri: string, claim: Claim): Promise<void> {
+  await withLibvirt(uri, `remove the domain of instance ${claim.instanceId}`, async (call) => {
+    const domain = await findDomain(call, claim.instanceId);
+    const owner = domain && (await claimOf(call, domain));
+    if (domain === undefined || owner === undefined || claimName(owner) !== claimName(claim)) return;
+    await stopAndForget(call, uri, { domain, instanceId: claim.instanceId });
+  });
+}
+
+/**
+ * Stops and forgets the instance's domain, whichever operation defined it. Absence is success. Throws InstanceExists for
+ * a domain that carries no claim of everboot's: the instance's files may be in use by it.
+ */
+export async function removeDomainOfInstance(uri: string, instanceId: string): Promise<void> {
+  await withLibvirt(uri, `remove the domain of instance ${instanceId}`, async (call) => {
+    const domain = await findDomain(call, instanceId);
+    if (domain === undefined) return;
+    if ((await claimOf(call, domain))?.instanceId !== instanceId) {
+      throw new EverbootFailure('InstanceExists', `the domain with the id ${instanceId} carries ${claimWords()}`, {
+        remedy: `Everboot touches only what it made. Look at it with virsh dumpxml ${instanceId}, and undefine it there.`,
+      });
+    }
+    await stopAndForget(call, uri, { domain, instanceId });
+  });
+}
+
+/** What the instance's domain does; null when there is none. A paused domain has its QEMU, so it counts as running. */
+export async function domainState(uri: string, instanceId: string): Promise<'running' | 'shut off' | null> {
+  return await withLibvirt(uri, `tell the state of instance ${instanceId}`, async (call) => {
+    const domain = await findDomain(call, instanceId);
+    if (domain === undefined) return null;
+    return (await isActive(call, domain)) ? 'running' : 'shut off';
+  });
+}
+
+/** The machine as libvirt sees it. */
+export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; readonly memoryMb: number }> {
+  const { cpus, memory } = await withLibvirt(uri, 'describe the host', (call) =>
+    call((hypervisor) => hypervisor.nodeGetInfo()),
+  );
+  return { cpus, memoryMb: Math.floor(memory / 1024) };
+}
+
+/** Runs calls on the URI's one connection. What libvirt refuses becomes a failure that says so in libvirt's words. */
+async function withLibvirt<Made>(
+  uri: string,
+  purpose: string,
+  work: (call: LibvirtCall) => Promise<Made>,
+): Promise<Made> {
+  const use = connections.get(uri) ?? keepConnection(daemonAt(uri));
+  connections.set(uri, use);
+  try {
+    return await use(work);
+  } catch (error) {
+    if (error instanceof EverbootFailure) throw error;
+    throw new EverbootFailure('DomainRejected', `libvirt did not ${purpose}: ${wordsOf(error)}`);
+  }
+}
+
+function daemonAt(uri: string): Parameters<typeof keepConnection<Hypervisor>>[0] {
+  return {
+    title: uri,
+    callTimeoutMs,
+    open: async () => {
+      const hypervisor = new Hypervisor({ uri });
+      await hypervisor.connectOpen();
+      return hypervisor;
+    },
+    close: (hypervisor) => hypervisor.connectClose(),
+    ping: (hypervisor) => hypervisor.nodeGetInfo(),
+  };
+}
+
+/**
+ * The domain with this id. The binding gives no error codes and libvirt may translate its words, so that a domain is
+ * absent only when a list of all domains, active or not, is without it.
+ */
+async function findDomain(call: LibvirtCall, instanceId: string): Promise<Domain | undefined> {
+  try {
+    return await call((hypervisor) => hypervisor.domainLookupByUUIDString(instanceId));
+  } catch (error) {
+    if (error instanceof EverbootFailure) throw error;
+  }
+  for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
+    if ((await call(() => domain.getUUIDString())) === instanceId) return domain;
+  }
+  return undefined;
+}
+
+async function claimOf(call: LibvirtCall, domain: Domain): Promise<Claim | undefined> {
+  return claimInDomainXml(await call(() => domain.getXMLDesc()));
+}
+
+function claimWords(owner?: Claim): string {
+  return owner === undefined ? 'no claim of everboot’s' : `the claim of another operation (${owner.operationId})`;
+}
+
+/** libvirt's numbers for a domain without a process: VIR_DOMAIN_SHUTOFF and VIR_DOMAIN_CRASHED. */
+const inactiveStates: ReadonlySet<number> = new Set([5, 6]);
+
+async function isActive(call: LibvirtCall, domain: Domain): Promise<boolean> {
+  return !inactiveStates.has((await call(() => domain.getInfo())).state);
+}
+
+/** Each call may meet a guest that has just ended by itself, so a refusal counts only if the domain is still there. */
+async function stopAndForget(
+  call: LibvirtCall,
+  uri: string,
+  { domain, instanceId }: { readonly domain: Domain; readonly instanceId: string },
+): Promise<void> {
+  if (await isActive(call, domain)) {
+    try {
+      await call(() => domain.destroy());
+    } catch (error) {
+      const left = await findDomain(call, instanceId);
+      if (left !== undefined && (await isActive(call, left))) {
+        throw new EverbootFailure('HostIoError', `libvirt did not stop instance ${instanceId}: ${wordsOf(error)}`);
+      }
+    }
+  }
+  try {
+    await call(() => domain.undefine());
+  } catch {
+    if ((await findDomain(call, instanceId)) === undefined) return;
+    // The binding has no flags, and without them libvirt keeps a domain that has a saved state or firmware variables.
+    const flags = ['--managed-save', '--nvram', '--snapshots-metadata', '--checkpoints-metadata'];
+    await runProgram('virsh', ['-c', uri, 'undefine', instanceId, ...flags], { timeoutMs: 30_000 });
+  }
+}

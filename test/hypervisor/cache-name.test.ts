@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ephemeralCacheName, imageCacheName, swapCacheName } from '../../hypervisor/image-cache/cache-name.ts';
+
+const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';
+
+test('an image of the own Glance is named by the SHA-1 of its id, as in Nova', () => {
+  assert.equal(imageCacheName({ glance: 'test' }, 'root'), 'a94a8fe5ccb19ba61c4c0873d391e987982fbbd3');
+});
+
+test('an image of another Glance is named by the SHA-1 of its whole address, in every role', () => {
+  const reference = { glance: `http://glance.example:9292/v2/images/${id}` };
+  const name = imageCacheName(reference, 'root');
+  assert.match(name, /^[0-9a-f]{40}$/);
+  assert.notEqual(name, imageCacheName({ glance: id }, 'root'));
+  assert.equal(imageCacheName(reference, 'kernel'), name);
+});
+
+test('kernel and ramdisk go by their plain id', () => {
+  assert.equal(imageCacheName({ glance: id }, 'kernel'), id);
+  assert.equal(imageCacheName({ glance: id }, 'ramdisk'), id);
+});
+
+test('only a UUID is a file name as it is: nothing leaves the cache, or takes the name of another file in it', () => {
+  const otherFile = imageCacheName({ glance: id }, 'root');
+  assert.notEqual(imageCacheName({ glance: otherFile }, 'kernel'), otherFile);
+  for (const glance of ['..', '../x', 'a/b', 'swap_512', ''])
+    assert.match(imageCacheName({ glance }, 'kernel'), /^[0-9a-f]{40}$/);
+});
+
+test('a URL and a file with the same digest are the same file in the cache', () => {
+  const digest = `sha256:${'ab'.repeat(32)}`;
+  const url = imageCacheName({ url: 'https://example.org/a.qcow2', digest, format: 'qcow2' }, 'root');
+  const file = imageCacheName({ file: '/srv/images/b.qcow2', digest, format: 'qcow2' }, 'root');
+  assert.equal(url, file);
+  assert.match(url, /^[0-9a-f]{40}$/);
+});
+
+test('an ephemeral base is named by everything that shapes it', () => {
+  const shape = { sizeBytes: 20 * 2 ** 30, fileSystem: 'ext4', label: 'ephemeral0' };
+  const name = ephemeralCacheName(shape);
+  assert.match(name, /^ephemeral_20_[0-9a-f]{7}$/);
+  assert.equal(ephemeralCacheName({ ...shape }), name);
+  assert.notEqual(ephemeralCacheName({ ...shape, label: 'ephemeral1' }), name);
+  assert.notEqual(ephemeralCacheName({ ...shape, fileSystem: 'vfat' }), name);
+});
+
+test('a swap area is named by its size', () => {
+  assert.equal(swapCacheName(512), 'swap_512');
+});

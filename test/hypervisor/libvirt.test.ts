@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import type { Claim } from '../../domain/claim.ts';
+import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
+import {
+  defineDomain,
+  domainState,
+  nodeInfo,
+  removeDomain,
+  removeDomainOfInstance,
+  startDomain,
+} from '../../hypervisor/libvirt.ts';
+import { runProgram } from '../../hypervisor/run-program.ts';
+import { startPrivateLibvirt } from '../private-libvirt.ts';
+
+/** A libvirt without machines, within this process. */
+const testUri = 'test:///default';
+const systemUri = 'qemu:///system';
+
+function newClaim(instanceId: string = randomUUID()): Claim {
+  return { instanceId, operationId: randomUUID() };
+}
+
+function nameOf({ instanceId }: Claim): string {
+  return `everboot-test-${instanceId.slice(0, 8)}`;
+}
+
+/** The least that is a domain. With no claim it is somebody else's. */
+function xmlOf(
+  claim: Claim,
+  { type, owner = claim }: { readonly type: 'test' | 'qemu'; readonly owner?: Claim | null },
+) {
+  const metadata =
+    owner === null
+      ? ''
+      : `<metadata><everboot:instance xmlns:everboot='urn:everboot:instance:1'>
+           <everboot:claim instance='${owner.instanceId}' operation='${owner.operationId}'/>
+         </everboot:instance></metadata>`;
+  return `<domain type='${type}'><name>${nameOf(claim)}</name><uuid>${claim.instanceId}</uuid>${metadata}
+    <memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os>
+    <features><acpi/></features></domain>`.replace(type === 'test' ? " arch='x86_64' machine='pc'" : '\0', '');
+}
+
+function failsWith(code: FailureCode, words: RegExp) {
+  return (error: unknown) => error instanceof EverbootFailure && error.code === code && words.test(error.message);
+}
+
+async function hasSystemLibvirt(t: TestContext): Promise<boolean> {
+  const isThere = existsSync('/run/libvirt/libvirt-sock');
+  if (!isThere) t.skip('no libvirtd runs on this machine');
+  return isThere;
+}
+
+test('a domain is defined, redefined, started, seen, and removed; each of it twice', async (t) => {
+  const claim = newClaim();
+  const xml = xmlOf(claim, { type: 'test' });
+  t.after(() => removeDomain(testUri, claim));
+  assert.equal(await domainState(testUri, claim.instanceId), null);
+  for (const _ of [1, 2]) assert.equal(await defineDomain(testUri, xml, claim), nameOf(claim));
+  assert.equal(await domainState(testUri, claim.instanceId), 'shut off');
+  for (const _ of [1, 2]) await startDomain(testUri, claim);
+  assert.equal(await domainState(testUri, claim.instanceId), 'running');
+  for (const _ of [1, 2]) await removeDomain(testUri, claim);
+  assert.equal(await domainState(testUri, claim.instanceId), null);
+});
+
+for (const owner of ['another operation', 'nobody'] as const) {
+  test(`a domain of ${owner} is neither replaced, nor started, nor undone`, async (t) => {
+    const claim = newClaim();
+    const other = owner === 'nobody' ? null : newClaim(claim.instanceId);
+    const foreignXml = xmlOf(claim, { type: 'test', owner: other });
+    await defineDomain(testUri, foreignXml, claim);
+    t.after(() => other && removeDomain(testUri, other));
+    const words = other === null ? /no claim of everboot/ : new RegExp(other.operationId);
+    const xml = xmlOf(claim, { type: 'test' });
+    await assert.rejects(defineDomain(testUri, xml, claim), failsWith('InstanceExists', words));
+    await assert.rejects(startDomain(testUri, claim), failsWith('DomainRejected', words));
+    await removeDomain(testUri, claim);
+    assert.equal(await domainState(testUri, claim.instanceId), 'shut off');
+  });
+}
+
+test('a delete removes the domain of any operation, but not one without a claim', async () => {
+  const claim = newClaim();
+  await defineDomain(testUri, xmlOf(claim, { type: 'test', owner: newClaim(claim.instanceId) }), claim);
+  for (const _ of [1, 2]) await removeDomainOfInstance(testUri, claim.instanceId);
+  assert.equal(await domainState(testUri, claim.instanceId), null);
+
+  const foreign = newClaim();
+  await defineDomain(testUri, xmlOf(foreign, { type: 'test', owner: null }), foreign);
+  await assert.rejects(removeDomainOfInstance(testUri, foreign.instanceId), failsWith('InstanceExists', /no claim/));
+  assert.equal(await domainState(testUri, foreign.instanceId), 'shut off');
+});
+
+test('a refused XML and a missing domain are DomainRejected, in libvirt’s words', async () => {
+  const claim = newClaim();
+  await assert.rejects(defineDomain(testUri, '<x/>', claim), failsWith('DomainRejected', /root element of 'domain'/));
+  await assert.rejects(startDomain(testUri, claim), failsWith('DomainRejected', /there is none/));
+});
+
+test('a libvirt that is not there is LibvirtUnavailable', async () => {
+  const uri = 'qemu+unix:///system?socket=/nonexistent';
+  await assert.rejects(domainState(uri, randomUUID()), failsWith('LibvirtUnavailable', /nonexistent/));
+});
+
+test('the host is described', async () => {
+  const { cpus, memoryMb } = await nodeInfo(testUri);
+  assert.deepEqual({ cpus, memoryMb }, { cpus: 16, memoryMb: 3072 });
+});
+
+test('a real guest is started once, and removed while it runs', async (t) => {
+  if (!(await hasSystemLibvirt(t))) return;
+  const claim = newClaim();
+  t.after(() => removeDomain(systemUri, claim));
+  await defineDomain(systemUri, xmlOf(claim, { type: 'qemu' }), claim);
+  for (const _ of [1, 2]) await startDomain(systemUri, claim);
+  assert.equal(await domainState(systemUri, claim.instanceId), 'running');
+  await removeDomain(systemUri, claim);
+  assert.equal(await domainState(systemUri, claim.instanceId), null);
+});
+
+test('a start that QEMU refuses is DomainRejected, and the domain can be undone', async (t) => {
+  if (!(await hasSystemLibvirt(t))) return;
+  const claim = newClaim();
+  t.after(() => removeDomain(systemUri, claim));
+  const disk = `<devices><disk type='file' device='disk'><driver name='qemu' type='raw'/>
+    <source file='/nonexistent/disk'/><target dev='vda' bus='virtio'/></disk></devices></domain>`;
+  await defineDomain(systemUri, xmlOf(claim, { type: 'qemu' }).replace('</domain>', disk), claim);
+  await assert.rejects(startDomain(systemUri, claim), failsWith('DomainRejected', /nonexistent/));
+  await removeDomain(systemUri, claim);
+  assert.equal(await domainState(systemUri, claim.instanceId), null);
+});
+
+test('a domain with a saved state is removed with it', async (t) => {
+  if (!(await hasSystemLibvirt(t))) return;
+  const claim = newClaim();
+  t.after(() => removeDomain(systemUri, claim));
+  await defineDomain(systemUri, xmlOf(claim, { type: 'qemu' }), claim);
+  await startDomain(systemUri, claim);
+  await runProgram('virsh', ['-c', systemUri, 'managedsave', claim.instanceId], { timeoutMs: 30_000 });
+  await removeDomain(systemUri, claim);
+  assert.equal(await domainState(systemUri, claim.instanceId), null);
+});
+
+test('a libvirtd that was killed and started again is found again', async (t) => {
+  const daemon = await startPrivateLibvirt(t);
+  if (daemon === undefined) return;
+  const claim = newClaim();
+  await defineDomain(daemon.uri, xmlOf(claim, { type: 'test' }), claim);
+  await daemon.kill();
+  await assert.rejects(domainState(daemon.uri, claim.instanceId), failsWith('LibvirtUnavailable', /does not answer/));
+  await daemon.start();
+  assert.equal(await domainState(daemon.uri, claim.instanceId), null, 'the test driver forgets its domains');
+  await daemon.kill();
+  await daemon.start();
+  assert.equal(await defineDomain(daemon.uri, xmlOf(claim, { type: 'test' }), claim), nameOf(claim));
+});
