@@ -1,6 +1,7 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstancePlan } from '../domain/operations.ts';
+import { resolveCacheMode } from '../hypervisor/cache-mode.ts';
 import { makeConsoleLog } from '../hypervisor/console-log.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
@@ -35,7 +36,9 @@ export async function reserveInstance(
         createdAt: new Date().toISOString(),
       });
       const image = plan.bases.find(({ role }) => role === 'root')?.image;
-      const xml = domainXml({ claim, spec, flavor, plan: plan.disks, directory, virtType, image: image ?? null });
+      const cacheMode = await resolveCacheMode(directory);
+      const description = { claim, spec, flavor, plan: plan.disks, directory, virtType, image: image ?? null, cacheMode };
+      const xml = domainXml(description);
       await publishText(`${directory}/libvirt.xml`, xml, 0o640);
       await makeConsoleLog(`${directory}/console.log`);
     });

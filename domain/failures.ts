@@ -171,6 +171,12 @@ export const failureTable = {
     meaning: 'A whole round over the Glance servers failed.',
     remedy: 'Nothing, if Glance comes back: the step is tried again until image_fetch_timeout.',
   },
+  SourceUnreachable: {
+    retryable: true,
+    endsAs: 'SourceUnavailable',
+    meaning: 'The server of an image’s URL does not answer, or broke off.',
+    remedy: 'Nothing, if it comes back: the step is tried again until image_fetch_timeout.',
+  },
   BaseImageBusy: {
     retryable: true,
     meaning: 'Another build on the host fetches the same image.',
@@ -201,6 +207,11 @@ export const failureTable = {
     retryable: true,
     meaning: 'The worker was told to stop in the middle of this step.',
     remedy: 'Nothing: the next worker on the host goes on.',
+  },
+  UsageInvalid: {
+    retryable: false,
+    meaning: 'The command line has a mistake.',
+    remedy: 'Read `everboot --help`, or `everboot COMMAND --help`.',
   },
   TemporalUnreachable: {
     retryable: true,
