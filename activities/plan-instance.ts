@@ -6,7 +6,9 @@ import type { InstanceResult } from '../domain/operations.ts';
 import { parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
+
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
@@ -15,13 +17,16 @@ import { withWorkControl } from './work-control.ts';
  * Decides everything before anything is made: which images, which disks, which files. Makes nothing. The spec is checked
  * again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not checked.
  *
- * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists.
+ * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
+ * and LibvirtUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim, flavor } = request;
   const spec = parseSealedSpec({ ...request.spec, secrets: {} });
   const ready = await readyResult(host, request);
   const { libvirt, configDrive } = host.configuration;
+  // Asked before anything is made: what a silent libvirt knows of a domain, no undo could find out.
+  if (spec.boot !== 'disks') await withWorkControl(() => nodeInfo(libvirt.connectionUri));
 
   const images = await describeImages(host, request);
   const osType = spec.osType ?? images.root?.properties.os_type ?? 'linux';

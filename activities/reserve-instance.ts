@@ -37,7 +37,16 @@ export async function reserveInstance(
       });
       const image = plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
-      const description = { claim, spec, flavor, plan: plan.disks, directory, virtType, image: image ?? null, cacheMode };
+      const description = {
+        claim,
+        spec,
+        flavor,
+        plan: plan.disks,
+        directory,
+        virtType,
+        image: image ?? null,
+        cacheMode,
+      };
       const xml = domainXml(description);
       await publishText(`${directory}/libvirt.xml`, xml, 0o640);
       await makeConsoleLog(`${directory}/console.log`);

@@ -7,13 +7,14 @@ import { makingDisk } from './make-disk.ts';
 
 /** Writes the config drive. Only here are the sealed parts of a spec opened, and only into this file. */
 export async function writeConfigDrive(host: Host, order: ConfigDriveOrder): Promise<InstanceDisk> {
-  const { claim, disk, spec } = order;
+  const { claim, disk, spec, disks } = order;
   const { configuration } = host;
   return await makingDisk(host, { claim, name: disk.name }, async (context, control) => {
     const keys = await readPrivateKeys(configuration.secrets.privateKeyFile);
     const secrets = await openSecrets(spec.secrets, claim.instanceId, keys);
     const path = `${context.directory}/${disk.name}`;
-    const { sizeBytes } = await write(path, { spec, secrets }, configuration.configDrive, control);
+    const writing = { ...control, heldLocks: context.heldLocks };
+    const { sizeBytes } = await write(path, { spec, secrets, disks }, configuration.configDrive, writing);
     return { name: disk.name, path, format: 'raw', virtualSizeBytes: sizeBytes };
   });
 }

@@ -1,5 +1,6 @@
 import type { Claim } from './claim.ts';
 import type {
+  DiskPlan,
   InstanceDisk,
   PlannedBootFile,
   PlannedConfigDrive,
@@ -62,8 +63,8 @@ export interface DiskFromImageOrder<Planned> extends DiskOrder<Planned> {
 
 export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly spec: SealedSpec;
-  readonly flavor: Flavor;
-  readonly osType: string;
+  /** The guest is told which device is which. */
+  readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>;
 }
 
 /**

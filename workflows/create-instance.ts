@@ -45,7 +45,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       const images = baseImagesByRole(plan, bases);
       refuseSmallFlavor(plan, images.root);
 
-      const disks = await makeDisks(host, { claim, plan, spec, flavor: input.flavor, images });
+      const disks = await makeDisks(host, { claim, plan, spec, images });
 
       let domain: string | undefined;
       if (plan.define) {
@@ -92,12 +92,11 @@ interface DiskOrders {
   readonly claim: Claim;
   readonly plan: InstancePlan;
   readonly spec: SealedSpec;
-  readonly flavor: CreateInstanceInput['flavor'];
   readonly images: Images;
 }
 
 /** Makes every file of the plan, side by side, in the order in which results list them. */
-async function makeDisks(host: HostSteps, { claim, plan, spec, flavor, images }: DiskOrders): Promise<InstanceDisk[]> {
+async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
   const { root, ephemerals, swap, config, bootFiles } = plan.disks;
   const steps: (() => Promise<InstanceDisk>)[] = [];
   if (root !== null && images.root !== undefined) {
@@ -119,7 +118,7 @@ async function makeDisks(host: HostSteps, { claim, plan, spec, flavor, images }:
     );
   }
   if (config !== null) {
-    const order = { claim, disk: config, spec, flavor, osType: plan.osType };
+    const order = { claim, disk: config, spec, disks: { root, ephemerals, swap } };
     steps.push(() => host.writeConfigDrive(`config drive for ${spec.hostname}`, order));
   }
   for (const disk of bootFiles) {

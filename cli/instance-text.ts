@@ -1,0 +1,54 @@
+import type { OperationView } from '../client/read-progress.ts';
+import type { InstanceView } from '../client/show-instance.ts';
+import type { InstanceResult } from '../domain/operations.ts';
+import { stepLines } from './progress-view.ts';
+import { nameTable, textTable } from './text-table.ts';
+import { durationText, sizeText, timeText } from './units.ts';
+
+const states = {
+  running: 'is running',
+  defined: 'is defined and not started',
+  disks: 'has its disks',
+} as const satisfies Record<InstanceResult['state'], string>;
+
+/** What was made for an instance, for people. */
+export function resultText(result: InstanceResult): string {
+  const { instanceId, name, host, state, directory, domain } = result;
+  const lines = [`${name} ${states[state]} on ${host}`, ...nameTable({ id: instanceId, directory, domain })];
+  return [...lines, ...diskLines(result)].join('\n');
+}
+
+function diskLines({ disks }: InstanceResult): string[] {
+  const rows = disks.map(({ name, format, virtualSizeBytes, path, backingFile }) => [
+    ...[name, format, sizeText(virtualSizeBytes), path],
+    backingFile === undefined ? '' : `on ${backingFile}`,
+  ]);
+  return rows.length === 0 ? [] : ['', ...textTable([['DISK', 'FORMAT', 'SIZE', 'FILE', ''], ...rows], '  ')];
+}
+
+/** Everything that is known of an instance, for people. */
+export function instanceText(view: InstanceView): string {
+  const { instanceId, name, host, phase, operation, startedAt, endedAt, steps, result, error } = view;
+  const took = endedAt === undefined ? '' : `, took ${durationText(Date.parse(endedAt) - Date.parse(startedAt))}`;
+  const made = result !== undefined && 'disks' in result ? result : undefined;
+  const lines = [
+    `${name ?? instanceId}: ${phase}`,
+    ...nameTable({
+      id: instanceId,
+      host,
+      operation: `${operation}, begun ${timeText(startedAt)}${took}`,
+      state: made?.state,
+      directory: made?.directory,
+      domain: made?.domain,
+      failed: error === undefined ? undefined : `${error.code}${error.step === undefined ? '' : ` in ${error.step}`}`,
+      because: error?.message,
+      'what to do': error?.remedy,
+    }),
+  ];
+  const progress: OperationView = { operation, phase, host, steps };
+  const room = { columns: process.stdout.columns || 160, rows: 200 };
+  const [, ...stepRows] = stepLines(progress, { now: Date.now(), rateOf: () => undefined, ...room });
+  if (stepRows.length > 0) lines.push('', ...stepRows);
+  if (made !== undefined) lines.push(...diskLines(made));
+  return lines.join('\n');
+}

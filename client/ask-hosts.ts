@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { WorkflowFailedError } from '@temporalio/client';
+import { EverbootFailure } from '../domain/failures.ts';
+import type { InstanceRecord } from '../domain/instance-record.ts';
+import { workflowTaskQueue } from '../domain/task-queues.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
+import { type OperationFailure, operationFailure } from './operation-failure.ts';
+import { attributeKey } from './operation-run.ts';
+
+/** More hosts than this are not asked one by one; one of them has to be named. */
+const maxHostsAsked = 32;
+
+/** Longer than the workflow itself waits for a host that is not there. */
+const answerTimeoutMs = 60_000;
+
+/**
+ * Asks hosts for their record of an instance that Temporal has forgotten: the one that is named, or all that poll. Null:
+ * none of them has it. Throws HostUnreachable when no record was found and not every host answered.
+ */
+export async function askHosts(
+  context: ClientContext,
+  instanceId: string,
+  host: string | undefined,
+): Promise<InstanceRecord | null> {
+  if (host !== undefined) await checkSomebodyPolls(context);
+  const hosts = host === undefined ? await pollingHosts(context) : [host];
+  if (hosts.length > maxHostsAsked) {
+    throw new EverbootFailure('SpecInvalid', `${hosts.length} hosts poll, which is too many to ask each of them`, {
+      remedy: 'Name the host with --host.',
+    });
+  }
+  const answers = await Promise.allSettled(hosts.map((name) => askHost(context, instanceId, name)));
+  const found = answers.flatMap((answer) =>
+    answer.status === 'fulfilled' && answer.value !== null ? [answer.value] : [],
+  );
+  if (found[0] !== undefined) return found[0];
+  const refused = answers.find((answer) => answer.status === 'rejected');
+  if (refused !== undefined) throw refused.reason;
+  return null;
+}
+
+async function askHost(context: ClientContext, instanceId: string, host: string): Promise<InstanceRecord | null> {
+  const { workflow } = context.client;
+  const workflowId = `inspect/${instanceId}/${randomUUID()}`;
+  const handle = await callTemporal(context, () =>
+    workflow.start('inspectInstance', {
+      args: [{ host, instanceId }],
+      taskQueue: workflowTaskQueue,
+      workflowId,
+      workflowExecutionTimeout: answerTimeoutMs,
+      typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host }],
+      staticSummary: `read the record of ${instanceId} on ${host}`.slice(0, 200),
+    }),
+  );
+  try {
+    return (await callTemporal(context, () => handle.result(), answerTimeoutMs + 5000)) as InstanceRecord | null;
+  } catch (error) {
+    if (error instanceof WorkflowFailedError) throw toFailure(instanceId, host, error.cause);
+    throw error;
+  }
+}
+
+function toFailure(instanceId: string, host: string, cause: unknown): OperationFailure | EverbootFailure {
+  const failure = operationFailure(instanceId, cause);
+  if (failure.code !== 'InternalError') return failure;
+  return new EverbootFailure('HostUnreachable', `${host} did not say whether it has ${instanceId}: ${failure.message}`);
+}

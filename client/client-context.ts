@@ -1,0 +1,14 @@
+import type { Client } from '@temporalio/client';
+import type { Flavor } from '../domain/flavors.ts';
+
+/** What every operation of the client works with. */
+export interface ClientContext {
+  readonly client: Client;
+  /** Of the Temporal server, for messages. */
+  readonly address: string;
+  readonly namespace: string;
+  /** The hosts’ public keys; null: a spec with secrets is refused. */
+  readonly publicKeyFile: string | null;
+  /** By name, for specs that name their flavor. */
+  readonly flavors: Readonly<Record<string, Flavor>>;
+}

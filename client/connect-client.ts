@@ -1,0 +1,78 @@
+import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
+import { EverbootFailure } from '../domain/failures.ts';
+import { builtInFlavors, type Flavor } from '../domain/flavors.ts';
+import type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+import { callTimeoutMs } from './call-temporal.ts';
+import { type CancelResult, cancelOperation } from './cancel-operation.ts';
+import type { ClientContext } from './client-context.ts';
+import { createInstance, type StartedInstance } from './create-instance.ts';
+import { type DeleteOptions, deleteInstance } from './delete-instance.ts';
+import { pollingHosts } from './hosts.ts';
+import { type InstanceList, type ListOptions, listInstances } from './list-instances.ts';
+import type { WaitOptions } from './outcome.ts';
+import { type OperationView, readProgress } from './read-progress.ts';
+import { type InstanceView, showInstance } from './show-instance.ts';
+import { waitForInstance } from './wait-for-instance.ts';
+
+/** Where Temporal is, and how to get in. */
+export interface TemporalTarget {
+  /** `host:port`. */
+  readonly address: string;
+  readonly namespace: string;
+  readonly tls?: NonNullable<ConnectionOptions['tls']>;
+  readonly apiKey?: string;
+  readonly metadata?: NonNullable<ConnectionOptions['metadata']>;
+}
+
+export interface ClientSettings {
+  /** The hosts’ public keys, which seal the secrets of specs; null or absent: a spec with secrets is refused. */
+  readonly publicKeyFile?: string | null;
+  /** What specs may name, by name; the built-in ones where it is absent. */
+  readonly flavors?: Readonly<Record<string, Flavor>>;
+}
+
+/** Everything a control plane does with instances. Each method throws EverbootFailure, and nothing else on purpose. */
+export interface EverbootClient {
+  /** Starts a creation, or joins the same one; see `createInstance`. The document is a spec, as JSON or YAML give it. */
+  createInstance(document: unknown, options?: { readonly host?: string }): Promise<StartedInstance>;
+  /** Waits until the instance is ready, and returns what was made. */
+  wait(instance: string | StartedInstance, options?: WaitOptions): Promise<InstanceResult>;
+  /** How far the newest operation is, step by step, with bytes where a step moves some. */
+  progress(instanceId: string): Promise<OperationView>;
+  show(instanceId: string, options?: { readonly host?: string }): Promise<InstanceView>;
+  list(options?: ListOptions): Promise<InstanceList>;
+  /** Cancels what is being done, and waits until it is undone. */
+  cancel(instanceId: string, options?: WaitOptions): Promise<CancelResult>;
+  /** Deletes, and waits until nothing is left. */
+  delete(instanceId: string, options?: DeleteOptions): Promise<DeleteInstanceResult>;
+  /** The hosts whose workers ask for work. */
+  hosts(): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/** Connects to the Temporal server. Throws TemporalUnreachable when none answers within ten seconds. */
+export async function connectClient(target: TemporalTarget, settings: ClientSettings = {}): Promise<EverbootClient> {
+  const { namespace, ...reach } = target;
+  const connection = await Connection.connect({ ...reach, connectTimeout: callTimeoutMs }).catch((error: unknown) => {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new EverbootFailure('TemporalUnreachable', `no Temporal server answers at ${target.address}: ${words}`);
+  });
+  const context: ClientContext = {
+    client: new Client({ connection, namespace }),
+    address: target.address,
+    namespace,
+    publicKeyFile: settings.publicKeyFile ?? null,
+    flavors: settings.flavors ?? Object.fromEntries(builtInFlavors.map((flavor) => [flavor.name, flavor])),
+  };
+  return {
+    createInstance: (document, options) => createInstance(context, document, options),
+    wait: (instance, options) => waitForInstance(context, instance, options),
+    progress: (instanceId) => readProgress(context, instanceId),
+    show: (instanceId, options) => showInstance(context, instanceId, options),
+    list: (options) => listInstances(context, options),
+    cancel: (instanceId, options) => cancelOperation(context, instanceId, options),
+    delete: (instanceId, options) => deleteInstance(context, instanceId, options),
+    hosts: () => pollingHosts(context),
+    close: () => connection.close(),
+  };
+}

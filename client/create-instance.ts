@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { EverbootFailure } from '../domain/failures.ts';
+import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts';
+import type { ClientContext } from './client-context.ts';
+import { checkSomebodyPolls, theOnlyHost } from './hosts.ts';
+import { withInstanceId } from './instance-id.ts';
+import { findRun, type OperationRun } from './operation-run.ts';
+import { waitForOutcome } from './outcome.ts';
+import { type ResolvedRequest, resolveRequest } from './resolve-request.ts';
+import { sealSecrets } from './seal-secrets.ts';
+import { startOperation } from './start-operation.ts';
+import { createDetails, createSummary, imageName } from './ui-texts.ts';
+
+/** An instance whose creation is under way. */
+export interface StartedInstance {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly host: string;
+  readonly runId: string;
+  /** True: the same request was running already, and this is its run. */
+  readonly joined: boolean;
+}
+
+/** How often a start is tried when somebody else’s operation on the same id begins or ends in between. */
+const maxAttempts = 5;
+
+/**
+ * Starts the creation of an instance and returns as soon as Temporal has taken it. The same request again joins the one
+ * that is running; where the instance is ready, the run that is started answers with it.
+ *
+ * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
+ * deleted), HostUnreachable (nobody polls), TemporalUnreachable.
+ */
+export async function createInstance(
+  context: ClientContext,
+  document: unknown,
+  options: { readonly host?: string } = {},
+): Promise<StartedInstance> {
+  const identified = withInstanceId(document);
+  const request = resolveRequest(identified, context.flavors);
+  const wantedHost = hostOf(request, options.host);
+  const { id } = request.spec;
+  // An id that was made a moment ago is nobody else’s, so Temporal need not be asked about it.
+  let mayExist = identified === document;
+  for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+    const last = mayExist ? await findRun(context, id) : null;
+    if (last?.status === 'running') return join(last, request, wantedHost);
+    const keptOn = last === null ? null : await hostThatKeeps(context, last, request);
+    if (wantedHost !== undefined && keptOn !== null && keptOn !== wantedHost) {
+      throw new EverbootFailure('InstanceExists', `the instance ${id} exists on ${keptOn}, not on ${wantedHost}`);
+    }
+    const host = wantedHost ?? keptOn;
+    if (host !== null) await checkSomebodyPolls(context);
+    const started = await startOn(context, request, host ?? (await theOnlyHost(context)));
+    if (started !== null) return started;
+    mayExist = true;
+  }
+  throw new EverbootFailure(
+    'InstanceBusy',
+    `other operations on ${id} kept beginning while this one was to be started`,
+  );
+}
+
+function hostOf({ spec }: ResolvedRequest, named: string | undefined): string | undefined {
+  if (named !== undefined && spec.host !== undefined && named !== spec.host) {
+    throw new EverbootFailure(
+      'SpecInvalid',
+      `the request names two hosts: ${spec.host} in the spec, ${named} beside it`,
+      {
+        problems: [`host: "${spec.host}" in the spec, "${named}" beside it`],
+      },
+    );
+  }
+  return named ?? spec.host;
+}
+
+/** Another operation on the same id is running: it is this very request, or in its way. */
+function join(running: OperationRun, { spec, specDigest }: ResolvedRequest, wantedHost?: string): StartedInstance {
+  const { memo, instanceId, runId } = running;
+  if (memo.operation !== 'create') {
+    throw new EverbootFailure('InstanceBusy', `the instance ${instanceId} is being deleted`);
+  }
+  if (memo.specDigest !== specDigest || (wantedHost !== undefined && wantedHost !== memo.host)) {
+    throw new EverbootFailure(
+      'InstanceExists',
+      `the instance ${instanceId} ("${memo.name ?? ''}") is being created on ${memo.host} from another spec`,
+    );
+  }
+  return { instanceId, name: spec.name, host: memo.host, runId, joined: true };
+}
+
+/**
+ * The host that keeps the instance, by what the last operation on it says: a second one must not come to be elsewhere.
+ * Null where that operation left nothing. Whether the instance is really there, the host itself looks.
+ */
+async function hostThatKeeps(
+  context: ClientContext,
+  { memo, status, instanceId, runId }: OperationRun,
+  { specDigest }: ResolvedRequest,
+): Promise<string | null> {
+  if (memo.operation === 'delete') return status === 'completed' ? null : memo.host;
+  if (status === 'completed') {
+    if (memo.specDigest === specDigest) return memo.host;
+    throw new EverbootFailure(
+      'InstanceExists',
+      `the instance ${instanceId} ("${memo.name ?? ''}") exists on ${memo.host}, made from another spec`,
+    );
+  }
+  if (status === 'terminated') return memo.host;
+  const outcome = await waitForOutcome(context, { instanceId, runId });
+  return outcome.failure?.code === 'InstanceExists' ? memo.host : null;
+}
+
+async function startOn(
+  context: ClientContext,
+  request: ResolvedRequest,
+  host: string,
+): Promise<StartedInstance | null> {
+  const { spec, flavor, specDigest } = request;
+  const { id: instanceId, name } = spec;
+  const operationId = randomUUID();
+  const secrets = await sealSecrets(request.secrets, context.publicKeyFile, instanceId);
+  const input: CreateInstanceInput = { operationId, host, spec: { ...spec, secrets }, flavor, specDigest };
+  const memo: OperationMemo = { operation: 'create', operationId, specDigest, host, name };
+  const runId = await startOperation(context, {
+    ...{ instanceId, workflowType: 'createInstance', input, memo, phase: 'Building' },
+    ...(spec.image === undefined ? {} : { image: imageName(spec.image) }),
+    summary: createSummary(request, host),
+    details: createDetails(request),
+  });
+  return runId === null ? null : { instanceId, name, host, runId, joined: false };
+}

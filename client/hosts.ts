@@ -1,0 +1,58 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import { workflowTaskQueue } from '../domain/task-queues.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+
+/** A worker asks for work at least once a minute; one that has not for longer than this is gone. */
+const seenWithinMs = 75_000;
+
+/** How a host’s worker calls itself: `everboot/<host>/<pid>`. */
+const workerIdentity = /^everboot\/(.+)\/\d+$/;
+
+const workflowTaskQueueType = 1;
+
+/** The hosts whose workers ask for work, in order of their names. A worker that was killed is seen for 75 s more. */
+export async function pollingHosts(context: ClientContext): Promise<readonly string[]> {
+  const hosts = (await pollers(context)).flatMap((identity) => workerIdentity.exec(identity)?.[1] ?? []);
+  return [...new Set(hosts)].sort();
+}
+
+/** Throws HostUnreachable when nobody would even read what is started: it would wait for ever without a word. */
+export async function checkSomebodyPolls(context: ClientContext): Promise<void> {
+  if ((await pollers(context)).length === 0) throw nobodyPolls(context);
+}
+
+/** The only host there is. Throws HostUnreachable when none polls, SpecInvalid naming the hosts when several do. */
+export async function theOnlyHost(context: ClientContext): Promise<string> {
+  const hosts = await pollingHosts(context);
+  const [host] = hosts;
+  if (host === undefined) throw nobodyPolls(context);
+  if (hosts.length === 1) return host;
+  throw new EverbootFailure('SpecInvalid', `the request names no host, and ${hosts.length} hosts poll`, {
+    problems: [`host: one of ${hosts.slice(0, 50).join(', ')} was expected`],
+    remedy: 'Name the host, in the spec or with --host.',
+  });
+}
+
+function nobodyPolls({ address, namespace }: ClientContext): EverbootFailure {
+  return new EverbootFailure(
+    'HostUnreachable',
+    `no worker asks for work at ${address} in the namespace "${namespace}"`,
+    { remedy: 'Start `everboot up` or `everboot worker` on the host, then start the same request again.' },
+  );
+}
+
+async function pollers(context: ClientContext): Promise<string[]> {
+  const { namespace, client } = context;
+  const { pollers } = await callTemporal(context, () =>
+    client.workflowService.describeTaskQueue({
+      namespace,
+      taskQueue: { name: workflowTaskQueue },
+      taskQueueType: workflowTaskQueueType,
+    }),
+  );
+  const oldest = Date.now() - seenWithinMs;
+  return (pollers ?? [])
+    .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000 >= oldest)
+    .flatMap(({ identity }) => identity ?? []);
+}

@@ -1,0 +1,14 @@
+// What a control plane imports.
+// biome-ignore-all lint/performance/noBarrelFile: the package’s public entry point
+
+export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
+export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+export type { CancelResult } from './cancel-operation.ts';
+export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
+export type { StartedInstance } from './create-instance.ts';
+export { withInstanceId } from './instance-id.ts';
+export type { InstanceList, InstanceSummary } from './list-instances.ts';
+export { type FailureDocument, failureDocument, type OperationFailure } from './operation-failure.ts';
+export type { WaitOptions } from './outcome.ts';
+export type { OperationView, StepView } from './read-progress.ts';
+export type { InstanceView } from './show-instance.ts';

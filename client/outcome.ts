@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowFailedError } from '@temporalio/client';
+import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { EverbootFailure } from '../domain/failures.ts';
+import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } from '../domain/operations.ts';
+import { isConnectionTrouble } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { type OperationFailure, operationFailure } from './operation-failure.ts';
+import { findRun } from './operation-run.ts';
+
+export interface WaitOptions {
+  /** Ends the waiting, not the operation. */
+  readonly signal?: AbortSignal;
+  /** Told once for each time that Temporal stops answering; the waiting goes on. */
+  readonly onUnreachable?: (failure: EverbootFailure) => void;
+}
+
+/** How an operation ended. */
+export type Outcome =
+  | { readonly result: InstanceResult | DeleteInstanceResult; readonly failure?: undefined }
+  | { readonly failure: OperationFailure; readonly result?: undefined };
+
+const pauseMs = 1000;
+
+/**
+ * Waits until an operation has ended, however long that takes: Temporal going away in the meantime does not end it, so it
+ * does not end the waiting either. Throws InstanceNotFound when Temporal does not know the run, and the signal’s reason.
+ */
+export async function waitForOutcome(
+  context: ClientContext,
+  run: { readonly instanceId: string; readonly runId: string },
+  { signal, onUnreachable }: WaitOptions = {},
+): Promise<Outcome> {
+  const { connection, workflow } = context.client;
+  const { instanceId } = run;
+  let { runId } = run;
+  let isTold = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      const handle = workflow.getHandle(instanceWorkflowId(instanceId), runId);
+      const asked = () => handle.result() as Promise<InstanceResult | DeleteInstanceResult>;
+      return { result: await (signal === undefined ? asked() : connection.withAbortSignal(signal, asked)) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof WorkflowFailedError) {
+        const goesOnAs =
+          error.cause instanceof TerminatedFailure ? await runAfterReset(context, instanceId, runId) : null;
+        if (goesOnAs === null) return { failure: operationFailure(instanceId, error.cause) };
+        runId = goesOnAs;
+        continue;
+      }
+      if (error instanceof WorkflowNotFoundError) {
+        throw new EverbootFailure('InstanceNotFound', `Temporal does not know this operation on ${instanceId}`);
+      }
+      if (!isConnectionTrouble(error)) throw error;
+      if (!isTold) onUnreachable?.(unreachable(context));
+      isTold = true;
+      await sleep(pauseMs, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+}
+
+/** Somebody may have reset the operation in the Temporal UI: the old run is terminated, and a new one goes on. */
+async function runAfterReset(context: ClientContext, instanceId: string, runId: string): Promise<string | null> {
+  const [before, now] = await Promise.all([findRun(context, instanceId, runId), findRun(context, instanceId)]);
+  if (before === null || now === null || now.runId === runId) return null;
+  return now.memo.operationId === before.memo.operationId ? now.runId : null;
+}
+
+function unreachable({ address }: ClientContext): EverbootFailure {
+  return new EverbootFailure('TemporalUnreachable', `the Temporal server at ${address} does not answer`);
+}

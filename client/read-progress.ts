@@ -1,0 +1,139 @@
+import { defaultPayloadConverter } from '@temporalio/common';
+import { EverbootFailure } from '../domain/failures.ts';
+import {
+  instanceWorkflowId,
+  type OperationProgress,
+  type Phase,
+  progressQueryName,
+  type StepReport,
+  type StepState,
+} from '../domain/operations.ts';
+import type { StepProgress } from '../domain/step-progress.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { type DescribedRun, findRun } from './operation-run.ts';
+
+/** One step of an operation, with what its worker said last. */
+export interface StepView {
+  readonly activityId: string;
+  readonly step: string;
+  readonly summary: string;
+  readonly state: StepState;
+  /** ISO 8601, as all times. */
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  /** True: no worker is at it, it waits for a free slot or for its next attempt. */
+  readonly waiting?: boolean;
+  readonly progress?: StepProgress;
+  /** Present from the second one on. */
+  readonly attempt?: number;
+  /** Why the attempt before failed. */
+  readonly lastFailure?: { readonly code: string; readonly message: string };
+}
+
+export interface OperationView {
+  readonly operation: OperationProgress['operation'];
+  readonly phase: Phase;
+  readonly host: string;
+  readonly steps: readonly StepView[];
+}
+
+/** A query is answered by a worker, and there may be none: then what Temporal itself knows has to do. */
+const queryTimeoutMs = 3000;
+
+/** How far an instance’s newest operation is. Throws InstanceNotFound, TemporalUnreachable. */
+export async function readProgress(context: ClientContext, instanceId: string, runId?: string): Promise<OperationView> {
+  const [run, told] = await Promise.all([findRun(context, instanceId, runId), askWorkflow(context, instanceId, runId)]);
+  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  return progressOf(run, told);
+}
+
+/** What the workflow tells of its steps; null when no worker answers in time. */
+export async function askWorkflow(
+  context: ClientContext,
+  instanceId: string,
+  runId?: string,
+): Promise<OperationProgress | null> {
+  const handle = context.client.workflow.getHandle(instanceWorkflowId(instanceId), runId);
+  try {
+    return await callTemporal(context, () => handle.query<OperationProgress>(progressQueryName), queryTimeoutMs);
+  } catch {
+    return null;
+  }
+}
+
+/** Puts together what the workflow tells and what Temporal knows of the steps that are not done. */
+export function progressOf(run: DescribedRun, told: OperationProgress | null): OperationView {
+  const pending = new Map(pendingSteps(run).map((step) => [step.activityId, step]));
+  if (told === null) {
+    const steps = [...pending.values()].map((step) => stepView(stepOfPending(step), step));
+    return { operation: run.memo.operation, phase: run.phase, host: run.memo.host, steps };
+  }
+  const steps = told.steps.map((step) =>
+    stepView(step, step.state === 'running' ? pending.get(step.activityId) : undefined),
+  );
+  const { operation, phase, host } = told;
+  // The two were asked side by side: of an operation that has ended, its end is what counts.
+  return { operation, phase: run.status === 'running' ? phase : run.phase, host, steps };
+}
+
+interface PendingStep {
+  readonly activityId: string;
+  readonly step: string;
+  readonly startedAt: number;
+  readonly waiting: boolean;
+  readonly attempt: number;
+  readonly progress?: StepProgress;
+  readonly lastFailure?: { readonly code: string; readonly message: string };
+}
+
+const startedState = 2;
+
+function pendingSteps({ description }: DescribedRun): PendingStep[] {
+  return (description.raw.pendingActivities ?? []).map((pending) => {
+    const [heartbeat] = (pending.heartbeatDetails?.payloads ?? []).map(decode<StepProgress>);
+    const { lastFailure, state } = pending;
+    const [report] = (lastFailure?.applicationFailureInfo?.details?.payloads ?? []).map(decode<{ message?: string }>);
+    return {
+      activityId: pending.activityId ?? '',
+      step: pending.activityType?.name ?? '',
+      startedAt: Number(pending.scheduledTime?.seconds ?? 0) * 1000,
+      waiting: state !== undefined && state !== null && state < startedState,
+      attempt: pending.attempt ?? 1,
+      ...(typeof heartbeat?.doneBytes === 'number' ? { progress: heartbeat } : {}),
+      ...(lastFailure === undefined || lastFailure === null
+        ? {}
+        : {
+            lastFailure: {
+              code: lastFailure.applicationFailureInfo?.type ?? 'WorkerStopping',
+              message: report?.message ?? lastFailure.message ?? '',
+            },
+          }),
+    };
+  });
+}
+
+function decode<Value>(payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0]): Value | undefined {
+  try {
+    return defaultPayloadConverter.fromPayload<Value>(payload);
+  } catch {
+    // Another release’s worker may heartbeat something else.
+    return undefined;
+  }
+}
+
+function stepOfPending({ activityId, step, startedAt }: PendingStep): StepReport {
+  return { activityId, step, summary: step, state: 'running', startedAt };
+}
+
+function stepView(report: StepReport, pending: PendingStep | undefined): StepView {
+  const { activityId, step, summary, state, startedAt, endedAt } = report;
+  return {
+    ...{ activityId, step, summary, state, startedAt: new Date(startedAt).toISOString() },
+    ...(endedAt === undefined ? {} : { endedAt: new Date(endedAt).toISOString() }),
+    ...(pending?.waiting === true ? { waiting: true } : {}),
+    ...(pending?.progress === undefined ? {} : { progress: pending.progress }),
+    ...(pending === undefined || pending.attempt < 2 ? {} : { attempt: pending.attempt }),
+    ...(pending?.lastFailure === undefined ? {} : { lastFailure: pending.lastFailure }),
+  };
+}

@@ -1,0 +1,67 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import type { InstanceRecord } from '../domain/instance-record.ts';
+import type { DeleteInstanceResult, InstanceResult, Phase } from '../domain/operations.ts';
+import { askHosts } from './ask-hosts.ts';
+import type { ClientContext } from './client-context.ts';
+import { checkInstanceId } from './instance-id.ts';
+import { type FailureDocument, failureDocument } from './operation-failure.ts';
+import { findRun } from './operation-run.ts';
+import { waitForOutcome } from './outcome.ts';
+import { askWorkflow, progressOf, type StepView } from './read-progress.ts';
+
+/** What is known of an instance: its newest operation, and how that ended. */
+export interface InstanceView {
+  readonly instanceId: string;
+  readonly name: string | null;
+  readonly host: string;
+  readonly phase: Phase;
+  readonly operation: 'create' | 'delete';
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  readonly steps: readonly StepView[];
+  readonly result?: InstanceResult | DeleteInstanceResult;
+  readonly error?: FailureDocument;
+}
+
+/**
+ * Shows an instance by its newest operation, or by its host’s own record where Temporal has forgotten it. Throws
+ * InstanceNotFound, HostUnreachable, TemporalUnreachable.
+ */
+export async function showInstance(
+  context: ClientContext,
+  instanceId: string,
+  { host }: { readonly host?: string } = {},
+): Promise<InstanceView> {
+  checkInstanceId(instanceId);
+  const run = await findRun(context, instanceId);
+  if (run === null) return await showRecord(context, instanceId, host);
+  const [told, outcome] = await Promise.all([
+    askWorkflow(context, instanceId, run.runId),
+    run.status === 'running' ? null : waitForOutcome(context, run),
+  ]);
+  const { operation, phase, steps } = progressOf(run, told);
+  return {
+    ...{ instanceId, name: run.memo.name ?? null, host: run.memo.host, phase },
+    operation: operation === 'delete' ? 'delete' : 'create',
+    startedAt: run.startedAt,
+    ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
+    steps,
+    ...(outcome?.result === undefined ? {} : { result: outcome.result }),
+    ...(outcome?.failure === undefined ? {} : { error: failureDocument(outcome.failure) }),
+  };
+}
+
+async function showRecord(context: ClientContext, instanceId: string, host: string | undefined): Promise<InstanceView> {
+  const record = await askHosts(context, instanceId, host);
+  if (record !== null) return viewOfRecord(record);
+  const asked = host === undefined ? 'no host that polls has it' : `${host} does not have it`;
+  throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}, and ${asked}`);
+}
+
+function viewOfRecord({ claim, name, host, state, createdAt, result }: InstanceRecord): InstanceView {
+  return {
+    ...{ instanceId: claim.instanceId, name, host, operation: 'create', startedAt: createdAt, steps: [] },
+    phase: state === 'ready' ? 'Ready' : 'Building',
+    ...(result === undefined ? {} : { result }),
+  };
+}

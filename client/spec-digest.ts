@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import type { Flavor } from '../domain/flavors.ts';
+import type { InstanceSecrets, InstanceSpec } from '../domain/spec.ts';
+
+/**
+ * By what two requests for the same instance are compared: SHA-256, in hex, over everything in the spec that is not
+ * secret, the flavor’s numbers, and which secret fields there are (of files: their paths and modes). The host takes no
+ * part, since a request that leaves it open is the same request once it has been chosen.
+ */
+export function specDigest(spec: InstanceSpec, flavor: Flavor, secrets: InstanceSecrets): string {
+  const { host: _chosenElsewhere, flavor: _resolved, ...asked } = spec;
+  const { name: _anyName, ...numbers } = flavor;
+  const compared = { spec: asked, flavor: numbers, secrets: shapeOf(secrets) };
+  return createHash('sha256').update(canonicalJson(compared)).digest('hex');
+}
+
+/** Which secrets there are, and nothing of what they say. */
+function shapeOf({ userData, adminPassword, files }: InstanceSecrets): object {
+  return {
+    userData: userData !== undefined,
+    adminPassword: adminPassword !== undefined,
+    files: (files ?? []).map(({ path, mode }) => ({ path, mode })),
+  };
+}
+
+/** JSON with every object’s keys in one order, so that equal values have equal texts. Absent and undefined are the same. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  entries.sort(([left], [right]) => (left < right ? -1 : 1));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(',')}}`;
+}

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import type { ImageDescription } from '../../domain/image.ts';
+import { publishText } from '../publish-file.ts';
+import { readStateFile, removeFile } from '../small-file.ts';
+
+/** What the sidecar of a partial file says: which image it is, and how much of it survives a crash. */
+export interface PartState {
+  readonly version: 1;
+  /** SHA-256 over what makes this the same image; addresses stay out of it, since some of them are secrets. */
+  readonly source: string;
+  /** Everything before this byte is on disk. */
+  syncedBytes: number;
+  /** The image's size, null as long as nobody said it. */
+  totalBytes: number | null;
+  /** What the source's ETag or the like was when the first byte came. */
+  validator: string | null;
+  /** True: the source changed once already, and the fetch began anew. */
+  startedOver: boolean;
+  /** True: a file made of several pieces did not verify, so that the next one has to come in one piece. */
+  onePiece: boolean;
+  /** True: the file is complete and has its digest. */
+  verified: boolean;
+  /** The last error of each place that failed, for the message when the time is over. */
+  lastErrors: Record<string, string>;
+}
+
+/** The partial file's checkpoint beside it. */
+function sidecarPath(partPath: string): string {
+  return `${partPath}.json`;
+}
+
+/** A state in which nothing was fetched yet. */
+export function freshState(image: ImageDescription): PartState {
+  return {
+    version: 1,
+    source: sourceIdentity(image),
+    syncedBytes: 0,
+    totalBytes: image.sizeBytes,
+    validator: null,
+    startedOver: false,
+    onePiece: false,
+    verified: false,
+    lastErrors: {},
+  };
+}
+
+/** What the disk knows of this image; a fresh state where it knows nothing, or only of another image. */
+export async function readPartState(partPath: string, image: ImageDescription): Promise<PartState> {
+  const fresh = freshState(image);
+  const kept = (await readStateFile(sidecarPath(partPath))) as Partial<PartState> | null | undefined;
+  if (kept?.version !== fresh.version || kept.source !== fresh.source) return fresh;
+  if (!Number.isSafeInteger(kept.syncedBytes)) return fresh;
+  return { ...fresh, ...kept, totalBytes: image.sizeBytes ?? kept.totalBytes ?? null };
+}
+
+/** The size of a partial file that is complete and was verified; undefined where there is still something to do. */
+export async function verifiedSize(partPath: string, image: ImageDescription): Promise<number | undefined> {
+  const { verified, syncedBytes, totalBytes } = await readPartState(partPath, image);
+  if (!verified || syncedBytes !== totalBytes) return undefined;
+  const found = await lstat(partPath).catch(() => undefined);
+  return found?.isFile() && found.size === syncedBytes ? syncedBytes : undefined;
+}
+
+/** Removes a partial file that nobody is to go on from. */
+export async function removePart(partPath: string): Promise<void> {
+  await removeFile(sidecarPath(partPath));
+  await removeFile(partPath);
+}
+
+export async function writePartState(partPath: string, state: PartState): Promise<void> {
+  await publishText(sidecarPath(partPath), `${JSON.stringify(state)}\n`, 0o640);
+}
+
+/**
+ * Content that is named by a strong digest is the same from wherever it comes, so another address goes on with the same
+ * bytes. In Glance an image may be another one when its size, hash or `updated_at` is.
+ */
+function sourceIdentity({ reference, version, sizeBytes, digest }: ImageDescription): string {
+  const identity = 'glance' in reference ? [reference.glance, version ?? null, sizeBytes, digest] : [digest];
+  return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
+}

@@ -1,0 +1,28 @@
+import type { GlanceSettings } from '../../domain/configuration.ts';
+import type { ImageDescription, ImageReference } from '../../domain/image.ts';
+import { describeFileImage } from './file-image.ts';
+import { describeGlanceImage } from './glance-image.ts';
+import { describeUrlImage } from './url-image.ts';
+
+/** What a host knows of where images may come from. */
+export interface ImageSourceSettings {
+  readonly glance: GlanceSettings;
+  /** The folders that a `{file}` may lie in. */
+  readonly fileImageRoots: readonly string[];
+}
+
+/**
+ * Asks an image's source what there is to know before a byte of it is read. Reads no image data.
+ *
+ * Throws what the sources throw: the reference is malformed, the image is absent, forbidden, inactive, of an unknown
+ * format, too large or without a digest; GlanceUnavailable and SourceUnreachable where another try may help.
+ */
+export async function describeImage(
+  reference: ImageReference,
+  { glance, fileImageRoots }: ImageSourceSettings,
+  signal: AbortSignal,
+): Promise<ImageDescription> {
+  if ('glance' in reference) return await describeGlanceImage(reference, glance, signal);
+  if ('url' in reference) return await describeUrlImage(reference, glance, signal);
+  return await describeFileImage(reference, fileImageRoots, glance);
+}

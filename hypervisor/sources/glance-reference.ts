@@ -1,0 +1,61 @@
+import type { GlanceSettings } from '../../domain/configuration.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+
+/** What Nova's is_uuid_like takes: with or without hyphens. Nothing in it can leave a path. */
+const imageId = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$/i;
+
+export interface GlanceImageAddress {
+  readonly id: string;
+  /** Base URLs without `/v2`, in the order in which they are asked. */
+  readonly servers: readonly string[];
+}
+
+/**
+ * Where to ask for an image: a plain id on the configured servers in random order, as Nova's get_api_servers gives them;
+ * a whole URL, `scheme://host:port[/prefix][/v2]/images/<id>`, on the server that it names and no other.
+ *
+ * Throws ImageRefInvalid, and HostUnsuitable where the host has no Glance.
+ */
+export function glanceImageAddress(reference: string, { apiServers }: GlanceSettings): GlanceImageAddress {
+  if (reference.includes('/')) return addressOfUrl(reference);
+  if (!imageId.test(reference)) {
+    throw new EverbootFailure('ImageRefInvalid', `"${reference.slice(0, 100)}" is not the id of a Glance image`);
+  }
+  if (apiServers.length === 0) {
+    throw new EverbootFailure('HostUnsuitable', `the image ${reference} is in Glance, and this host knows no Glance`, {
+      remedy: 'Set [glance] api_servers on the host, or give the image’s whole URL.',
+    });
+  }
+  return { id: reference, servers: shuffled(apiServers.map((server) => server.replace(/\/+$/, ''))) };
+}
+
+function addressOfUrl(reference: string): GlanceImageAddress {
+  const url = URL.canParse(reference) ? new URL(reference) : undefined;
+  const [, prefix, id] = url?.pathname.match(/^(.*?)(?:\/v2(?:\.\d+)?)?\/images\/([^/]+)$/) ?? [];
+  const isPlain = url?.search === '' && url.hash === '' && url.username === '' && url.password === '';
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (url === undefined || prefix === undefined || id === undefined || !isPlain || !isHttp || !imageId.test(id)) {
+    // Not the text itself: it may hold a password.
+    const place = url === undefined || url.host === '' ? 'it' : `the address on ${url.host}`;
+    throw new EverbootFailure('ImageRefInvalid', `${place} is not the URL of a Glance image`);
+  }
+  return { id, servers: [`${url.origin}${prefix}`] };
+}
+
+function shuffled(servers: readonly string[]): string[] {
+  return servers
+    .map((server) => ({ server, at: Math.random() }))
+    .sort((one, other) => one.at - other.at)
+    .map(({ server }) => server);
+}
+
+/** The headers of a request to a Glance server. Only one that is configured ever gets a credential. */
+export function glanceHeaders(server: string, { apiServers, cloud }: GlanceSettings): Record<string, string> {
+  const isOurs = apiServers.some((ours) => ours.replace(/\/+$/, '') === server);
+  if (isOurs && cloud !== null) {
+    throw new EverbootFailure('HostUnsuitable', 'Keystone credentials ([glance] cloud) are not supported yet', {
+      remedy: 'Remove [glance] cloud, and use a Glance that serves the image without a token.',
+    });
+  }
+  return {};
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=sh disable=SC2154 # say, die and others are everboot's
+# libvirt's daemon. A package starts it where systemd runs; in a container nobody does.
+
+libvirtd_is_there() { virsh -c "${EVERBOOT_LIBVIRT_CONNECTION_URI:-qemu:///system}" version >/dev/null 2>&1; }
+
+get_libvirtd() {
+  find_root_rights || die 'libvirt does not answer. As root, run: systemctl start libvirtd'
+  if [ -d /run/systemd/system ]; then
+    say 'libvirt does not answer: starting libvirtd'
+    # shellcheck disable=SC2086 # $as_root is a list
+    logged libvirtd.log $as_root systemctl start libvirtd
+  else
+    say 'libvirt does not answer and systemd does not run: starting virtlogd and libvirtd'
+    # Daemons would hold the lock of this set-up for as long as they live. A virtlogd that runs already is no failure.
+    # shellcheck disable=SC2086 # $as_root is a list
+    {
+      $as_root mkdir -p /run/libvirt
+      $as_root virtlogd -d 2>/dev/null || :
+      logged libvirtd.log $as_root libvirtd -d
+    } 9>&-
+  fi
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    ! libvirtd_is_there || return 0
+    sleep 1
+  done
+  die 'libvirtd was started and does not answer; its log may say why: journalctl -u libvirtd, /var/log/libvirt'
+}
+
+hint_at_libvirtd() {
+  libvirtd_is_there || say 'libvirt does not answer yet; boots wait for it. As root, run: systemctl start libvirtd'
+}

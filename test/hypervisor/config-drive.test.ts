@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { ConfigDriveContents } from '../../hypervisor/config-drive/contents.ts';
+import { openstackVersions } from '../../hypervisor/config-drive/openstack-metadata.ts';
+import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
+import { runProgram } from '../../hypervisor/run-program.ts';
+
+const folder = await mkdtemp('/var/tmp/everboot-test-drive-');
+after(() => rm(folder, { recursive: true, force: true }));
+const control = { signal: new AbortController().signal, onProgress: () => undefined };
+const iso = { configDriveFormat: 'iso9660', mkisofsCmd: 'xorriso' } as const;
+const vfat = { configDriveFormat: 'vfat', mkisofsCmd: 'xorriso' } as const;
+
+const contents: ConfigDriveContents = {
+  spec: {
+    id: '5b3c6f0e-0000-4000-8000-00000000abcd',
+    name: 'web-1',
+    hostname: 'web-1.example',
+    project: 'p1',
+    availabilityZone: 'az1',
+    flavor: 'm1.tiny',
+    metadata: { role: 'web' },
+    sshKeys: ['ssh-ed25519 AAAAC3Nza alice@example'],
+    interfaces: [],
+  },
+  secrets: {
+    userData: Buffer.from('#cloud-config\nhostname: x\n').toString('base64'),
+    adminPassword: 'hunter2',
+    files: [{ path: '/etc/motd', base64: Buffer.from('hello').toString('base64') }],
+  },
+};
+
+/** Everything on an ISO 9660 image, by its path, read back by xorriso. */
+async function readIso(image: string): Promise<Map<string, Buffer>> {
+  const target = await mkdtemp(join(folder, 'read-'));
+  await runProgram('xorriso', ['-osirrox', 'on', '-indev', image, '-extract', '/', target], { timeoutMs: 30_000 });
+  return await filesOf(target);
+}
+
+async function readVfat(image: string): Promise<Map<string, Buffer>> {
+  const target = await mkdtemp(join(folder, 'read-'));
+  await runProgram('mcopy', ['-s', '-i', image, '::/*', target], { timeoutMs: 30_000 });
+  return await filesOf(target);
+}
+
+async function filesOf(root: string): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    found.set(path.slice(root.length + 1), await readFile(path));
+  }
+  return found;
+}
+
+test('an ISO 9660 drive holds every version that Nova writes, labelled config-2', async () => {
+  const path = join(folder, 'disk.config');
+  const { sizeBytes } = await writeConfigDrive(path, contents, iso, control);
+  assert.equal(sizeBytes, (await stat(path)).size);
+  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 10_000 });
+  assert.match(stdout, /LABEL=config-2/);
+  assert.match(stdout, /TYPE=iso9660/);
+  const files = await readIso(path);
+  for (const version of openstackVersions) assert.ok(files.has(`openstack/${version}/meta_data.json`), version);
+  const metaData = JSON.parse(String(files.get('openstack/latest/meta_data.json')));
+  assert.equal(metaData.uuid, contents.spec.id);
+  assert.equal(metaData.hostname, 'web-1.example');
+  assert.deepEqual(metaData.meta, { role: 'web' });
+  assert.equal(metaData.admin_pass, 'hunter2');
+  assert.deepEqual(metaData.public_keys, { 'key-0': contents.spec.sshKeys[0] });
+  assert.equal(Buffer.from(metaData.random_seed, 'base64').length, 512);
+  assert.equal(String(files.get('openstack/latest/user_data')), '#cloud-config\nhostname: x\n');
+  assert.deepEqual(metaData.files, [{ path: '/etc/motd', content_path: '/content/0000' }]);
+  assert.equal(String(files.get('openstack/content/0000')), 'hello');
+  assert.ok(files.has('ec2/latest/meta-data.json'));
+});
+
+test('a vfat drive holds the same files', async () => {
+  const path = join(folder, 'disk.config.vfat');
+  await writeConfigDrive(path, contents, vfat, control);
+  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 10_000 });
+  assert.match(stdout, /LABEL=config-2/);
+  assert.match(stdout, /TYPE=vfat/);
+  const isoFiles = await readIso(join(folder, 'disk.config'));
+  assert.deepEqual([...(await readVfat(path)).keys()].sort(), [...isoFiles.keys()].sort());
+});
+
+test('a drive can be read by its owner only, and nothing is left of its making', async () => {
+  const own = join(folder, 'own');
+  await mkdir(own);
+  await writeConfigDrive(join(own, 'disk.config'), contents, iso, control);
+  assert.equal((await stat(join(own, 'disk.config'))).mode & 0o777, 0o600);
+  assert.deepEqual(await readdir(own), ['disk.config']);
+});
+
+test('a drive that is there stays, and what a killed worker left beside it goes', async () => {
+  const own = join(folder, 'again');
+  await mkdir(join(own, 'disk.config.deadbeef.everboot-tmp/tree'), { recursive: true });
+  await writeFile(join(own, 'disk.config.deadbeef.everboot-tmp/tree/user_data'), 'secret');
+  await writeConfigDrive(join(own, 'disk.config'), contents, iso, control);
+  const before = await readFile(join(own, 'disk.config'));
+  await writeConfigDrive(join(own, 'disk.config'), contents, iso, control);
+  assert.ok(before.equals(await readFile(join(own, 'disk.config'))));
+  assert.deepEqual(await readdir(own), ['disk.config']);
+});
+
+test('an instance with interfaces and no network data is left to DHCP', async () => {
+  const path = join(folder, 'dhcp.config');
+  const interfaces = [{ type: 'network', source: 'default' }] as const;
+  await writeConfigDrive(path, { ...contents, spec: { ...contents.spec, interfaces } }, iso, control);
+  assert.ok(!(await readIso(path)).has('openstack/latest/network_data.json'));
+  assert.equal(String((await readIso(join(folder, 'disk.config'))).get('openstack/latest/network_data.json')), '{}');
+});
+
+test('the guest is told which device is which', async () => {
+  const path = join(folder, 'devices.config');
+  const disks = {
+    root: { kind: 'root', name: 'disk', format: 'qcow2', device: 'vda', bus: 'virtio', sizeBytes: null },
+    ephemerals: [
+      {
+        kind: 'ephemeral',
+        name: 'disk.local',
+        format: 'qcow2',
+        device: 'vdb',
+        bus: 'virtio',
+        sizeBytes: 1,
+        fileSystem: 'ext4',
+        label: 'ephemeral0',
+      },
+    ],
+    swap: { kind: 'swap', name: 'disk.swap', format: 'qcow2', device: 'vdc', bus: 'virtio', sizeBytes: 1 },
+  } as const;
+  await writeConfigDrive(path, { ...contents, disks }, iso, control);
+  const { 'block-device-mapping': mapping } = JSON.parse(
+    String((await readIso(path)).get('ec2/latest/meta-data.json')),
+  );
+  assert.deepEqual(mapping, { ami: 'vda', root: '/dev/vda', ephemeral0: '/dev/vdb', swap: '/dev/vdc' });
+});

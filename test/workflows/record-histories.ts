@@ -1,0 +1,86 @@
+/**
+ * Records the histories that replay.test.ts replays. Run it only when the workflows were changed on purpose, and keep the
+ * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts`.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostActivities } from '../../domain/host-activities.ts';
+import { instanceWorkflowId } from '../../domain/operations.ts';
+import { makeQcow2Image } from '../fixtures/images.ts';
+import { startTestHost } from '../fixtures/test-host.ts';
+
+const target = new URL('../histories/', import.meta.url).pathname;
+await mkdir(target, { recursive: true });
+const host = await startTestHost();
+const image = await makeQcow2Image(host.folder);
+const kernel = await makeQcow2Image(host.folder, 'kernel.img', 8);
+const spec = {
+  flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 1, swapMb: 16 },
+  image: { file: image.path, digest: image.digest, format: 'qcow2' },
+  kernel: { file: kernel.path, digest: kernel.digest, format: 'raw' },
+  boot: 'defined',
+};
+
+async function record(name: string, id: string): Promise<void> {
+  const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
+  await handle.result().catch(() => undefined);
+  const history = historyToJSON(await handle.fetchHistory());
+  // Of this machine, and different in each run.
+  const text = history.replaceAll(host.folder, '/var/lib/everboot').replaceAll(host.name, 'host-1');
+  await writeFile(join(target, `${name}.json`), `${text}\n`);
+}
+
+async function create(name: string): Promise<string> {
+  const { spec: made } = await host.create(spec);
+  await record(name, made.id);
+  return made.id;
+}
+
+async function remove(name: string | undefined, id: string): Promise<void> {
+  await host.client.workflow.execute('deleteInstance', {
+    args: [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(id),
+  });
+  if (name !== undefined) await record(name, id);
+}
+
+function strike(step: keyof HostActivities, blow: (run: () => Promise<unknown>) => Promise<unknown>): void {
+  host.strike = async (name, run) => (name === step ? await blow(run) : await run());
+}
+
+await remove('delete', await create('create-cold'));
+await remove(undefined, await create('create-warm'));
+
+let failures = 0;
+strike('createSwapDisk', async (run) => {
+  failures += 1;
+  if (failures < 3) throw new EverbootFailure('HostIoError', 'struck', { retryAfterMs: 10 });
+  return await run();
+});
+await remove(undefined, await create('create-retried'));
+
+strike('defineDomain', async () => {
+  throw new EverbootFailure('DomainRejected', 'struck');
+});
+await create('create-failed');
+
+const begun = Promise.withResolvers<void>();
+strike('createRootDisk', async () => {
+  begun.resolve();
+  const signal = cancellationSignal();
+  while (!signal.aborted) {
+    heartbeat();
+    await sleep(20);
+  }
+  throw signal.reason;
+});
+const { spec: cancelled } = await host.create(spec);
+await begun.promise;
+await host.client.workflow.getHandle(instanceWorkflowId(cancelled.id)).cancel();
+await record('create-cancelled', cancelled.id);
+await host.stop();
