@@ -10,7 +10,9 @@ export async function writeConfigDrive(host: Host, order: ConfigDriveOrder): Pro
   const { claim, disk, spec, disks } = order;
   const { configuration } = host;
   return await makingDisk(host, { claim, name: disk.name }, async (context, control) => {
-    const keys = await readPrivateKeys(configuration.secrets.privateKeyFile);
+    const isSealed = Object.keys(spec.secrets).length > 0;
+    // A host without a key still boots what has no secrets.
+    const keys = isSealed ? await readPrivateKeys(configuration.secrets.privateKeyFile) : [];
     const secrets = await openSecrets(spec.secrets, claim.instanceId, keys);
     const path = `${context.directory}/${disk.name}`;
     const writing = { ...control, heldLocks: context.heldLocks };

@@ -1,4 +1,4 @@
-import { failureTable } from '../domain/failures.ts';
+import { type FailureCode, failureKind } from '../domain/failures.ts';
 
 /** What the command line’s end says to scripts. */
 export const exitCodes = {
@@ -18,9 +18,8 @@ const usageCodes: ReadonlySet<string> = new Set(['UsageInvalid', 'SpecInvalid', 
 const unreachableCodes: ReadonlySet<string> = new Set(['TemporalUnreachable', 'HostUnreachable']);
 
 /** The exit code of a command that failed with one of the codes of the table. */
-export function exitCodeOf(code: keyof typeof failureTable): number {
+export function exitCodeOf(code: FailureCode): number {
   if (usageCodes.has(code)) return exitCodes.usage;
   if (unreachableCodes.has(code)) return exitCodes.unreachable;
-  const kind: { readonly imageRefused?: boolean } | undefined = failureTable[code];
-  return kind?.imageRefused === true ? exitCodes.imageRefused : exitCodes.failed;
+  return failureKind(code).imageRefused === true ? exitCodes.imageRefused : exitCodes.failed;
 }

@@ -55,9 +55,13 @@ async function loadProfile({ configuration, environment }: Settings): Promise<Cl
     });
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure('ConfigInvalid', `the Temporal profile${profile === null ? '' : ` "${profile}"`}: ${words}`, {
-      remedy: 'Correct [temporal] profile, or the file of Temporal’s profiles.',
-    });
+    throw new EverbootFailure(
+      'ConfigInvalid',
+      `the Temporal profile${profile === null ? '' : ` "${profile}"`}: ${words}`,
+      {
+        remedy: 'Correct [temporal] profile, or the file of Temporal’s profiles.',
+      },
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import type { OperationView, StepView } from '../client/read-progress.ts';
 import { printable } from './output.ts';
 import type { RateOf } from './transfer-rate.ts';
-import { durationText, sizeText } from './units.ts';
+import { durationText, sizeText, timeLeftText } from './units.ts';
 
 const marks = { running: '▸', waiting: '·', done: '✓', failed: '✗', cancelled: '✗' } as const;
 
@@ -51,7 +51,7 @@ export function progressText({ activityId, progress }: StepView, rateOf: RateOf)
   if (rate !== undefined && rate > 0) {
     parts.push(`${sizeText(Math.round(rate))}/s`);
     if (totalBytes !== null && totalBytes > doneBytes) {
-      parts.push(`${durationText(Math.ceil((totalBytes - doneBytes) / rate) * 1000).replace('.00', '').replace(/\.\d s/, ' s')} left`);
+      parts.push(`${timeLeftText((totalBytes - doneBytes) / rate)} left`);
     }
   }
   return parts.length === 0 ? undefined : parts.join(', ');
@@ -70,7 +70,11 @@ export function changeLines(before: OperationView | null, { phase, steps }: Oper
       old.lastFailure?.message !== step.lastFailure?.message;
     if (!isNews) continue;
     const state = stateText(step, now, () => undefined);
-    lines.push(step.state === 'running' && step.attempt === undefined ? `▸ ${step.summary}` : `${marks[step.state]} ${step.summary}: ${state}`);
+    lines.push(
+      step.state === 'running' && step.attempt === undefined
+        ? `▸ ${step.summary}`
+        : `${marks[step.state]} ${step.summary}: ${state}`,
+    );
   }
   return lines.map(printable);
 }

@@ -2,9 +2,6 @@ import { createReadStream } from 'node:fs';
 import type { YAMLError } from 'yaml';
 import { EverbootFailure } from '../domain/failures.ts';
 
-/** A spec is written by hand or by a program; nothing that is larger is one. */
-const maxSpecBytes = 256 * 1024;
-
 /** A few anchors save repeating; thousands of references to each other are an attack. */
 const maxAliases = 100;
 
@@ -17,6 +14,7 @@ export async function readSpecDocument(source: string): Promise<unknown> {
 }
 
 async function readText(source: string): Promise<string> {
+  const { maxSpecBytes } = await import('../domain/parse-spec.ts');
   const stream = source === '-' ? process.stdin : createReadStream(source);
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
@@ -28,7 +26,9 @@ async function readText(source: string): Promise<string> {
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new EverbootFailure('UsageInvalid', `${source} cannot be read (${code})`, { remedy: 'Name a readable file, or - for standard input.' });
+    throw new EverbootFailure('UsageInvalid', `${source} cannot be read (${code})`, {
+      remedy: 'Name a readable file, or - for standard input.',
+    });
   }
   if (sizeBytes <= maxSpecBytes) return Buffer.concat(pieces).toString('utf8');
   throw new EverbootFailure('SpecInvalid', `the spec has more than ${maxSpecBytes / 1024} KiB`);

@@ -21,6 +21,12 @@ export function durationText(ms: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** A guess of the time left, to the second: "9 s", "4 min 10 s". */
+export function timeLeftText(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : durationText(whole * 1000);
+}
+
 /** A moment in local time, to the second: "2026-03-01 14:05:09". */
 export function timeText(iso: string): string {
   const date = new Date(iso);

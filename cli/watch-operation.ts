@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EverbootClient } from '../client/connect-client.ts';
+import type { StartedInstance } from '../client/create-instance.ts';
 import type { OperationView } from '../client/read-progress.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { changeLines, progressText, stepLines } from './progress-view.ts';
@@ -21,10 +22,7 @@ interface Screen {
  * Shows on standard error how an operation goes: as a table that is redrawn on a terminal, as a line for each change
  * elsewhere. Returns what ends the showing, after a last look.
  */
-export function showProgress(
-  client: EverbootClient,
-  run: { readonly instanceId: string; readonly runId: string },
-): () => Promise<void> {
+export function showProgress(client: EverbootClient, instance: string | StartedInstance): () => Promise<void> {
   const stopping = new AbortController();
   const stream = process.stderr;
   const screen = stream.isTTY && process.env.TERM !== 'dumb' ? terminalScreen(stream) : logScreen(stream);
@@ -32,7 +30,7 @@ export function showProgress(
 
   async function look(): Promise<void> {
     try {
-      screen.draw(await client.progress(run), Date.now());
+      screen.draw(await client.progress(instance), Date.now());
       isAway = false;
     } catch (error) {
       // Of what goes wrong with the operation, whoever waits for it learns; here only the view would suffer.

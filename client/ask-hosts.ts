@@ -6,7 +6,7 @@ import { workflowTaskQueue } from '../domain/task-queues.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
-import { type OperationFailure, operationFailure } from './operation-failure.ts';
+import { operationFailure } from './operation-failure.ts';
 import { attributeKey } from './operation-run.ts';
 
 /** More hosts than this are not asked one by one; one of them has to be named. */
@@ -62,7 +62,7 @@ async function askHost(context: ClientContext, instanceId: string, host: string)
   }
 }
 
-function toFailure(instanceId: string, host: string, cause: unknown): OperationFailure | EverbootFailure {
+function toFailure(instanceId: string, host: string, cause: unknown): EverbootFailure {
   const failure = operationFailure(instanceId, cause);
   if (failure.code !== 'InternalError') return failure;
   return new EverbootFailure('HostUnreachable', `${host} did not say whether it has ${instanceId}: ${failure.message}`);

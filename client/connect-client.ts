@@ -11,6 +11,7 @@ import { pollingHosts } from './hosts.ts';
 import { type InstanceList, type ListOptions, listInstances } from './list-instances.ts';
 import type { WaitOptions } from './outcome.ts';
 import { type OperationView, readProgress } from './read-progress.ts';
+import { isRefusedLoopback } from './refused-loopback.ts';
 import { type InstanceView, showInstance } from './show-instance.ts';
 import { waitForInstance } from './wait-for-instance.ts';
 
@@ -37,8 +38,8 @@ export interface EverbootClient {
   createInstance(document: unknown, options?: { readonly host?: string }): Promise<StartedInstance>;
   /** Waits until the instance is ready, and returns what was made. */
   wait(instance: string | StartedInstance, options?: WaitOptions): Promise<InstanceResult>;
-  /** How far the newest operation is, step by step, with bytes where a step moves some. */
-  progress(instanceId: string): Promise<OperationView>;
+  /** How far an operation is, the newest one where an id is given: step by step, with bytes where a step moves some. */
+  progress(instance: string | StartedInstance): Promise<OperationView>;
   show(instanceId: string, options?: { readonly host?: string }): Promise<InstanceView>;
   list(options?: ListOptions): Promise<InstanceList>;
   /** Cancels what is being done, and waits until it is undone. */
@@ -53,9 +54,9 @@ export interface EverbootClient {
 /** Connects to the Temporal server. Throws TemporalUnreachable when none answers within ten seconds. */
 export async function connectClient(target: TemporalTarget, settings: ClientSettings = {}): Promise<EverbootClient> {
   const { namespace, ...reach } = target;
+  if (await isRefusedLoopback(target.address)) throw unreachable(target, 'nothing listens there');
   const connection = await Connection.connect({ ...reach, connectTimeout: callTimeoutMs }).catch((error: unknown) => {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure('TemporalUnreachable', `no Temporal server answers at ${target.address}: ${words}`);
+    throw unreachable(target, error instanceof Error ? error.message : String(error));
   });
   const context: ClientContext = {
     client: new Client({ connection, namespace }),
@@ -67,7 +68,10 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
   return {
     createInstance: (document, options) => createInstance(context, document, options),
     wait: (instance, options) => waitForInstance(context, instance, options),
-    progress: (instanceId) => readProgress(context, instanceId),
+    progress: (instance) =>
+      typeof instance === 'string'
+        ? readProgress(context, instance)
+        : readProgress(context, instance.instanceId, instance.runId),
     show: (instanceId, options) => showInstance(context, instanceId, options),
     list: (options) => listInstances(context, options),
     cancel: (instanceId, options) => cancelOperation(context, instanceId, options),
@@ -75,4 +79,8 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     hosts: () => pollingHosts(context),
     close: () => connection.close(),
   };
+}
+
+function unreachable({ address }: TemporalTarget, words: string): EverbootFailure {
+  return new EverbootFailure('TemporalUnreachable', `no Temporal server answers at ${address}: ${words}`);
 }

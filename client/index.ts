@@ -6,9 +6,9 @@ export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.
 export type { CancelResult } from './cancel-operation.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
 export type { StartedInstance } from './create-instance.ts';
+export { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
 export { withInstanceId } from './instance-id.ts';
 export type { InstanceList, InstanceSummary } from './list-instances.ts';
-export { type FailureDocument, failureDocument, type OperationFailure } from './operation-failure.ts';
 export type { WaitOptions } from './outcome.ts';
 export type { OperationView, StepView } from './read-progress.ts';
 export type { InstanceView } from './show-instance.ts';

@@ -21,5 +21,5 @@ export function checkInstanceId(id: string): void {
  */
 export function withInstanceId(document: unknown): unknown {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return document;
-  return 'id' in document ? document : { id: randomUUID(), ...document };
+  return 'id' in document && document.id !== undefined ? document : { ...document, id: randomUUID() };
 }

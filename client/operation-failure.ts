@@ -1,8 +1,6 @@
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
-import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
-
-/** A failure of an operation that ran: where it happened, beside what every failure says. */
-export type OperationFailure = EverbootFailure & { readonly instanceId: string; readonly step?: string };
+import { EverbootFailure, isFailureCode } from '../domain/failures.ts';
+import type { OperationFailure } from './failure-document.ts';
 
 /** What the workflows put in the details of each failure. */
 interface FailureReport {
@@ -48,44 +46,6 @@ export function operationFailure(instanceId: string, cause: unknown): OperationF
   return about(instanceId, failure, report?.step);
 }
 
-/** Says which instance a failure is about, for whoever prints it. */
-export function about(instanceId: string, failure: EverbootFailure, step?: string): OperationFailure {
+function about(instanceId: string, failure: EverbootFailure, step?: string): OperationFailure {
   return Object.assign(failure, { instanceId, ...(step === undefined ? {} : { step }) });
-}
-
-/** How failures look in JSON. */
-export interface FailureDocument {
-  readonly code: FailureCode;
-  readonly message: string;
-  readonly remedy: string;
-  /** Whether the same request may succeed later unchanged. */
-  readonly retryable: boolean;
-  readonly instanceId?: string;
-  readonly step?: string;
-  readonly problems?: readonly string[];
-}
-
-/** Final for the operation, yet what is wrong lies outside the request and may pass. */
-const passing: ReadonlySet<string> = new Set<FailureCode>([
-  'InstanceBusy',
-  'HostUnreachable',
-  'ImageNotActive',
-  'GlanceConnectionFailed',
-  'SourceUnavailable',
-  'InsufficientSpace',
-  'Cancelled',
-]);
-
-export function failureDocument(failure: EverbootFailure | OperationFailure): FailureDocument {
-  const { code, message, remedy, problems } = failure;
-  const { instanceId, step } = failure as Partial<OperationFailure>;
-  return {
-    code,
-    message,
-    remedy,
-    retryable: passing.has(code) || failureKind(code).retryable,
-    ...(instanceId === undefined ? {} : { instanceId }),
-    ...(step === undefined ? {} : { step }),
-    ...(problems.length === 0 ? {} : { problems }),
-  };
 }

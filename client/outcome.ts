@@ -5,7 +5,8 @@ import { EverbootFailure } from '../domain/failures.ts';
 import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } from '../domain/operations.ts';
 import { isConnectionTrouble } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
-import { type OperationFailure, operationFailure } from './operation-failure.ts';
+import type { OperationFailure } from './failure-document.ts';
+import { operationFailure } from './operation-failure.ts';
 import { findRun } from './operation-run.ts';
 
 export interface WaitOptions {

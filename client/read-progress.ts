@@ -11,6 +11,7 @@ import {
 import type { StepProgress } from '../domain/step-progress.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
+import { checkInstanceId } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
 
 /** One step of an operation, with what its worker said last. */
@@ -43,6 +44,7 @@ const queryTimeoutMs = 3000;
 
 /** How far an instance’s newest operation is. Throws InstanceNotFound, TemporalUnreachable. */
 export async function readProgress(context: ClientContext, instanceId: string, runId?: string): Promise<OperationView> {
+  checkInstanceId(instanceId);
   const [run, told] = await Promise.all([findRun(context, instanceId, runId), askWorkflow(context, instanceId, runId)]);
   if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
   return progressOf(run, told);

@@ -1,7 +1,10 @@
 # shellcheck shell=sh disable=SC2154 # say, die and others are everboot's
 # libvirt's daemon. A package starts it where systemd runs; in a container nobody does.
 
-libvirtd_is_there() { virsh -c "${EVERBOOT_LIBVIRT_CONNECTION_URI:-qemu:///system}" version >/dev/null 2>&1; }
+# Opening a connection is enough: other questions, such as for versions, can make libvirt start every QEMU first.
+libvirtd_is_there() {
+  timeout 10 virsh -c "${EVERBOOT_LIBVIRT_CONNECTION_URI:-qemu:///system}" uri >/dev/null 2>&1
+}
 
 get_libvirtd() {
   find_root_rights || die 'libvirt does not answer. As root, run: systemctl start libvirtd'
@@ -23,7 +26,8 @@ get_libvirtd() {
     ! libvirtd_is_there || return 0
     sleep 1
   done
-  die 'libvirtd was started and does not answer; its log may say why: journalctl -u libvirtd, /var/log/libvirt'
+  die "libvirtd was started and does not answer $(id -un), who has to be root or in the group libvirt." \
+    'Its log may say more: journalctl -u libvirtd'
 }
 
 hint_at_libvirtd() {

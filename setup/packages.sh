@@ -49,10 +49,12 @@ packages_for_demo() {
   need_file /usr/lib/syslinux/mbr/mbr.bin syslinux-common 'makes the guest image bootable'
   need_program sfdisk fdisk 'partitions the guest image'
   need_program depmod kmod 'indexes the modules of the guest kernel'
+  need_program xz xz-utils 'unpacks the modules of the guest kernel'
   need_program cpio cpio 'packs the first file system of the guest'
 }
 
 packages_for_test() {
+  need_program shellcheck shellcheck 'checks the set-up script'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'
 }
 

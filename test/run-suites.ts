@@ -1,8 +1,8 @@
 import { glob } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { sharedServerEnvironment, startOwnTemporalServer } from './fixtures/temporal-server.ts';
+import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from './fixtures/temporal-server.ts';
 import { runChecks } from './run-checks.ts';
 
 interface Suite {
@@ -44,9 +44,13 @@ export async function runSuites(names: readonly string[]): Promise<number> {
     process.stderr.write(`no suite is called ${unknown.join(', ')}; there are ${suiteNames.join(', ')}\n`);
     return 2;
   }
-  const files = await testFiles();
+  const { files, strays } = await testFiles();
+  if (strays.length > 0) {
+    process.stderr.write(`no suite of test/run-suites.ts has ${strays.join(', ')}\n`);
+    return 1;
+  }
   const tally: Tally = { passed: 0, failed: 0, skipped: [] };
-  let server: Awaited<ReturnType<typeof startOwnTemporalServer>> | undefined;
+  let server: TestTemporalServer | undefined;
   try {
     for (const name of suiteNames) {
       if (names.length > 0 && !names.includes(name)) continue;
@@ -54,7 +58,7 @@ export async function runSuites(names: readonly string[]): Promise<number> {
       const own = files.get(name) ?? [];
       if (own.length > 0 && server === undefined) {
         // One server for all files, which saves each of them a second.
-        server = await startOwnTemporalServer();
+        server = await startTemporalServer();
         Object.assign(process.env, sharedServerEnvironment(server));
       }
       if (name === 'check') await tallyChecks(tally);
@@ -66,8 +70,8 @@ export async function runSuites(names: readonly string[]): Promise<number> {
   return printEnd(tally);
 }
 
-/** All test files by suite. Throws when one is in a folder that no suite has, since it would never run. */
-async function testFiles(): Promise<Map<SuiteName, string[]>> {
+/** All test files by suite, and those in folders that no suite has, which would never run. */
+async function testFiles(): Promise<{ files: Map<SuiteName, string[]>; strays: string[] }> {
   const suiteOf = new Map(
     suiteNames.flatMap((name) => suites[name].folders.map((folder): [string, SuiteName] => [folder, name])),
   );
@@ -78,8 +82,7 @@ async function testFiles(): Promise<Map<SuiteName, string[]>> {
     if (suite === undefined) strays.push(file);
     else files.set(suite, [...(files.get(suite) ?? []), join(import.meta.dirname, file)].sort());
   }
-  if (strays.length > 0) throw new Error(`no suite of test/run-suites.ts has ${strays.join(', ')}`);
-  return files;
+  return { files, strays };
 }
 
 async function tallyChecks(tally: Tally): Promise<void> {
@@ -91,17 +94,40 @@ async function tallyChecks(tally: Tally): Promise<void> {
 }
 
 async function tallyFiles(suite: Suite, files: readonly string[], tally: Tally): Promise<void> {
-  if (files.length === 0) return;
-  const events = run({ files, concurrency: suite.concurrency, timeout: suite.fileTimeoutMs });
+  const waiting = [...files];
+  const lane = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      await tallyFile(file, suite.fileTimeoutMs, tally);
+    }
+  };
+  await Promise.all(Array.from({ length: suite.concurrency }, lane));
+}
+
+/**
+ * Runs one file in a process of its own and prints its results in one piece. node:test ends a test that takes too long,
+ * but not the process that it leaves behind; the signal, a little later, does.
+ */
+async function tallyFile(file: string, timeoutMs: number, tally: Tally): Promise<void> {
+  const started = Date.now();
+  const events = run({ files: [file], timeout: timeoutMs, signal: AbortSignal.timeout(timeoutMs + 5000) });
   events.on('test:pass', ({ name, skip, todo, details }) => {
-    if (details.type === 'suite' || todo) return;
+    // A file without tests passes under its own name.
+    if (details.type === 'suite' || todo || name === file) return;
     if (skip) tally.skipped.push(`${name}: ${skip === true ? 'no reason given' : skip}`);
     else tally.passed += 1;
   });
   events.on('test:fail', ({ todo, details }) => {
     if (details.type !== 'suite' && !todo) tally.failed += 1;
   });
-  for await (const text of events.compose(new spec())) process.stdout.write(text);
+  let said = '';
+  for await (const text of events.compose(new spec())) said += text;
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  process.stdout.write(`${relative(import.meta.dirname, file)} (${seconds} s)\n${withoutTotals(said)}\n`);
+}
+
+/** The reporter's totals of one file would be taken for those of the run. */
+function withoutTotals(said: string): string {
+  return said.replaceAll(/^.*ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '');
 }
 
 function printEnd({ passed, failed, skipped }: Tally): number {

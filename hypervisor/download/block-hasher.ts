@@ -27,7 +27,8 @@ export interface BlockHasher {
 export function startBlockHasher(algorithm: string, blockCount: number, blockBytes: number): BlockHasher {
   const memory = new SharedArrayBuffer(blockCount * blockBytes);
   const data: HashThreadData = { algorithm, memory, blockBytes };
-  const thread = new Worker(new URL('./hash-thread.ts', import.meta.url), { workerData: data });
+  // Without our own command line: what it says is meant for the main program.
+  const thread = new Worker(new URL('./hash-thread.ts', import.meta.url), { workerData: data, execArgv: [] });
   const waiting: PromiseWithResolvers<string>[] = [];
   let failure: Error | undefined;
   const fail = (error: Error): void => {

@@ -19,7 +19,7 @@ export function fetchTime(deadlineMs: number, stop: AbortSignal): FetchTime {
   const timer = setTimeout(() => over.abort(), remainingMs);
   return {
     signal: AbortSignal.any([stop, over.signal]),
-    isOver: () => Date.now() >= deadlineMs,
+    isOver: () => over.signal.aborted || Date.now() >= deadlineMs,
     end: () => clearTimeout(timer),
   };
 }
@@ -31,7 +31,7 @@ export function overdueFailure({ image, source, part, lastErrors }: Fetch): Ever
     if (error === undefined) return `${place}: no error, but too slow or not asked`;
     return error.includes(place) ? error : `${place}: ${error}`;
   });
-  const done = `${part.position()} of ${part.state.totalBytes ?? 'unknown'} bytes`;
+  const done = `${Math.max(part.position(), part.state.syncedBytes)} of ${part.state.totalBytes ?? 'unknown'} bytes`;
   return new EverbootFailure(
     source.finalFailure,
     `${image.title} was not complete within image_fetch_timeout (${done}): ${places.join('; ').slice(0, 2000)}`,

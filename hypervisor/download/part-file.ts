@@ -77,7 +77,8 @@ function partFile(partPath: string, file: FileHandle, state: PartState, algorith
   };
   const sync = async (upTo: number): Promise<void> => {
     await file.datasync();
-    state.syncedBytes = upTo;
+    // What was not hashed again yet is no less on disk.
+    state.syncedBytes = Math.max(state.syncedBytes, upTo);
     await writePartState(partPath, state);
   };
   /** The sync runs on while more is taken; the next one waits for it, so that what is unsafe stays bounded. */

@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import type { EverbootClient } from '../../client/connect-client.ts';
+import type { StartedInstance } from '../../client/create-instance.ts';
+import { withInstanceId } from '../../client/instance-id.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { resultText } from '../instance-text.ts';
+import { abortOn } from '../interrupts.ts';
+import { type Output, outputOf } from '../output.ts';
+import { readSpecDocument } from '../read-spec.ts';
+import { loadSettings, type Settings } from '../settings.ts';
+import { showProgress } from '../watch-operation.ts';
+import { withClient } from '../with-client.ts';
+
+interface CreateOptions {
+  readonly file: string;
+  readonly host?: string;
+  readonly detach?: boolean;
+  readonly dryRun?: boolean;
+}
+
+export function addCreateCommand(program: Command): void {
+  program
+    .command('create')
+    .description('build and boot an instance, and wait until it is ready')
+    .requiredOption('-f, --file <spec>', 'the spec, JSON or YAML; - is standard input')
+    .option('--host <name>', 'the host, where the spec names none')
+    .option('--detach', 'return as soon as it is started')
+    .option('--dry-run', 'check the spec, show it with every default filled in, and start nothing')
+    .action(async (options: CreateOptions, command: Command) => {
+      const output = outputOf(command);
+      // With its id made here, what was started can be named even if no answer comes back.
+      const document = withInstanceId(await readSpecDocument(options.file));
+      const settings = await loadSettings();
+      if (options.dryRun === true) return await showRequest(output, settings, document);
+      await checkSpec(document);
+      await withClient((client) => create(client, output, document, options), settings);
+    });
+}
+
+/** A spec’s mistakes are told whether or not Temporal answers. */
+async function checkSpec(document: unknown): Promise<void> {
+  const { parseSpec } = await import('../../domain/parse-spec.ts');
+  parseSpec(document);
+}
+
+async function create(
+  client: EverbootClient,
+  output: Output,
+  document: unknown,
+  { host, detach }: CreateOptions,
+): Promise<void> {
+  const signal = abortOn('SIGINT');
+  const beganAt = Date.now();
+  const started = await client
+    .createInstance(document, host === undefined ? {} : { host })
+    .catch((error: unknown) => throwAbout(document, error));
+  const { instanceId, name, joined } = started;
+  if (joined) output.note(`the same request is running already; waiting for it`);
+  if (detach === true) {
+    output.result(
+      { instanceId, name, host: started.host, detached: true, joined },
+      `${name} is being created on ${started.host}\n${howToGoOn(instanceId)}`,
+    );
+    return;
+  }
+  const endProgress = showProgress(client, started);
+  try {
+    const result = await client.wait(started, { signal });
+    await endProgress();
+    if (!output.json) output.note(`done in ${((Date.now() - beganAt) / 1000).toFixed(2)} s\n`);
+    output.result(result, resultText(result));
+  } catch (error) {
+    if (!signal.aborted) {
+      await endProgress();
+      throw error;
+    }
+    leaveRunning(output, started);
+  }
+}
+
+/** The boot is Temporal’s by now, so a Ctrl-C here only ends the looking on. */
+function leaveRunning(output: Output, { instanceId, name, host, joined }: StartedInstance): void {
+  output.note(`\n${name} goes on booting without you.\n${howToGoOn(instanceId)}`);
+  if (output.json) output.result({ instanceId, name, host, detached: true, joined }, '');
+  process.exitCode = exitCodes.interrupted;
+}
+
+function howToGoOn(instanceId: string): string {
+  return `  watch it:   everboot watch ${instanceId}\n  cancel it:  everboot cancel ${instanceId}`;
+}
+
+async function showRequest(output: Output, { configuration }: Settings, document: unknown): Promise<void> {
+  const { resolveRequest } = await import('../../client/resolve-request.ts');
+  const { spec, flavor, specDigest, secrets } = resolveRequest(document, configuration.flavors);
+  const request = { spec, flavor, specDigest, secrets: Object.keys(secrets) };
+  output.result(request, JSON.stringify(request, null, 2));
+}
+
+function throwAbout(document: unknown, error: unknown): never {
+  const { id } = document as { id?: unknown };
+  if (error instanceof EverbootFailure && typeof id === 'string') throw Object.assign(error, { instanceId: id });
+  throw error;
+}

@@ -1,0 +1,39 @@
+import { type EverbootFailure, type FailureCode, failureKind } from '../domain/failures.ts';
+
+/** A failure of an operation that ran: where it happened, beside what every failure says. */
+export type OperationFailure = EverbootFailure & { readonly instanceId: string; readonly step?: string };
+
+/** How failures look in JSON. */
+export interface FailureDocument {
+  readonly code: FailureCode;
+  readonly message: string;
+  readonly remedy: string;
+  /** Whether the same request may succeed later unchanged. */
+  readonly retryable: boolean;
+  readonly instanceId?: string;
+  readonly step?: string;
+  readonly problems?: readonly string[];
+}
+
+/** Final for the operation, yet what is wrong lies outside the request and may pass. */
+const passing: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  'InstanceBusy',
+  'HostUnreachable',
+  'ImageNotActive',
+  'GlanceConnectionFailed',
+  'SourceUnavailable',
+  'InsufficientSpace',
+  'Cancelled',
+]);
+
+/** A failure as a document. What an operation failed with also says on which instance, and in which step. */
+export function failureDocument(failure: EverbootFailure | OperationFailure): FailureDocument {
+  const { code, message, remedy, problems } = failure;
+  const { instanceId, step } = failure as Partial<OperationFailure>;
+  return {
+    ...{ code, message, remedy, retryable: passing.has(code) || failureKind(code).retryable },
+    ...(instanceId === undefined ? {} : { instanceId }),
+    ...(step === undefined ? {} : { step }),
+    ...(problems.length === 0 ? {} : { problems }),
+  };
+}

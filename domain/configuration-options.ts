@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import {
+  absolutePath,
+  flag,
+  flavorName,
+  flavorNumbers,
+  hostName,
+  list,
+  oneOf,
+  record,
+  text,
+  wholeNumber,
+} from './checked-values.ts';
+import { isInstanceId } from './host-paths.ts';
+
+const maxMebibytes = 2 ** 24;
+const maxBytes = 2 ** 50;
+const hour = 3600;
+const day = 24 * hour;
+
+/** An option that is null where nobody sets it. */
+function orNull<Option extends z.ZodType>(option: Option) {
+  return option.optional().transform((value) => value ?? null);
+}
+
+/** A folder; what an operator writes may end with a slash. */
+function folder(what: string) {
+  const expected = `the absolute path of ${what}, without "." and ".."`;
+  const pattern = /^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}\p{Cs}]+)+\/?$/u;
+  return text(expected, { maxLength: 1024, pattern }).overwrite((path) => path.replace(/\/$/, ''));
+}
+
+function plainName(expected: string, maxLength = 64) {
+  return text(expected, { maxLength, pattern: /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ });
+}
+
+const apiServer = text('an http or https URL without a name and a password', {
+  maxLength: 1024,
+  pattern: /^https?:\/\/[^\s\p{Cc}\p{Cs}?#@]+$/u,
+})
+  .refine((address) => URL.canParse(address), 'an http or https URL without a name and a password')
+  .overwrite((address) => address.replace(/\/+$/, '').replace(/\/v2$/, ''));
+
+/**
+ * Every option by its section, as the file has them. The names and the defaults are nova.conf's wherever Nova has the
+ * option; docs/configuration.md says which these are. Times are in seconds, as there.
+ */
+export const sections = {
+  host: record({
+    name: hostName.exactOptional().describe('The name under which the host asks for work.'),
+    instances_path: folder('a folder, not "/"')
+      .default('/var/lib/everboot/instances')
+      .describe('The folder of the instances and of the image cache; libvirt’s user must be able to reach it.'),
+    reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),
+    max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('How many images are fetched at a time.'),
+    max_concurrent_disk_ops: wholeNumber(1, 64).default(2).describe('How many disks are made at a time.'),
+    file_image_roots: list(folder('a folder, not "/"'), 64, 'folders')
+      .default([])
+      .describe('Folders that `{file}` images and direct URLs may be in.'),
+  }),
+  libvirt: record({
+    connection_uri: text('a libvirt URI such as qemu:///system', {
+      maxLength: 1024,
+      pattern: /^[a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}\p{Cs}]*$/u,
+    })
+      .default('qemu:///system')
+      .describe('Where libvirt is.'),
+    unavailable_timeout: wholeNumber(1, day).default(60).describe('For how long a boot waits for libvirt, in seconds.'),
+    virt_type: oneOf(['auto', 'kvm', 'qemu', 'lxc', 'uml'])
+      .default('auto')
+      .describe('How guests run; `auto` is kvm if a probe guest runs under it, else qemu.'),
+    images_type: oneOf(['default', 'raw', 'flat', 'qcow2', 'lvm', 'rbd'])
+      .default('default')
+      .describe('What disks are; `default` leaves it to `use_cow_images`.'),
+    use_cow_images: flag()
+      .default(true)
+      .describe('Whether disks are qcow2 overlays on the cached image, or raw copies.'),
+    force_raw_images: flag().default(true).describe('Whether the cache keeps images as raw, whatever they were.'),
+    preallocate_images: oneOf(['none', 'space'])
+      .default('none')
+      .describe('`space` takes a disk’s whole size from the file system at once.'),
+    inject_partition: wholeNumber(-2, 128)
+      .default(-2)
+      .describe('The partition that files are injected into; -2 injects nothing.'),
+    inject_key: flag().default(false).describe('Whether SSH keys are injected into the root disk.'),
+    inject_password: flag().default(false).describe('Whether the password is injected into the root disk.'),
+    images_volume_group: orNull(plainName('the name of a volume group', 127)).describe(
+      'The volume group of `lvm` disks.',
+    ),
+    images_rbd_pool: orNull(plainName('the name of a Ceph pool', 127)).describe('The Ceph pool of `rbd` disks.'),
+    images_rbd_ceph_conf: orNull(absolutePath('a Ceph configuration')).describe('The configuration of that Ceph.'),
+    rbd_user: orNull(plainName('the name of a Ceph user', 127)).describe('The user at that Ceph.'),
+  }),
+  glance: record({
+    api_servers: list(apiServer, 64, 'URLs')
+      .default([])
+      .describe('Base URLs of the Glance servers, with or without `/v2`.'),
+    num_retries: wholeNumber(0, 100).default(3).describe('How often a request that failed is tried again.'),
+    allowed_direct_url_schemes: list(
+      text('a URL’s scheme', { maxLength: 32, pattern: /^[a-z][a-z0-9+.-]*$/ }),
+      16,
+      'schemes',
+    )
+      .default([])
+      .describe('Schemes of direct URLs under which an image is read past Glance.'),
+    cloud: orNull(plainName('the name of a cloud in clouds.yaml')).describe(
+      'The cloud in clouds.yaml whose credentials are used; without one no token is sent.',
+    ),
+    verify_glance_signatures: flag().default(false).describe('Whether an image’s signature must verify.'),
+    connect_timeout: wholeNumber(1, hour)
+      .default(10)
+      .describe('For how long a connection may take to open, in seconds.'),
+    stall_timeout: wholeNumber(1, hour)
+      .default(60)
+      .describe('How long no byte may come before a server is given up, in seconds.'),
+    image_fetch_timeout: wholeNumber(1, 30 * day)
+      .default(hour)
+      .describe('For how long a boot tries to fetch an image, in seconds.'),
+    image_max_bytes: wholeNumber(1, maxBytes)
+      .default(2 ** 40)
+      .describe('The largest image that is accepted, in bytes.'),
+    allow_unverified: flag().default(false).describe('Whether an image is accepted of which nobody says a digest.'),
+  }),
+  image_cache: record({
+    subdirectory_name: plainName('a plain name of letters, digits, ".", "_" and "-"')
+      .refine((name) => !isInstanceId(name), 'a name that no instance can have')
+      .default('_base')
+      .describe('The cache’s folder in `instances_path`.'),
+    remove_unused_original_minimum_age_seconds: wholeNumber(0, 3650 * day)
+      .default(day)
+      .describe('For how long an image stays in the cache after its last use, in seconds.'),
+    max_bytes: orNull(wholeNumber(0, maxBytes)).describe('How large the cache may be, in bytes.'),
+    manager_interval: wholeNumber(1, 30 * day)
+      .default(2400)
+      .describe('How often the cache is looked over, in seconds.'),
+  }),
+  config_drive: record({
+    force_config_drive: flag()
+      .default(false)
+      .describe('Whether every guest gets a config drive, whatever its spec says.'),
+    config_drive_format: oneOf(['iso9660', 'vfat']).default('iso9660').describe('The config drive’s file system.'),
+    mkisofs_cmd: text('the name or the path of a program', {
+      maxLength: 255,
+      pattern: /^[A-Za-z0-9_./+][A-Za-z0-9_./+-]*$/,
+    })
+      .default('xorriso')
+      .describe('The program that makes ISO images: xorriso, genisoimage or mkisofs.'),
+  }),
+  secrets: record({
+    public_key_file: orNull(absolutePath('a key file')).describe('The keys that clients seal secrets with.'),
+    private_key_file: orNull(absolutePath('a key file')).describe('The keys that this host opens secrets with.'),
+  }),
+  temporal: record({
+    profile: orNull(plainName('the name of a profile', 127)).describe(
+      'A profile of Temporal’s own configuration file.',
+    ),
+    address: orNull(
+      text('host:port', { maxLength: 261, pattern: /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/ }),
+    ).describe('Where the Temporal server is.'),
+    namespace: text('1 to 255 letters, digits, ".", "_" and "-"', { maxLength: 255, pattern: /^[A-Za-z0-9._-]+$/ })
+      .default('default')
+      .describe('The namespace on it.'),
+  }),
+};
+
+/** `[flavors.<name>]`. */
+export const flavorSections = z
+  .record(
+    flavorName,
+    record({
+      vcpus: flavorNumbers.vcpus.describe('Virtual processors.'),
+      memory_mb: flavorNumbers.memoryMb.describe('Memory, in MiB.'),
+      root_gb: flavorNumbers.rootGb.describe('The root disk, in GiB; 0: as large as the image.'),
+      ephemeral_gb: flavorNumbers.ephemeralGb.default(0).describe('The ephemeral disk, in GiB; 0: none.'),
+      swap_mb: flavorNumbers.swapMb.default(0).describe('The swap disk, in MiB; 0: none.'),
+    }),
+    'sections [flavors.<name>]',
+  )
+  .describe('Flavors by their names; one of the name of a built-in flavor takes its place.');

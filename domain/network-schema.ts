@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { record, text } from './checked-values.ts';
+
+const maxNetworkDataBytes = 64 * 1024;
+
+const networkCard = {
+  mac: text('a unicast MAC address such as 52:54:00:12:34:56', {
+    maxLength: 17,
+    pattern: /^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$/,
+  }).exactOptional(),
+  model: text('a model of network card that libvirt knows, such as virtio', {
+    maxLength: 32,
+    pattern: /^[A-Za-z0-9_-]+$/,
+  }).exactOptional(),
+};
+
+/** A network card of the guest, and what it is plugged into. */
+export const networkInterface = z.discriminatedUnion(
+  'type',
+  [
+    record({
+      type: z.literal('network'),
+      source: text('the name of a libvirt network: 1 to 64 letters, digits, ".", "_" and "-"', {
+        maxLength: 64,
+        pattern: /^[A-Za-z0-9_.-]+$/,
+      }),
+      ...networkCard,
+    }),
+    record({
+      type: z.literal('bridge'),
+      source: text('the name of a bridge: 1 to 15 letters, digits, ".", "_" and "-"', {
+        maxLength: 15,
+        pattern: /^[A-Za-z0-9_.-]+$/,
+      }),
+      ...networkCard,
+    }),
+  ],
+  { error: ({ code }) => (code === 'invalid_union' ? 'network or bridge' : '{type, source, mac, model}') },
+);
+
+/** OpenStack’s network_data.json, which everboot hands on without reading it. */
+export const networkData = z
+  .looseObject({}, 'an object')
+  .refine(
+    (value) => jsonBytes(value) <= maxNetworkDataBytes,
+    `an object of at most ${maxNetworkDataBytes} bytes as JSON`,
+  );
+
+/** Infinite for what is no JSON: an alias in YAML may contain itself. */
+function jsonBytes(value: unknown): number {
+  try {
+    return new TextEncoder().encode(JSON.stringify(value)).length;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
+import { failureDocument } from '../../client/failure-document.ts';
+import { operationFailure } from '../../client/operation-failure.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+
+const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
+
+test('a failure of ours keeps its code, its words and its step', () => {
+  const report = { message: 'no room', remedy: 'Free some.', problems: ['a', 'b'], step: 'createRootDisk' };
+  const cause = ApplicationFailure.create({ type: 'InsufficientSpace', message: 'longer', details: [report] });
+  assert.deepEqual(failureDocument(operationFailure(id, cause)), {
+    ...{ code: 'InsufficientSpace', message: 'no room', remedy: 'Free some.', retryable: true },
+    ...{ instanceId: id, step: 'createRootDisk', problems: ['a', 'b'] },
+  });
+});
+
+test('a code of another release is told as it is, as an internal error', () => {
+  const cause = ApplicationFailure.create({ type: 'MoonPhaseWrong', message: 'wait for the full moon' });
+  const { code, message } = operationFailure(id, cause);
+  assert.deepEqual([code, message], ['InternalError', 'MoonPhaseWrong: wait for the full moon']);
+});
+
+test('ends that are not failures of ours have a code, too', () => {
+  const ends: [unknown, string][] = [
+    [new CancelledFailure('Workflow canceled'), 'Cancelled'],
+    [new TerminatedFailure('by hand'), 'InternalError'],
+    [new TimeoutFailure('time is up', undefined, 'START_TO_CLOSE'), 'InternalError'],
+    [undefined, 'InternalError'],
+  ];
+  for (const [cause, code] of ends) assert.equal(operationFailure(id, cause).code, code);
+});
+
+test('a document says whether the same request may succeed later', () => {
+  const retryable = (code: 'SpecInvalid' | 'HostUnreachable' | 'TemporalUnreachable' | 'DomainRejected') =>
+    failureDocument(new EverbootFailure(code, 'x')).retryable;
+  assert.deepEqual(
+    (['SpecInvalid', 'HostUnreachable', 'TemporalUnreachable', 'DomainRejected'] as const).map(retryable),
+    [false, true, true, false],
+  );
+});

@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { parse as parseYaml } from 'yaml';
+import { EverbootFailure } from '../../domain/failures.ts';
+import { maxSpecBytes, parseSealedSpec, parseSpec, specJsonSchema } from '../../domain/parse-spec.ts';
+import { resultJsonSchema } from '../../domain/result-schema.ts';
+import { maxSealedLength } from '../../domain/sealing.ts';
+
+const minimal = { name: 'web-1', flavor: 'm1.small' };
+const digest = `sha256:${'a'.repeat(64)}`;
+const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPnsvjCmlp7hzPDXBhDz3GTO8JXZrOWCTDbwDFo7GPEX me@example.org';
+
+function problemsOf(run: () => unknown): readonly string[] {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof EverbootFailure, String(error));
+    assert.equal(error.code, 'SpecInvalid');
+    return error.problems;
+  }
+  return assert.fail('nothing was refused');
+}
+
+const problemsIn = (document: unknown) => problemsOf(() => parseSpec(document));
+const problemsWith = (fields: Record<string, unknown>) => problemsIn({ ...minimal, ...fields });
+
+test('a spec of a name and a flavor gets every other default', () => {
+  const { spec, secrets } = parseSpec(minimal);
+  const { id, ...rest } = spec;
+  assert.match(id, /^[0-9a-f-]{36}$/);
+  assert.deepEqual(rest, {
+    ...minimal,
+    project: '',
+    user: '',
+    availabilityZone: '',
+    hostname: 'web-1',
+    configDrive: true,
+    metadata: {},
+    sshKeys: [],
+    interfaces: [],
+    boot: 'running',
+    onFailure: 'undo',
+  });
+  assert.deepEqual(secrets, {});
+});
+
+test('a spec with every field is taken as it is', () => {
+  const open = {
+    id: '0a1b2c3d-0000-4000-8000-00000000abcd',
+    name: 'web-1',
+    host: 'rack1.example_2',
+    project: 'p',
+    user: 'u',
+    availabilityZone: 'nova',
+    hostname: 'web-1.example.org',
+    flavor: { vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 1, swapMb: 2 },
+    image: { url: 'https://example.org/a.img?x=1', digest, format: 'qcow2' },
+    kernel: { glance: '5F2F2F3A9A0C4A3E8D390C1F5E5B7C11' },
+    ramdisk: { file: '/srv/images/initrd', digest: `sha512:${'0'.repeat(128)}`, format: 'ari' },
+    kernelCommandLine: 'root=/dev/vda ro',
+    osType: 'windows',
+    configDrive: false,
+    metadata: { role: 'web', 'any key': 'two\nlines' },
+    sshKeys: [sshKey, `command="uptime",no-pty ${sshKey}`],
+    interfaces: [
+      { type: 'network', source: 'default', mac: '52:54:00:12:34:56', model: 'e1000' },
+      { type: 'bridge', source: 'br-ex' },
+    ],
+    networkData: { links: [{ id: 'eth0', mtu: null }] },
+    boot: 'defined',
+    onFailure: 'undo',
+  };
+  assert.deepEqual(parseSpec(open).spec, open);
+  assert.deepEqual(parseSealedSpec({ ...open, secrets: {} }), { ...open, secrets: {} }, 'and so is what travels');
+});
+
+test('secrets are kept apart, their texts as base64 of the bytes', () => {
+  const { spec, secrets } = parseSpec({
+    ...minimal,
+    userData: 'é\n',
+    adminPassword: 'pässword',
+    files: [
+      { path: '/etc/a', content: 'x', mode: '0600' },
+      { path: '/etc/b', base64: 'AAE=' },
+    ],
+  });
+  assert.deepEqual(secrets, {
+    userData: Buffer.from('é\n').toString('base64'),
+    adminPassword: 'pässword',
+    files: [
+      { path: '/etc/a', base64: 'eA==', mode: '0600' },
+      { path: '/etc/b', base64: 'AAE=' },
+    ],
+  });
+  for (const field of ['userData', 'adminPassword', 'files']) assert.ok(!(field in spec), field);
+  assert.deepEqual(parseSpec({ ...minimal, userData: { base64: 'AAE=' }, files: [] }).secrets, { userData: 'AAE=' });
+});
+
+test('a spec with ten mistakes gives ten lines', () => {
+  assert.deepEqual(
+    problemsIn({
+      id: 'UPPER',
+      name: 'not a host name',
+      flavor: { vcpus: 0, memoryMb: '1', rootGb: 1.5 },
+      image: { file: 'relative.img', digest: 'md5:1', format: 'qcow2' },
+      interfaces: [{ type: 'network', source: 'default', mac: 'zz' }],
+      boot: null,
+      colour: 'red',
+    }),
+    [
+      'id: "UPPER", expected a UUID in lower case',
+      'name: "not a host name", expected a host name: 1 to 63 of a-z, 0-9 and "-", no "-" at either end',
+      'flavor.vcpus: 0, expected a whole number from 1 to 1024',
+      'flavor.memoryMb: "1", expected a whole number from 1 to 16777216',
+      'flavor.rootGb: 1.5, expected a whole number from 0 to 65536',
+      'image.file: "relative.img", expected the absolute path of a file on the host, without "." and ".."',
+      'image.digest: "md5:1", expected sha256:<64 hex digits> or sha512:<128 hex digits>',
+      'interfaces[0].mac: "zz", expected a unicast MAC address such as 52:54:00:12:34:56',
+      'boot: null, expected one of running, defined, disks',
+      `colour: unknown, expected one of ${Object.keys(specJsonSchema().properties ?? {}).join(', ')}`,
+    ],
+  );
+});
+
+test('a value that may be one of several things is judged as what it most resembles', () => {
+  const forms = '{glance}, {url, digest, format} or {file, digest, format}';
+  const cases: readonly [Record<string, unknown>, readonly string[]][] = [
+    [{ image: 'cirros' }, [`image: "cirros", expected ${forms}`]],
+    [{ image: {} }, [`image: an object, expected ${forms}`]],
+    [{ image: { name: 'cirros' } }, [`image: an object, expected ${forms}`]],
+    [{ image: { glance: digest, url: 'x' } }, ['image.glance:', 'image.url: unknown, expected glance']],
+    [{ image: { url: 'https://h/a' } }, ['image.digest: missing', 'image.format: missing']],
+    [{ flavor: 4 }, ['flavor: 4, expected the name of a flavor, or']],
+    [{ flavor: { vcpus: 1 } }, ['flavor.memoryMb: missing', 'flavor.rootGb: missing']],
+    [{ interfaces: [{ type: 'vlan' }] }, ['interfaces[0].type: "vlan", expected network or bridge']],
+    [{ interfaces: ['default'] }, ['interfaces[0]: "default", expected {type, source, mac, model}']],
+  ];
+  for (const [fields, expected] of cases) {
+    const problems = problemsWith(fields);
+    assert.equal(problems.length, expected.length, problems.join('\n'));
+    for (const [index, start] of expected.entries()) assert.ok(problems[index]?.startsWith(start), problems.join('\n'));
+  }
+});
+
+test('what is secret is never quoted, whatever is wrong with it', () => {
+  const secret = 'hunter2';
+  const wrong: readonly Record<string, unknown>[] = [
+    { userData: { base64: `*${secret}` } },
+    { userData: { [secret]: secret } },
+    { userData: [secret] },
+    { userData: secret.repeat(10_000) },
+    { adminPassword: { [secret]: 1 } },
+    { adminPassword: `${secret}\n` },
+    { files: secret },
+    { files: [secret] },
+    { files: [{ path: secret, content: secret }] },
+    { files: [{ path: '/a', content: secret, [secret]: secret }] },
+    { files: [{ path: '/a', content: secret, base64: secret }] },
+    { files: [{ path: '/a', content: secret, mode: secret }] },
+    { image: { url: `https://me:${secret}@example.org/a`, digest, format: 'raw' } },
+    { image: { glance: `https://me:${secret}@example.org/v2/images/x` } },
+    { sshKeys: [`-----BEGIN OPENSSH PRIVATE KEY-----\n${secret}`] },
+    { adminPasswort: secret },
+  ];
+  for (const fields of wrong) {
+    const problems = problemsWith(fields).join('\n');
+    assert.match(problems, /expected/);
+    assert.ok(!problems.includes(secret), problems);
+  }
+  for (const document of [`adminPassword: ${secret}`, [{ adminPassword: secret }]]) {
+    assert.ok(!problemsIn(document).join('\n').includes(secret), 'nor is a document of another kind');
+  }
+});
+
+test('everything has a limit', () => {
+  const tooMuch: readonly Record<string, unknown>[] = [
+    { userData: 'é'.repeat(32 * 1024 + 1) },
+    { userData: { base64: Buffer.alloc(64 * 1024 + 1).toString('base64') } },
+    { files: [1, 2].map((index) => ({ path: `/${index}`, content: 'x'.repeat(32 * 1024 + 1) })) },
+    { files: Array.from({ length: 101 }, (_, index) => ({ path: `/${index}`, content: '' })) },
+    { sshKeys: Array.from({ length: 101 }, () => sshKey) },
+    { sshKeys: [`${sshKey}${'x'.repeat(16 * 1024)}`] },
+    { metadata: Object.fromEntries(Array.from({ length: 129 }, (_, index) => [`k${index}`, ''])) },
+    { metadata: { ['k'.repeat(256)]: '' } },
+    { metadata: { key: 'v'.repeat(256) } },
+    { interfaces: Array.from({ length: 17 }, () => ({ type: 'network', source: 'default' })) },
+    { interfaces: [{ type: 'bridge', source: 'b'.repeat(16) }] },
+    { networkData: { text: 'x'.repeat(64 * 1024) } },
+    { kernelCommandLine: 'x'.repeat(2049) },
+    { project: 'x'.repeat(256) },
+    { hostname: 'x'.repeat(64) },
+    { name: 'x'.repeat(64) },
+    { host: 'x'.repeat(65) },
+    { flavor: { vcpus: 1, memoryMb: 1, rootGb: 1e9 } },
+  ];
+  for (const fields of tooMuch) assert.equal(problemsWith(fields).length, 1, JSON.stringify(fields).slice(0, 80));
+
+  const large = { ...minimal, userData: { base64: Buffer.alloc(64 * 1024).toString('base64') } };
+  assert.equal(parseSpec(large).secrets.userData, large.userData.base64, 'the largest user data passes');
+  assert.ok(JSON.stringify(large).length < maxSpecBytes);
+});
+
+test('a text that could break out of where it is written is refused', () => {
+  const wrong: readonly Record<string, unknown>[] = [
+    { project: 'a\nb' },
+    { user: '\u0000' },
+    { availabilityZone: '\ud800' },
+    { kernelCommandLine: 'a\rb' },
+    { name: '-a' },
+    { name: 'a.b' },
+    { name: 'a\n' },
+    { hostname: 'a..b' },
+    { hostname: 'a-.b' },
+    { host: 'a/b' },
+    { sshKeys: ['ssh-rsa'] },
+    { sshKeys: [`${sshKey}\n`] },
+    { interfaces: [{ type: 'bridge', source: "br0'/>" }] },
+    { interfaces: [{ type: 'network', source: 'a b' }] },
+    { interfaces: [{ type: 'network', source: 'a', mac: '01:00:5e:00:00:01' }] },
+    { image: { file: '/srv/../etc/shadow', digest, format: 'raw' } },
+    { image: { url: 'file:///etc/shadow', digest, format: 'raw' } },
+    { image: { glance: '../../etc' } },
+    { files: [{ path: '/etc/../x', content: '' }] },
+  ];
+  for (const fields of wrong) assert.equal(problemsWith(fields).length, 1, JSON.stringify(fields));
+});
+
+test('a digest is kept in lower case', () => {
+  const { spec } = parseSpec({
+    ...minimal,
+    image: { file: '/a', digest: digest.toUpperCase().replace('SHA', 'sha'), format: 'raw' },
+  });
+  assert.deepEqual(spec.image, { file: '/a', digest, format: 'raw' });
+});
+
+test('onFailure: hold is refused by name', () => {
+  assert.deepEqual(problemsWith({ onFailure: 'hold' }), [
+    'onFailure: "hold", expected undo (hold is not supported yet)',
+  ]);
+});
+
+test('a document without end and one with endless mistakes are refused shortly', () => {
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  assert.match(problemsWith({ networkData: circular }).join(), /^networkData: an object, expected/);
+
+  const unknown = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`${'k'.repeat(500)}${index}`, 1]));
+  const problems = problemsWith(unknown);
+  assert.ok(problems.length <= 101 && problems.join('\n').length < 64 * 1024);
+});
+
+test('the host takes a sealed spec only whole, within the limits, and with nothing else in it', () => {
+  const sealed = { sealed: `${'a'.repeat(90)}..${'b'.repeat(16)}.${'c'.repeat(64)}.${'d'.repeat(22)}` };
+  const { spec } = parseSpec(minimal);
+  const document = { ...spec, secrets: { userData: sealed } };
+  assert.deepEqual(parseSealedSpec(document), document);
+
+  const wrong: readonly [Record<string, unknown>, RegExp][] = [
+    [{ id: '../../etc' }, /^id: /],
+    [{ hostname: undefined }, /^hostname: missing/],
+    [{ adminPassword: 'hunter2' }, /^adminPassword: unknown/],
+    [{ secrets: undefined }, /^secrets: missing/],
+    [{ secrets: { userData: 'hunter2' } }, /^secrets\.userData: a secret value/],
+    [{ secrets: { userData: { sealed: 'hunter2' } } }, /^secrets\.userData\.sealed: a secret value/],
+    [{ secrets: { files: { sealed: `${sealed.sealed}${'e'.repeat(maxSealedLength)}` } } }, /^secrets\.files\.sealed/],
+    [{ secrets: { hunter2: sealed } }, /^secrets: has an unknown key/],
+    [{ image: { file: 'relative', digest, format: 'raw' } }, /^image\.file: /],
+  ];
+  for (const [fields, expected] of wrong) {
+    const problems = problemsOf(() => parseSealedSpec({ ...document, ...fields }));
+    assert.equal(problems.length, 1, problems.join('\n'));
+    assert.match(problems[0] ?? '', expected);
+    assert.ok(!problems.join().includes('hunter2'));
+  }
+});
+
+test('docs/spec.md lists exactly the fields of the schema, with their defaults and words', async () => {
+  const page = await readFile(new URL('../../docs/spec.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('| field |'), page.indexOf('## Secrets'));
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'));
+  const { properties = {}, required = [] } = specJsonSchema();
+  const expected = Object.entries(properties).map(([name, schema]) => {
+    assert.ok(typeof schema === 'object');
+    return { name, words: schema.description, value: schema.default, isRequired: required.includes(name) };
+  });
+  assert.equal(rows.length, expected.length);
+  for (const [index, { name, words, value, isRequired }] of expected.entries()) {
+    const [, field, byDefault = '', text] = (rows[index] ?? '').split(' | ').flatMap((cell) => cell.split(/^\| | \|$/));
+    assert.equal(field, `\`${name}\``);
+    assert.equal(text, words, name);
+    if (value !== undefined) assert.equal(byDefault, `\`${JSON.stringify(value)}\``, name);
+    else assert.equal(byDefault === 'required', isRequired, name);
+  }
+});
+
+test('the example of docs/spec.md is a spec', async () => {
+  const page = await readFile(new URL('../../docs/spec.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+  assert.equal(parseSpec(parseYaml(example)).spec.name, 'web-1');
+});
+
+test('the published schemas are closed, and a result has the fields of the contract', () => {
+  assert.equal(specJsonSchema().additionalProperties, false);
+  assert.deepEqual(specJsonSchema().required, ['name', 'flavor']);
+  const { properties = {}, required } = resultJsonSchema();
+  assert.deepEqual(Object.keys(properties), ['instanceId', 'name', 'host', 'state', 'directory', 'disks', 'domain']);
+  assert.deepEqual(required, ['instanceId', 'name', 'host', 'state', 'directory', 'disks']);
+});

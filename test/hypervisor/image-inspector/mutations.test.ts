@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { EverbootFailure } from '../../../domain/failures.ts';
+import { type ImageFile, maxHeadBytes, maxReadBytes } from '../../../hypervisor/image-inspector/image-bytes.ts';
+import { inspectImage } from '../../../hypervisor/image-inspector/inspect-image.ts';
+import { judgeHead } from '../../../hypervisor/image-inspector/judge-head.ts';
+import { type Kind, kinds, limits, openWorkshop, qemuSize, randomNumbers, type Workshop } from './made-images.ts';
+
+/** How many changed images are judged for each kind. A longer run by hand sets more, and another seed. */
+const rounds = Number(process.env.EVERBOOT_TEST_MUTATIONS ?? 100);
+const seed = Number(process.env.EVERBOOT_TEST_SEED ?? 1);
+/** How many of those that are accepted qemu-img looks at, too: each costs a process. */
+const maxComparisons = Math.ceil(rounds / 50);
+
+let workshop: Workshop;
+before(async () => {
+  workshop = await openWorkshop();
+});
+after(() => workshop.close());
+
+const telling = [0, 1, 0x7f, 0x80, 0xff];
+
+/** Bytes of a header or a table are changed, or the end is cut off. */
+function mutate(original: Buffer, random: () => number): Buffer {
+  const bytes = Buffer.from(original);
+  const places = [1, 128, 4096, 2 ** 16, 2 ** 18, bytes.length];
+  for (let change = random() % 6; change >= 0; change--) {
+    const place = random() % Math.min(places[random() % places.length] ?? 1, bytes.length);
+    bytes[place] = random() % 2 === 0 ? (telling[random() % telling.length] ?? 0) : random() & 0xff;
+  }
+  return random() % 8 === 0 ? bytes.subarray(0, random() % bytes.length) : bytes;
+}
+
+function inMemory(bytes: Buffer): { image: ImageFile; readBytes: () => number } {
+  let total = 0;
+  const read = async (offset: number, length: number) => {
+    assert.ok(offset >= 0 && length <= maxReadBytes, `a read of ${length} bytes at ${offset}`);
+    const piece = bytes.subarray(Math.min(offset, bytes.length), Math.min(offset + length, bytes.length));
+    total += piece.length;
+    return piece;
+  };
+  const head = { bytes: bytes.subarray(0, maxHeadBytes), fileSizeBytes: bytes.length };
+  return { image: { head, sizeBytes: bytes.length, read }, readBytes: () => total };
+}
+
+for (const [kind, { format }] of Object.entries(kinds)) {
+  test(`a ${kind} with changed bytes gets a verdict, for no more reading than the file is long`, async () => {
+    const original = await readFile(await workshop.make(kind as Kind));
+    const random = randomNumbers(seed);
+    let comparisons = 0;
+    for (let round = 0; round < rounds; round++) {
+      const bytes = mutate(original, random);
+      const { image, readBytes } = inMemory(bytes);
+      const { verdict, reasons, code, virtualSizeBytes } = await inspectImage(image, format, limits);
+      const label = `${kind}, seed ${seed}, round ${round}`;
+      assert.equal(verdict === 'refused', reasons.length > 0 && code !== null, label);
+      assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
+      const headCode = codeOfHead(bytes, format);
+      if (verdict === 'accepted') {
+        assert.equal(headCode, null, label);
+        if (comparisons++ > maxComparisons) continue;
+        const path = await workshop.write('mutated', bytes);
+        assert.equal(virtualSizeBytes, await qemuSize(path, format), label);
+      }
+    }
+  });
+}
+
+function codeOfHead(bytes: Buffer, format: string): string | null {
+  try {
+    judgeHead(bytes.subarray(0, maxHeadBytes), format, 'image', { ...limits, fileSizeBytes: bytes.length });
+    return null;
+  } catch (error) {
+    assert.ok(error instanceof EverbootFailure);
+    return error.code;
+  }
+}
+
+test('random bytes behind each signature get a verdict', async () => {
+  const random = randomNumbers(seed);
+  const signatures = [
+    ...[
+      'QFI\xfb\0\0\0\x03',
+      'KDMV\x01\0\0\0',
+      'conectix',
+      'vhdxfile',
+      '# Disk DescriptorFile\n',
+      'QED\0',
+      'LUKS\xba\xbe',
+    ],
+  ];
+  for (let round = 0; round < rounds * 10; round++) {
+    const bytes = Buffer.alloc(
+      random() % 80_000,
+      Buffer.from(Array.from({ length: 251 }, () => random() & (random() & 0xff))),
+    );
+    bytes.write(signatures[round % signatures.length] ?? '', 'latin1');
+    const { verdict, reasons } = await inspectImage(inMemory(bytes).image, null, limits);
+    assert.equal(verdict === 'refused', reasons.length > 0);
+  }
+});

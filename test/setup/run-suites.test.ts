@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { sharedServerEnvironment, startTemporalServer } from '../fixtures/temporal-server.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** A checkout whose only tests are these, by path in test/. */
+async function checkoutWith(t: TestContext, tests: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'everboot-suites-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  for (const name of ['node_modules', 'hypervisor', 'workers', 'domain', 'package.json']) {
+    await symlink(join(root, name), join(folder, name));
+  }
+  for (const name of ['run-suites.ts', 'run-checks.ts', 'fixtures']) {
+    await cp(join(root, 'test', name), join(folder, 'test', name), { recursive: true });
+  }
+  for (const [path, body] of Object.entries(tests)) {
+    await mkdir(join(folder, 'test', path, '..'), { recursive: true });
+    await writeFile(join(folder, 'test', path), `import { test } from 'node:test';\n${body}\n`);
+  }
+  return folder;
+}
+
+async function runSuites(t: TestContext, checkout: string, names: readonly string[]) {
+  const server = await startTemporalServer();
+  t.after(() => server.stop());
+  // node:test does not run files for a process that it takes for a test file itself.
+  const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+  const child = spawn(process.execPath, [join(checkout, 'test', 'run-suites.ts'), ...names], {
+    env: { ...environment, ...sharedServerEnvironment(server) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (piece: Buffer) => (stdout += piece));
+  child.stderr.on('data', (piece: Buffer) => (stderr += piece));
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  return { exitCode, stderr, stdout, lines: stdout.trimEnd().split('\n') };
+}
+
+test('a run ends with what passed, failed and was skipped, the reasons before it', async (t) => {
+  const checkout = await checkoutWith(t, {
+    'domain/some.test.ts': `
+      test('passes', () => {});
+      test('fails', () => { throw new Error('as it should'); });
+      test('cannot run', (t) => t.skip('no such thing here'));`,
+    'cli/broken.test.ts': "import './nowhere.ts';",
+  });
+  const { exitCode, lines, stdout } = await runSuites(t, checkout, ['unit']);
+  assert.equal(lines.at(-1), '1 passed, 2 failed, 1 skipped', stdout);
+  assert.ok(lines.includes('  cannot run: no such thing here'));
+  assert.equal(exitCode, 1);
+});
+
+test('a run in which all tests pass exits with 0, and one without tests with 1', async (t) => {
+  const checkout = await checkoutWith(t, { 'domain/one.test.ts': "test('passes', () => {});" });
+  const passing = await runSuites(t, checkout, ['unit']);
+  assert.deepEqual([passing.exitCode, passing.lines.at(-1)], [0, '1 passed, 0 failed']);
+  const empty = await runSuites(t, checkout, ['boot']);
+  assert.deepEqual([empty.exitCode, empty.lines.at(-1)], [1, '0 passed, 0 failed']);
+});
+
+test('a test file that no suite would run is an error', async (t) => {
+  const checkout = await checkoutWith(t, { 'elsewhere/lost.test.ts': "test('passes', () => {});" });
+  const { exitCode, stderr } = await runSuites(t, checkout, ['unit']);
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /no suite .* has elsewhere\/lost\.test\.ts/);
+});
+
+test('a name that is no suite’s is a mistake of usage', async (t) => {
+  const { exitCode, stderr } = await runSuites(t, await checkoutWith(t, {}), ['everything']);
+  assert.equal(exitCode, 2);
+  assert.match(stderr, /there are check, unit, host, workflows, durability, boot/);
+});

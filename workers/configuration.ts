@@ -1,0 +1,137 @@
+import { statSync } from 'node:fs';
+import { access, constants, open, stat } from 'node:fs/promises';
+import { homedir, hostname } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import type { Configuration } from '../domain/configuration.ts';
+import { parseConfiguration } from '../domain/configuration-schema.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { mistakes } from '../domain/problems.ts';
+import { type Environment, type EnvironmentOption, environmentOptions } from './environment-options.ts';
+import { unsupportedOptions } from './unsupported-options.ts';
+
+const defaultFile = '/etc/everboot/everboot.toml';
+const defaultStateDirectory = '/var/lib/everboot';
+const maxFileBytes = 256 * 1024;
+
+export interface ConfigurationText {
+  /** TOML; given, no file is read. */
+  readonly text?: string;
+  /** Absent: the file that the environment names; null: none, the defaults count. */
+  readonly file?: string | null;
+  readonly environment: Environment;
+  /** Where keys are if no option says so. */
+  readonly stateDirectory?: string;
+}
+
+/**
+ * Reads the whole configuration: the file, then the environment's `EVERBOOT_<SECTION>_<KEY>`, then the defaults. Throws
+ * ConfigInvalid with a line for every mistake, and for what is asked for and not built yet.
+ */
+export async function readConfiguration(source: ConfigurationText): Promise<Configuration> {
+  const { environment, stateDirectory } = source;
+  const tables = await readTables(source);
+  const options = environmentOptions(environment);
+  const configuration = parseConfiguration(overridden(tables, options), {
+    machineName: hostname(),
+    origin: (section, option) =>
+      options.find((candidate) => candidate.section === section && candidate.option === option)?.variable,
+  });
+  const unsupported = unsupportedOptions(configuration);
+  if (unsupported.length > 0) throw mistakes('ConfigInvalid', 'the configuration', unsupported);
+  return stateDirectory === undefined ? configuration : withDefaultKeys(configuration, stateDirectory);
+}
+
+/** The file that the environment names, else the default one; null where that is absent, so that the defaults count. */
+export function configurationFile(environment: Environment): string | null {
+  const named = environment.EVERBOOT_CONFIG;
+  if (named !== undefined && named !== '') return resolve(named);
+  try {
+    return statSync(defaultFile, { throwIfNoEntry: false }) === undefined ? null : defaultFile;
+  } catch {
+    // A file that may not be looked at must not pass for one that is absent; reading it says what is wrong.
+    return defaultFile;
+  }
+}
+
+/** The folder for Temporal's database of `up`, keys, and what set-up downloads. It need not exist yet. */
+export async function findStateDirectory(environment: Environment): Promise<string> {
+  const named = environment.EVERBOOT_STATE_DIR;
+  if (named !== undefined && named !== '') return resolve(named);
+  if (await isWritable(defaultStateDirectory)) return defaultStateDirectory;
+  const home = environment.HOME ?? homedir();
+  const xdg = environment.XDG_STATE_HOME;
+  // XDG's own rule: a relative path is ignored.
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(home, '.local/state'), 'everboot');
+}
+
+async function readTables({ text, file, environment }: ConfigurationText): Promise<object> {
+  const path = file === undefined && text === undefined ? configurationFile(environment) : (file ?? null);
+  const toml = text ?? (path === null ? '' : await readText(path));
+  if (Buffer.byteLength(toml) > maxFileBytes) throw tooLarge(path);
+  try {
+    return parse(toml);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [reason] = error.message.split('\n');
+    const place = `${path ?? 'the configuration'}, line ${error.line}, column ${error.column}`;
+    throw new EverbootFailure('ConfigInvalid', `${place}: ${reason}`, { remedy: 'Correct the TOML there.' });
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      if (size > maxFileBytes) throw tooLarge(path);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof EverbootFailure) throw error;
+    const reason = (error as NodeJS.ErrnoException).code;
+    throw new EverbootFailure('ConfigInvalid', `the configuration ${path} cannot be read (${reason})`, {
+      remedy: 'Set EVERBOOT_CONFIG to a file that is there and may be read.',
+    });
+  }
+}
+
+function tooLarge(path: string | null): EverbootFailure {
+  return new EverbootFailure(
+    'ConfigInvalid',
+    `${path ?? 'the configuration'} has more than ${maxFileBytes / 1024} KiB`,
+  );
+}
+
+/** The file's tables with the environment's values in them. What is no table is left for the check to refuse. */
+function overridden(tables: object, options: readonly EnvironmentOption[]): object {
+  const merged: Record<string, unknown> = { ...tables };
+  for (const { section, option, value } of options) {
+    const table = merged[section] ?? {};
+    if (typeof table === 'object') merged[section] = { ...table, [option]: value };
+  }
+  return merged;
+}
+
+function withDefaultKeys(configuration: Configuration, stateDirectory: string): Configuration {
+  const { publicKeyFile, privateKeyFile } = configuration.secrets;
+  if (publicKeyFile !== null || privateKeyFile !== null) return configuration;
+  const keys = join(stateDirectory, 'keys');
+  const secrets = { publicKeyFile: join(keys, 'public.json'), privateKeyFile: join(keys, 'private.json') };
+  return { ...configuration, secrets };
+}
+
+/** Whether a folder can be written to, or be made in its parent. */
+async function isWritable(folder: string): Promise<boolean> {
+  const isThere = await stat(folder).then(
+    (found) => found.isDirectory(),
+    () => null,
+  );
+  if (isThere === false) return false;
+  return await access(isThere === true ? folder : dirname(folder), constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}

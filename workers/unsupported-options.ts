@@ -1,0 +1,26 @@
+import type { Configuration } from '../domain/configuration.ts';
+
+/**
+ * Options that ask for what is not built yet. They are refused, a line for each, since ignoring one would give an
+ * operator something else than what was asked for.
+ */
+export function unsupportedOptions({ libvirt, glance }: Configuration): readonly string[] {
+  const asked = [
+    { option: '[libvirt] virt_type', value: libvirt.virtType, supported: ['auto', 'kvm', 'qemu'] },
+    { option: '[libvirt] images_type', value: libvirt.imagesType, supported: ['default', 'raw', 'flat', 'qcow2'] },
+    { option: '[libvirt] inject_partition', value: libvirt.injectPartition, supported: [-2] },
+    { option: '[libvirt] inject_key', value: libvirt.injectKey, supported: [false] },
+    { option: '[libvirt] inject_password', value: libvirt.injectPassword, supported: [false] },
+    { option: '[glance] verify_glance_signatures', value: glance.verifyGlanceSignatures, supported: [false] },
+  ].flatMap(({ option, value, supported }) => {
+    if ((supported as unknown[]).includes(value)) return [];
+    return [`${option}: ${JSON.stringify(value)} is not supported yet, expected ${supported.join(', ')}`];
+  });
+  if (glance.allowedDirectUrlSchemes.length > 0) {
+    asked.push('[glance] allowed_direct_url_schemes: direct URLs are not supported yet, expected no schemes');
+  }
+  if (glance.cloud !== null) {
+    asked.push(`[glance] cloud: ${JSON.stringify(glance.cloud)} is not supported yet, expected no cloud`);
+  }
+  return asked;
+}
