@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ClientConfigProfile } from '@temporalio/envconfig';
 import type { TemporalTarget } from '../client/connect-client.ts';
 import { EverbootFailure } from '../domain/failures.ts';
+import { type UpFile, upFileName } from '../domain/up-file.ts';
 import { readStateFile } from '../hypervisor/small-file.ts';
 import type { Settings } from './settings.ts';
 
@@ -10,15 +11,6 @@ const defaultAddress = '127.0.0.1:7233';
 /** Temporal as it was found, and by what. */
 export interface FoundTemporal extends TemporalTarget {
   readonly foundBy: 'configuration' | 'up' | 'default';
-}
-
-/** What a running `up` wrote about itself. */
-export interface RunningUp {
-  readonly temporal: string;
-  readonly ui: string | null;
-  readonly host: string;
-  readonly namespace: string;
-  readonly pid: number;
 }
 
 /**
@@ -66,8 +58,8 @@ async function loadProfile({ configuration, environment }: Settings): Promise<Cl
 }
 
 /** The `up` that runs with this state folder; null when there is none, or only what a killed one left. */
-export async function runningUp(stateDirectory: string): Promise<RunningUp | null> {
-  const up = (await readStateFile(join(stateDirectory, 'up.json')).catch(() => undefined)) as RunningUp | undefined;
+export async function runningUp(stateDirectory: string): Promise<UpFile | null> {
+  const up = (await readStateFile(join(stateDirectory, upFileName)).catch(() => undefined)) as UpFile | undefined;
   if (typeof up?.temporal !== 'string' || typeof up.pid !== 'number' || typeof up.namespace !== 'string') return null;
   return isAlive(up.pid) ? up : null;
 }

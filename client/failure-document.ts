@@ -15,23 +15,13 @@ export interface FailureDocument {
   readonly problems?: readonly string[];
 }
 
-/** Final for the operation, yet what is wrong lies outside the request and may pass. */
-const passing: ReadonlySet<FailureCode> = new Set<FailureCode>([
-  'InstanceBusy',
-  'HostUnreachable',
-  'ImageNotActive',
-  'GlanceConnectionFailed',
-  'SourceUnavailable',
-  'InsufficientSpace',
-  'Cancelled',
-]);
-
 /** A failure as a document. What an operation failed with also says on which instance, and in which step. */
 export function failureDocument(failure: EverbootFailure | OperationFailure): FailureDocument {
   const { code, message, remedy, problems } = failure;
+  const { retryable, mayPass = false } = failureKind(code);
   const { instanceId, step } = failure as Partial<OperationFailure>;
   return {
-    ...{ code, message, remedy, retryable: passing.has(code) || failureKind(code).retryable },
+    ...{ code, message, remedy, retryable: retryable || mayPass },
     ...(instanceId === undefined ? {} : { instanceId }),
     ...(step === undefined ? {} : { step }),
     ...(problems.length === 0 ? {} : { problems }),

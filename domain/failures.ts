@@ -6,6 +6,8 @@
 interface FailureKind {
   /** True: the same step may succeed later by itself, so Temporal retries it. */
   readonly retryable: boolean;
+  /** True: final for the operation, yet what is wrong lies outside the request, which may succeed later unchanged. */
+  readonly mayPass?: boolean;
   /** True: an image was judged and refused; the command line exits with 3. */
   readonly imageRefused?: boolean;
   /** The final code that a retryable failure becomes when its time is over. */
@@ -34,6 +36,7 @@ export const failureTable = {
   },
   InstanceBusy: {
     retryable: false,
+    mayPass: true,
     meaning: 'Another operation on this instance is running.',
     remedy: 'Wait until it has ended (`everboot show ID`), or cancel it with `everboot cancel ID`.',
   },
@@ -44,6 +47,7 @@ export const failureTable = {
   },
   HostUnreachable: {
     retryable: false,
+    mayPass: true,
     meaning: 'No worker of that host asked for work in time.',
     remedy: 'Start `everboot worker` on that host, or name another host; then start the same request again.',
   },
@@ -64,6 +68,7 @@ export const failureTable = {
   },
   ImageNotActive: {
     retryable: false,
+    mayPass: true,
     meaning: 'The image exists, but Glance does not serve its data: it is queued, saving, deactivated or deleted.',
     remedy: 'Upload or reactivate the image, then start the boot again.',
   },
@@ -117,16 +122,19 @@ export const failureTable = {
   },
   GlanceConnectionFailed: {
     retryable: false,
+    mayPass: true,
     meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
     remedy: 'Check the servers named in the message, then start the boot again: it goes on from the bytes on disk.',
   },
   SourceUnavailable: {
     retryable: false,
+    mayPass: true,
     meaning: 'The image’s URL or file could not be read.',
     remedy: 'Check the address, or the path and [host] file_image_roots, then start the boot again.',
   },
   InsufficientSpace: {
     retryable: false,
+    mayPass: true,
     meaning: 'The host’s file system has not enough room for what this boot would write.',
     remedy: 'Free space on the host, or choose another host; then start the boot again.',
   },
@@ -157,6 +165,7 @@ export const failureTable = {
   },
   Cancelled: {
     retryable: false,
+    mayPass: true,
     meaning: 'The operation was cancelled, and what it had made was removed.',
     remedy: 'Nothing is left to do; start it again if it is still wanted.',
   },

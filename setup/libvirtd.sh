@@ -23,7 +23,11 @@ get_libvirtd() {
     } 9>&-
   fi
   for _ in 1 2 3 4 5 6 7 8 9 10; do
-    ! libvirtd_is_there || return 0
+    if libvirtd_is_there; then
+      # libvirt starts every QEMU once to learn what it can do, and would do so in the middle of the first boot.
+      timeout 120 virsh -c "${EVERBOOT_LIBVIRT_CONNECTION_URI:-qemu:///system}" capabilities >/dev/null 2>&1 || :
+      return 0
+    fi
     sleep 1
   done
   die "libvirtd was started and does not answer $(id -un), who has to be root or in the group libvirt." \

@@ -2,8 +2,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
+import { type UpFile, upFileName } from '../domain/up-file.ts';
 import { ensureKeyPair } from '../hypervisor/key-pair.ts';
 import { publishText } from '../hypervisor/publish-file.ts';
+import { log } from './log.ts';
 import { runWorker, type TemporalAddress } from './run-worker.ts';
 import { answers, findTemporalCli, startTemporalServer, type TemporalServer } from './temporal-server.ts';
 
@@ -25,9 +27,6 @@ export interface UpOptions {
   readonly onReady: (ready: UpReady) => void;
 }
 
-/** What a running `up` tells the other commands of the same state folder. */
-export const upFileName = 'up.json';
-
 /**
  * Runs everything that one machine needs: a Temporal server where none answers at a loopback address, the keys for sealed
  * secrets, and this host's worker. Stops the worker first, so that its last words reach the server, then the server.
@@ -48,12 +47,10 @@ export async function runUp(configuration: Configuration, options: UpOptions): P
       signal,
       onReady: ({ temporal: address, host }) => {
         const ready: UpReady = { temporal: address, ui: server?.uiAddress ?? null, host };
-        const told = publishText(
-          upFile,
-          `${JSON.stringify({ ...ready, namespace: temporal.namespace, pid: process.pid })}\n`,
-          0o644,
-        );
-        void told.then(() => onReady(ready));
+        const told: UpFile = { ...ready, namespace: temporal.namespace, pid: process.pid };
+        void publishText(upFile, `${JSON.stringify(told)}\n`, 0o644)
+          .catch((error: unknown) => log.warn({ error: String(error) }, `${upFile} could not be written`))
+          .then(() => onReady(ready));
       },
     });
   } finally {

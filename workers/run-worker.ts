@@ -1,10 +1,10 @@
 import { Connection } from '@temporalio/client';
-import { NativeConnection, type NativeConnectionOptions, Runtime } from '@temporalio/worker';
+import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
-import { temporalLogger } from './log.ts';
+import { installTemporalRuntime } from './temporal-runtime.ts';
 
 /** Where Temporal is, as the command line found it. */
 export interface TemporalAddress {
@@ -34,7 +34,7 @@ export async function runWorker(
   },
 ): Promise<void> {
   const { stateDirectory, temporal, signal, onReady } = options;
-  installRuntime();
+  installTemporalRuntime();
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([
     NativeConnection.connect(connect).catch((error: unknown) => unreachable(temporal.address, error)),
@@ -60,19 +60,6 @@ export async function runWorker(
     await control.close();
     await connection.close();
   }
-}
-
-/** The SDK has one runtime a process; installing it twice is an error of its own. */
-let installed = false;
-function installRuntime(): void {
-  if (installed) return;
-  installed = true;
-  Runtime.install({
-    logger: temporalLogger,
-    // The command line decides what a signal means: a drain, or leaving a boot running.
-    shutdownSignals: [],
-    telemetryOptions: { logging: { filter: 'WARN', forward: {} } },
-  });
 }
 
 function unreachable(address: string, error: unknown): never {

@@ -60,4 +60,4 @@ if [ -n "$config" ] && mount -o ro "$config" /mnt/config; then
   done
   umount /mnt/config
 fi
-say done
+say 'done'
