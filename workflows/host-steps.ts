@@ -39,7 +39,7 @@ export function stepsOn(host: string, tracker: OperationTracker): HostSteps {
       const activityId = subject === undefined ? name : `${name}:${subject}`;
       return tracker.track({ step: name, activityId, summary }, async () => {
         const options = { ...optionsOf(host, name), activityId, summary };
-        return await callActivity(name, options, input);
+        return await callActivity(host, name, options, input);
       }) as ReturnType<HostActivities[Name]>;
     };
   const names = Object.keys(stepPolicies) as StepName[];
@@ -58,12 +58,12 @@ function optionsOf(host: string, name: StepName): ActivityOptions {
   };
 }
 
-async function callActivity(name: StepName, options: ActivityOptions, input: unknown): Promise<unknown> {
+async function callActivity(host: string, name: StepName, options: ActivityOptions, input: unknown): Promise<unknown> {
   const activities = proxyActivities<UntypedActivities>(options);
   try {
     return await activities[name](input);
   } catch (error) {
-    throw failedStep(name, error);
+    throw failedStep(name, host, error);
   }
 }
 
@@ -83,10 +83,10 @@ export async function firstContact<Name extends 'planInstance' | 'readInstance'>
     const options = { ...optionsOf(host, name), activityId: name, summary };
     try {
       const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
-      return await callActivity(name, { ...options, ...once }, input);
+      return await callActivity(host, name, { ...options, ...once }, input);
     } catch (failure) {
       if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
-      return await callActivity(name, options, input);
+      return await callActivity(host, name, options, input);
     }
   })) as Awaited<ReturnType<HostActivities[Name]>>;
 }

@@ -32,7 +32,7 @@ export function everbootFailure(code: FailureCode, message: string, step?: strin
  * What the operation fails with when a step has: the step's own code, message and remedy, and the step's name. A step
  * whose time is over fails with its last attempt's failure, if it had one. A cancellation stays one.
  */
-export function failedStep(step: string, error: unknown): ApplicationFailure | CancelledFailure {
+export function failedStep(step: string, host: string, error: unknown): ApplicationFailure | CancelledFailure {
   if (isCancellation(error)) return new CancelledFailure('the operation was cancelled');
   const cause = lastCause(error);
   if (cause instanceof ApplicationFailure) {
@@ -51,7 +51,7 @@ export function failedStep(step: string, error: unknown): ApplicationFailure | C
       ],
     });
   }
-  if (cause instanceof TimeoutFailure) return timedOutStep(step, cause);
+  if (cause instanceof TimeoutFailure) return timedOutStep(step, host, cause);
   return everbootFailure('InternalError', `the step ${step} failed: ${String(error)}`, step);
 }
 
@@ -62,13 +62,13 @@ function lastCause(error: unknown): unknown {
 }
 
 /** No attempt of the step says why it was not done in time: the host's worker is what did not answer. */
-function timedOutStep(step: string, { timeoutType }: TimeoutFailure): ApplicationFailure {
+function timedOutStep(step: string, host: string, { timeoutType }: TimeoutFailure): ApplicationFailure {
   if (timeoutType === 'SCHEDULE_TO_START') {
-    return everbootFailure('HostUnreachable', `no worker of the host took the step ${step} in time`, step);
+    return everbootFailure('HostUnreachable', `no worker of the host ${host} took the step ${step} in time`, step);
   }
   if (timeoutType === 'SCHEDULE_TO_CLOSE') {
-    return everbootFailure('HostUnreachable', `the host did not finish the step ${step} in time`, step);
+    return everbootFailure('HostUnreachable', `the host ${host} did not finish the step ${step} in time`, step);
   }
-  const message = `the worker of the host went away in the middle of the step ${step}`;
+  const message = `the worker of the host ${host} went away in the middle of the step ${step}`;
   return ApplicationFailure.create({ type: 'WorkerStopping' satisfies FailureCode, message, nonRetryable: false });
 }

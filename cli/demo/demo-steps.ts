@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
@@ -61,8 +62,9 @@ export async function runUp({ folder, keep, output, signal, undos }: Stage): Pro
 export async function offerImage({ output, signal, undos }: Stage, image: GuestImage): Promise<ImageReference> {
   const glanceUrl = process.env.GLANCE_URL;
   if (glanceUrl === undefined || glanceUrl === '') return { file: image.path, digest: image.digest, format: 'qcow2' };
-  const id = await uploadToGlance(glanceUrl, image, signal);
+  const id = randomUUID();
   undos.push(() => removeFromGlance(glanceUrl, id));
+  await uploadToGlance(glanceUrl, id, { image, signal });
   output.note(`uploaded to Glance: ${imageUrl(glanceUrl, id)}`);
   return { glance: id };
 }

@@ -5,30 +5,22 @@ import type { GuestImage } from './guest-image.ts';
 const requestTimeoutMs = 120_000;
 
 /**
- * Registers the guest's image with a Glance that asks for no token, and uploads its bytes. Returns its id.
- * Throws GlanceConnectionFailed with what the server said.
+ * Registers the guest's image under an id of our choice with a Glance that asks for no token, and uploads its bytes.
+ * Throws GlanceConnectionFailed with what the server said; the image may be half there by then.
  */
-export async function uploadToGlance(glanceUrl: string, image: GuestImage, signal: AbortSignal): Promise<string> {
-  const properties = { name: 'everboot demo', disk_format: 'qcow2', container_format: 'bare' };
-  const json = { 'content-type': 'application/json' };
-  const registered = await ask(imageUrl(glanceUrl), 'POST', {
-    body: JSON.stringify(properties),
-    headers: json,
-    signal,
-  });
-  const { id } = (await registered.json()) as { id: string };
+export async function uploadToGlance(
+  glanceUrl: string,
+  id: string,
+  { image, signal }: { readonly image: Pick<GuestImage, 'path'>; readonly signal: AbortSignal },
+): Promise<void> {
+  const body = JSON.stringify({ id, name: 'everboot demo', disk_format: 'qcow2', container_format: 'bare' });
+  await ask(imageUrl(glanceUrl), 'POST', { body, headers: { 'content-type': 'application/json' }, signal });
   const bytes = await readFile(image.path);
   const headers = { 'content-type': 'application/octet-stream' };
-  try {
-    await ask(`${imageUrl(glanceUrl, id)}/file`, 'PUT', { body: bytes, headers, signal });
-  } catch (error) {
-    await removeFromGlance(glanceUrl, id).catch(() => undefined);
-    throw error;
-  }
-  return id;
+  await ask(`${imageUrl(glanceUrl, id)}/file`, 'PUT', { body: bytes, headers, signal });
 }
 
-/** Removes an uploaded image; one that is gone already is no failure. */
+/** Removes an uploaded image; one that is not there is no failure. */
 export async function removeFromGlance(glanceUrl: string, id: string): Promise<void> {
   await ask(imageUrl(glanceUrl, id), 'DELETE', { signal: new AbortController().signal }, [404]);
 }
