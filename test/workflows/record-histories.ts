@@ -3,18 +3,25 @@
  * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts`.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
+import { runProgram } from '../../hypervisor/run-program.ts';
+import { findTemporalCli } from '../../workers/temporal-server.ts';
 import { makeQcow2Image } from '../fixtures/images.ts';
+import { stateDirectory } from '../fixtures/state-directory.ts';
+import { startTemporalServer } from '../fixtures/temporal-server.ts';
 import { startTestHost } from '../fixtures/test-host.ts';
 
 const target = new URL('../histories/', import.meta.url).pathname;
 await mkdir(target, { recursive: true });
+const server = await startTemporalServer();
+process.env.EVERBOOT_TEST_TEMPORAL = server.address;
+const temporal = (await findTemporalCli(stateDirectory(), process.env.PATH ?? '')) ?? 'temporal';
 const host = await startTestHost();
 const image = await makeQcow2Image(host.folder);
 const kernel = await makeQcow2Image(host.folder, 'kernel.img', 8);
@@ -28,10 +35,15 @@ const spec = {
 async function record(name: string, id: string): Promise<void> {
   const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
   await handle.result().catch(() => undefined);
-  const history = historyToJSON(await handle.fetchHistory());
+  // The CLI's form is the one that the UI exports too, and in which a replay takes a history.
+  const args = ['workflow', 'show', '--address', server.address, '-w', handle.workflowId, '-o', 'json'];
+  const { stdout: history } = await runProgram(temporal, args, { timeoutMs: 30_000, maxOutputBytes: 2 ** 24 });
   // Of this machine, and different in each run.
-  const text = history.replaceAll(host.folder, '/var/lib/everboot').replaceAll(host.name, 'host-1');
-  await writeFile(join(target, `${name}.json`), `${text}\n`);
+  const text = history
+    .replaceAll(host.folder, '/var/lib/everboot')
+    .replaceAll(hostname(), 'host-1')
+    .replaceAll(host.name, 'host-1');
+  await writeFile(join(target, `${name}.json`), `${text}`);
 }
 
 async function create(name: string): Promise<string> {
@@ -84,3 +96,4 @@ await begun.promise;
 await host.client.workflow.getHandle(instanceWorkflowId(cancelled.id)).cancel();
 await record('create-cancelled', cancelled.id);
 await host.stop();
+await server.stop();

@@ -5,8 +5,10 @@ import { after, test } from 'node:test';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
+import { installTemporalRuntime } from '../../workers/temporal-runtime.ts';
 import { workflowBundle } from '../../workers/workflow-bundle.ts';
 
+installTemporalRuntime();
 const folder = new URL('../histories/', import.meta.url).pathname;
 const state = await mkdtemp('/var/tmp/everboot-test-replay-');
 after(() => rm(state, { recursive: true, force: true }));
