@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
@@ -50,42 +50,62 @@ async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
+/** A server that dies as it starts is started again: the ports for its own parts are random, and may be taken. */
+const startAttempts = 3;
+
 /**
  * Starts a Temporal server on loopback, with a database file so that histories outlive it, and waits until it answers.
  * Throws TemporalUnreachable with its last words when it does not within half a minute.
  */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<TemporalServer> {
-  const { stateDirectory, executable, port, uiPort, namespace } = options;
+  const { stateDirectory, port, uiPort, namespace } = options;
+  const address = `127.0.0.1:${port}`;
   const logFile = join(stateDirectory, 'temporal.log');
-  const args = [
+  for (let attempt = 1; ; attempt += 1) {
+    const program = startProgram(options.executable, serverArguments(options), {
+      logFile,
+      workingDirectory: stateDirectory,
+    });
+    const lastWords = await untilAnswering(address, namespace, program);
+    if (lastWords === undefined) {
+      await keepHistories(address, namespace);
+      return { address, uiAddress: `http://127.0.0.1:${uiPort}`, program };
+    }
+    await program.stop(2000);
+    if (attempt < startAttempts) continue;
+    const end = (await readFile(logFile, 'utf8').catch(() => '')).trim().slice(-500);
+    throw new EverbootFailure('TemporalUnreachable', `the Temporal server did not start: ${lastWords}: ${end}`, {
+      remedy: `Read ${logFile}.`,
+    });
+  }
+}
+
+function serverArguments({ stateDirectory, port, uiPort, namespace }: TemporalServerOptions): string[] {
+  return [
     ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', `${port}`, '--ui-port', `${uiPort}`],
     ...['--namespace', namespace, '--db-filename', join(stateDirectory, 'temporal.db'), '--log-level', 'warn'],
     ...searchAttributeNames.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
     ...Object.entries(dynamicConfiguration).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
   ];
-  const program = startProgram(executable, args, { logFile, workingDirectory: stateDirectory });
-  const address = `127.0.0.1:${port}`;
-  let lastWords: string | undefined;
-  void program.ended.then((words) => {
-    lastWords = words;
+}
+
+/** Undefined as soon as the server answers; else why it does not. */
+async function untilAnswering(
+  address: string,
+  namespace: string,
+  program: RunningProgram,
+): Promise<string | undefined> {
+  let ended = false;
+  void program.ended.then(() => {
+    ended = true;
   });
   const deadline = Date.now() + 30_000;
   while (!(await answers(address, namespace))) {
-    if (lastWords === undefined && Date.now() < deadline) {
-      await sleep(100);
-      continue;
-    }
-    await program.stop(2000);
-    throw new EverbootFailure(
-      'TemporalUnreachable',
-      `the Temporal server did not start: ${lastWords ?? 'no answer in 30 s'}`,
-      {
-        remedy: `Read ${logFile}.`,
-      },
-    );
+    if (ended) return 'it ended';
+    if (Date.now() >= deadline) return 'no answer in 30 s';
+    await sleep(100);
   }
-  await keepHistories(address, namespace);
-  return { address, uiAddress: `http://127.0.0.1:${uiPort}`, program };
+  return undefined;
 }
 
 /** Whether a Temporal server with this namespace answers at an address. */

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runProgram } from '../../../hypervisor/run-program.ts';
+import { stateDirectory } from '../../fixtures/state-directory.ts';
 import { inspect, type Kind, kinds, openWorkshop, randomNumbers, sampleDisk, type Workshop } from './made-images.ts';
 
 /** How many changed images of each kind are compared. A longer run by hand sets more, and another seed. */
 const rounds = Number(process.env.EVERBOOT_TEST_MUTATIONS ?? 4);
 const seed = Number(process.env.EVERBOOT_TEST_SEED ?? 1);
 
-const state = process.env.EVERBOOT_TEST_STATE;
-const python = process.env.EVERBOOT_TEST_OSLO_PYTHON ?? (state === undefined ? undefined : `${state}/oslo/bin/python`);
+/** The Glance of the tests brings oslo.utils with it. */
+const python = process.env.EVERBOOT_TEST_OSLO_PYTHON ?? join(stateDirectory(), 'glance', 'bin', 'python');
 
 /** Answers, for each path, the format that Nova would take it for, or why it would refuse it. */
 const script = `
@@ -37,7 +39,7 @@ after(() => workshop.close());
 
 async function askOslo(paths: readonly string[]): Promise<Answer[]> {
   const input = `${paths.join('\n')}\n`;
-  const { stdout } = await runProgram(python ?? 'python3', ['-c', script], { input, timeoutMs: 300_000 });
+  const { stdout } = await runProgram(python, ['-c', script], { input, timeoutMs: 300_000 });
   return stdout
     .trim()
     .split('\n')
@@ -98,7 +100,7 @@ async function markedImages(): Promise<string[]> {
 
 test('what oslo.utils and Nova refuse is refused', async (t) => {
   if (python === undefined || !existsSync(python)) {
-    t.skip('needs a Python with oslo.utils; EVERBOOT_TEST_OSLO_PYTHON names it');
+    t.skip('needs a Python with oslo.utils, which the Glance of the tests has');
     return;
   }
   const made = await Promise.all((Object.keys(kinds) as Kind[]).map((kind) => workshop.make(kind)));
@@ -130,7 +132,7 @@ test('what oslo.utils and Nova refuse is refused', async (t) => {
 
 test('what is accepted here and by oslo.utils is taken for the same format', async (t) => {
   if (python === undefined || !existsSync(python)) {
-    t.skip('needs a Python with oslo.utils; EVERBOOT_TEST_OSLO_PYTHON names it');
+    t.skip('needs a Python with oslo.utils, which the Glance of the tests has');
     return;
   }
   const sound = (Object.keys(kinds) as Kind[]).filter((kind) => kind !== 'qed' && kind !== 'vhd fixed');
