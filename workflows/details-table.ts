@@ -5,15 +5,15 @@ const maxRows = 60;
 
 /** The table of steps that the Temporal UI shows as the workflow's current details, in Markdown. */
 export function detailsTable({ operation, phase, host, steps }: OperationProgress): string {
-  const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.step)} | ${cell(step.summary)} | ${state(step)} |`);
-  const head = ['| step | what | state |', '|---|---|---|'];
+  const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.summary)} | ${state(step)} |`);
+  const head = ['| step | state |', '|---|---|'];
   return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...head, ...rows].join('\n');
 }
 
 function state({ state, startedAt, endedAt }: StepReport): string {
-  if (endedAt === undefined) return `⏳ ${state}`;
+  if (endedAt === undefined) return state;
   const seconds = ((endedAt - startedAt) / 1000).toFixed(2);
-  return `${state === 'done' ? '✅' : '❌'} ${state}, ${seconds} s`;
+  return `${state}, ${seconds} s`;
 }
 
 /** Names come from tenants: nothing of them may end the cell or become a link. */

@@ -3,8 +3,6 @@ import type { Lane } from '../domain/task-queues.ts';
 
 interface StepPolicy {
   readonly lane: Lane;
-  /** What the step is called in the table of steps. */
-  readonly title: string;
   /** An undo never gives up: what it has to remove would stay for ever. */
   readonly undo?: boolean;
 }
@@ -14,27 +12,27 @@ interface StepPolicy {
  * never wait behind it goes to `light`.
  */
 export const stepPolicies = {
-  planInstance: { lane: 'light', title: 'plan' },
-  reserveInstance: { lane: 'light', title: 'reserve' },
-  claimBaseImage: { lane: 'light', title: 'claim image' },
-  downloadImage: { lane: 'fetch', title: 'download' },
-  verifyImage: { lane: 'disk', title: 'verify' },
-  convertImage: { lane: 'disk', title: 'convert' },
-  publishBaseImage: { lane: 'light', title: 'publish' },
-  createRootDisk: { lane: 'disk', title: 'root disk' },
-  createEphemeralDisk: { lane: 'disk', title: 'ephemeral disk' },
-  createSwapDisk: { lane: 'disk', title: 'swap disk' },
-  copyBootFile: { lane: 'disk', title: 'boot file' },
-  writeConfigDrive: { lane: 'light', title: 'config drive' },
-  defineDomain: { lane: 'light', title: 'define' },
-  startDomain: { lane: 'light', title: 'start' },
-  markReady: { lane: 'light', title: 'mark ready' },
-  releaseInstance: { lane: 'light', title: 'remove files', undo: true },
-  removeDomain: { lane: 'light', title: 'remove domain', undo: true },
-  readInstance: { lane: 'light', title: 'read record' },
-  deleteDomain: { lane: 'light', title: 'remove domain', undo: true },
-  deleteFiles: { lane: 'light', title: 'remove files', undo: true },
-  pingHost: { lane: 'light', title: 'ping' },
+  planInstance: { lane: 'light' },
+  reserveInstance: { lane: 'light' },
+  claimBaseImage: { lane: 'light' },
+  downloadImage: { lane: 'fetch' },
+  verifyImage: { lane: 'disk' },
+  convertImage: { lane: 'disk' },
+  publishBaseImage: { lane: 'light' },
+  createRootDisk: { lane: 'disk' },
+  createEphemeralDisk: { lane: 'disk' },
+  createSwapDisk: { lane: 'disk' },
+  copyBootFile: { lane: 'disk' },
+  writeConfigDrive: { lane: 'light' },
+  defineDomain: { lane: 'light' },
+  startDomain: { lane: 'light' },
+  markReady: { lane: 'light' },
+  releaseInstance: { lane: 'light', undo: true },
+  removeDomain: { lane: 'light', undo: true },
+  readInstance: { lane: 'light' },
+  deleteDomain: { lane: 'light', undo: true },
+  deleteFiles: { lane: 'light', undo: true },
+  pingHost: { lane: 'light' },
 } as const satisfies Record<keyof HostActivities, StepPolicy>;
 
 export type StepName = keyof typeof stepPolicies;

@@ -38,7 +38,7 @@ export async function watchingHost<Made>(
 async function lookAfter(host: string, tracker: OperationTracker): Promise<void> {
   let pauseMs = firstLookAfterMs;
   for (;;) {
-    await sleep(pauseMs);
+    await sleep(pauseMs, { summary: `look then whether ${host} is there` });
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     if (await answers(host, awayAfter)) continue;
     const before = tracker.phase();
