@@ -16,7 +16,10 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
   const { claim, base } = order;
   const purpose = `download-${base.cacheName}`;
   const { part } = fetchFiles(paths, base.cacheName);
-  const deadlineMs = activityInfo().scheduledTimestampMs + configuration.glance.imageFetchTimeout * 1000;
+  const { attempt, scheduledTimestampMs } = activityInfo();
+  // The first attempt may have waited long for its slot, and that is no fault of the source's.
+  const beganAtMs = attempt === 1 ? Date.now() : scheduledTimestampMs;
+  const deadlineMs = beganAtMs + configuration.glance.imageFetchTimeout * 1000;
   const made = await withWorkControl((control) =>
     underFetchLock(paths, order, control, async (_lock, reporting) => {
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
