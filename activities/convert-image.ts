@@ -5,6 +5,7 @@ import { fetchFiles, underFetchLock } from '../hypervisor/image-cache/fetch-step
 import { judgeImageFile } from '../hypervisor/image-cache/judge-image-file.ts';
 import { syncPath } from '../hypervisor/publish-file.ts';
 import { convertImage as convert } from '../hypervisor/qemu-img.ts';
+import { keepingReserve } from '../hypervisor/space-guard.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
@@ -29,22 +30,21 @@ export async function convertImage(host: Host, order: FetchOrder): Promise<void>
       const bytes = Math.min(blocks * 512, judged.virtualSizeBytes);
       await promiseSpace(paths, { claim, purpose, path: converted, bytes, reservedBytes });
       try {
-        await convert(
-          {
-            source: part,
-            sourceFormat: judged.format,
-            destination: converted,
-            virtualSizeBytes: judged.virtualSizeBytes,
-            heldLocks: [lock.descriptor],
-          },
-          reporting,
-        );
+        const conversion = {
+          source: part,
+          sourceFormat: judged.format,
+          destination: converted,
+          virtualSizeBytes: judged.virtualSizeBytes,
+          heldLocks: [lock.descriptor],
+        };
+        await keepingReserve(paths.cache, reservedBytes, reporting, (kept) => convert(conversion, kept));
         await syncPath(converted);
       } finally {
         await returnSpace(paths, claim, purpose);
       }
       const { virtualSizeBytes } = judged;
-      await writeFacts(paths, base, { from: 'converted', format: 'raw', virtualSizeBytes });
+      const { size: fileSizeBytes } = await stat(converted);
+      await writeFacts(paths, base, { from: 'converted', format: 'raw', virtualSizeBytes, fileSizeBytes });
     }),
   );
 }

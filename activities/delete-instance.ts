@@ -4,9 +4,10 @@ import type { InstanceRecord } from '../domain/instance-record.ts';
 import { claimedBy } from '../hypervisor/image-cache/claims.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { removeInstance } from '../hypervisor/instance/remove-instance.ts';
+import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-instance.ts';
 import { removeDomainOfInstance } from '../hypervisor/libvirt.ts';
 import { isThere } from '../hypervisor/small-file.ts';
+import { returnSpaceOfInstance } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
@@ -39,6 +40,9 @@ export async function deleteFiles({ paths }: Host, { instanceId }: Order): Promi
       const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId });
+      // A crash may have left what no record and no claim tells of any more.
+      await removeDoomed(paths, instanceId);
+      await returnSpaceOfInstance(paths, instanceId);
     }),
   );
 }

@@ -1,8 +1,11 @@
 import { activityInfo } from '@temporalio/activity';
 import type { DownloadedBase, FetchOrder } from '../domain/host-activities.ts';
 import { downloadImage as download } from '../hypervisor/download/download-image.ts';
+import { verifiedSize } from '../hypervisor/download/part-state.ts';
+import { removeFacts } from '../hypervisor/image-cache/base-facts.ts';
 import { fetchFiles, underFetchLock } from '../hypervisor/image-cache/fetch-step.ts';
 import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
+import { keepingReserve } from '../hypervisor/space-guard.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
@@ -25,10 +28,16 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       await promiseSpace(paths, { claim, purpose, path: part, bytes: base.image.sizeBytes ?? 0, reservedBytes });
       try {
-        return await download(
-          { image: base.image, partPath: part, deadlineMs, ...(base.role === 'root' ? { judgeHead } : {}) },
-          { glance: configuration.glance, fileImageRoots: configuration.host.fileImageRoots },
-          reporting,
+        if ((await verifiedSize(part, base.image)) === undefined) {
+          // What was known of the file that was here before says nothing of this one.
+          await removeFacts(paths, base.cacheName);
+        }
+        return await keepingReserve(paths.cache, reservedBytes, reporting, (kept) =>
+          download(
+            { image: base.image, partPath: part, deadlineMs, ...(base.role === 'root' ? { judgeHead } : {}) },
+            { glance: configuration.glance, fileImageRoots: configuration.host.fileImageRoots },
+            kept,
+          ),
         );
       } finally {
         await returnSpace(paths, claim, purpose);

@@ -1,6 +1,7 @@
 import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/activity';
 import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
+import { isUndoStep } from '../domain/host-activities.ts';
 
 /** For how long a step keeps trying in the face of a failure that may pass, in milliseconds; for ever where absent. */
 export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
@@ -8,26 +9,52 @@ export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
 /** Errors of the operating system that a full disk gives. */
 const spaceErrors = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
+/** Attempts are remembered by this many steps; more of them fail at once on no host. */
+const maxRemembered = 10_000;
+
 /**
  * The one place where failures turn into Temporal's: the code becomes the failure's type, and the table decides whether
- * it is tried again, for as long as the host is patient. Whatever is not ours is the operating system's word or a defect.
+ * it is tried again, for as long as the host is patient. That time begins with the first failure that this worker saw:
+ * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails with.
+ * Whatever is not ours is the operating system's word or a defect.
  */
 export function failureInterceptor(patience: Patience): (context: Context) => ActivityInboundCallsInterceptor {
+  const failingSinceMs = new Map<string, number>();
   return (context) => ({
     async execute(input, next) {
+      const { workflowExecution, activityId, activityType } = context.info;
+      const step = `${workflowExecution?.workflowId}/${workflowExecution?.runId}/${activityId}`;
       try {
-        return await next(input);
+        const made = await next(input);
+        failingSinceMs.delete(step);
+        return made;
       } catch (error) {
         if (error instanceof ApplicationFailure) throw error;
         if (isStopping(context)) throw toApplicationFailure(stoppingFailure(), true);
-        if (error instanceof CancelledFailure || context.cancellationSignal.aborted) throw error;
+        if (error instanceof CancelledFailure || context.cancellationSignal.aborted) {
+          failingSinceMs.delete(step);
+          throw error instanceof CancelledFailure ? error : new CancelledFailure('the step was cancelled');
+        }
         const failure = error instanceof EverbootFailure ? error : classify(error);
-        if (!failure.retryable) throw toApplicationFailure(failure, false);
-        const isOver = hasWaitedLong(context, patience[failure.code]);
-        throw toApplicationFailure(isOver ? ended(failure) : failure, !isOver);
+        if (isUndoStep(activityType)) throw toApplicationFailure(failure, true);
+        if (failure.retryable && !isOver(failingSinceMs, step, patience[failure.code])) {
+          throw toApplicationFailure(failure, true);
+        }
+        failingSinceMs.delete(step);
+        throw toApplicationFailure(failure.retryable ? ended(failure) : failure, false);
       }
     },
   });
+}
+
+/** Whether a step has been failing for longer than the host is patient with it. */
+function isOver(failingSinceMs: Map<string, number>, step: string, patienceMs = Number.POSITIVE_INFINITY): boolean {
+  const since = failingSinceMs.get(step);
+  if (since !== undefined) return Date.now() - since > patienceMs;
+  const [oldest] = failingSinceMs.keys();
+  if (failingSinceMs.size >= maxRemembered && oldest !== undefined) failingSinceMs.delete(oldest);
+  failingSinceMs.set(step, Date.now());
+  return false;
 }
 
 /** A worker that shuts down also cancels its steps, but then they are to go on, on the next worker. */
@@ -37,11 +64,6 @@ function isStopping({ cancellationSignal, cancellationDetails }: Context): boole
 
 function stoppingFailure(): EverbootFailure {
   return new EverbootFailure('WorkerStopping', 'the worker was told to stop in the middle of this step');
-}
-
-/** The first attempt is never the last one: it may have waited long for its turn. */
-function hasWaitedLong({ info }: Context, patienceMs = Number.POSITIVE_INFINITY): boolean {
-  return info.attempt > 1 && Date.now() - info.scheduledTimestampMs > patienceMs;
 }
 
 /** The failure under the name that it has when it is final. */

@@ -5,6 +5,7 @@ import type { WorkControl } from '../domain/step-progress.ts';
 import type { DiskContext } from '../hypervisor/disks/disk-context.ts';
 import { withDiskLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { removeTemporaryFiles } from '../hypervisor/publish-file.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
@@ -32,6 +33,7 @@ export async function makingDisk<Made>(
     withDiskLock(paths, { instanceId: claim.instanceId, name }, control.signal, async (heldLocks) => {
       const record = await readInstanceRecord(paths, claim.instanceId);
       if (record?.claim.operationId !== claim.operationId) throw foreignDirectory(directory);
+      await removeTemporaryFiles(`${directory}/${name}`);
       const purpose = `disk-${name}`;
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });

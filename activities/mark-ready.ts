@@ -2,22 +2,28 @@ import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceResult } from '../domain/operations.ts';
+import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
+import { withWorkControl } from './work-control.ts';
 
 /** Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. */
 export async function markReady(
   { paths }: Host,
   { claim, result }: { readonly claim: Claim; readonly result: InstanceResult },
 ): Promise<void> {
-  const record = await readInstanceRecord(paths, claim.instanceId);
-  if (record?.claim.operationId !== claim.operationId) {
-    throw new EverbootFailure(
-      'InstanceBusy',
-      `the directory of ${claim.instanceId} does not carry the claim of this operation`,
-    );
-  }
-  await writeInstanceRecord(instanceDirectory(paths, claim.instanceId), { ...record, state: 'ready', result });
-  await returnSpace(paths, claim);
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
+      const record = await readInstanceRecord(paths, claim.instanceId);
+      if (record?.claim.operationId !== claim.operationId) {
+        throw new EverbootFailure(
+          'InstanceBusy',
+          `the directory of ${claim.instanceId} does not carry the claim of this operation`,
+        );
+      }
+      await writeInstanceRecord(instanceDirectory(paths, claim.instanceId), { ...record, state: 'ready', result });
+      await returnSpace(paths, claim);
+    }),
+  );
 }

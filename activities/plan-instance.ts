@@ -1,9 +1,9 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
-import { instanceDirectory } from '../domain/host-paths.ts';
+import { instanceDirectory, isInstanceId } from '../domain/host-paths.ts';
 import type { BaseImageOrder, ImageDescription, ImageReference, ImageRole } from '../domain/image.ts';
 import type { InstanceResult } from '../domain/operations.ts';
-import { parseSealedSpec } from '../domain/parse-spec.ts';
+import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 
@@ -21,8 +21,15 @@ import { withWorkControl } from './work-control.ts';
  * and LibvirtUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
-  const { claim, flavor } = request;
+  const { claim } = request;
   const spec = parseSealedSpec({ ...request.spec, secrets: {} });
+  const flavor = parseFlavor(request.flavor);
+  if (claim.instanceId !== spec.id || !isInstanceId(claim.operationId)) {
+    throw new EverbootFailure(
+      'SpecInvalid',
+      'the operation’s id must be a UUID in lower case, and its claim the spec’s',
+    );
+  }
   const ready = await readyResult(host, request);
   const { libvirt, configDrive } = host.configuration;
   // Asked before anything is made: what a silent libvirt knows of a domain, no undo could find out.

@@ -1,4 +1,4 @@
-import { chmod, rename } from 'node:fs/promises';
+import { chmod, rename, stat } from 'node:fs/promises';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { FetchOrder } from '../domain/host-activities.ts';
 import type { BaseImage } from '../domain/image.ts';
@@ -21,6 +21,10 @@ export async function publishBaseImage({ paths }: Host, order: FetchOrder): Prom
         throw new EverbootFailure('HostIoError', `${cacheName} was not verified, or what was known of it is gone`);
       }
       const source = facts.from === 'converted' ? converted : part;
+      const { size } = await stat(source);
+      if (size !== facts.fileSizeBytes) {
+        throw new EverbootFailure('HostIoError', `${source} has ${size} bytes; ${facts.fileSizeBytes} were verified`);
+      }
       await chmod(source, 0o644);
       await syncPath(source);
       await rename(source, final);

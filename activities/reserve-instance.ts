@@ -6,6 +6,7 @@ import { makeConsoleLog } from '../hypervisor/console-log.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { reserveDirectory } from '../hypervisor/instance/reserve-directory.ts';
+import { removeDomain } from '../hypervisor/libvirt.ts';
 import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
 import { publishText } from '../hypervisor/publish-file.ts';
 import type { Host } from './host.ts';
@@ -25,7 +26,7 @@ export async function reserveInstance(
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
-      const directory = await reserveDirectory(paths, {
+      const record = {
         version: 1,
         claim,
         name: spec.name,
@@ -34,7 +35,10 @@ export async function reserveInstance(
         cacheNames: plan.bases.map(({ cacheName }) => cacheName),
         state: 'building',
         createdAt: new Date().toISOString(),
-      });
+      } as const;
+      const directory = await reserveDirectory(paths, record, (earlier) =>
+        removeDomain(configuration.libvirt.connectionUri, earlier),
+      );
       const image = plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
       const description = {

@@ -24,7 +24,13 @@ export async function verifyImage(host: Host, order: FetchOrder): Promise<Verifi
       const convert = judged.format !== 'raw' && (base.forceRaw || judged.format !== 'qcow2');
       if (!convert) {
         const format = judged.format === 'qcow2' ? 'qcow2' : 'raw';
-        await writeFacts(paths, base, { from: 'part', format, virtualSizeBytes: judged.virtualSizeBytes });
+        const { size: fileSizeBytes } = await stat(part);
+        await writeFacts(paths, base, {
+          from: 'part',
+          format,
+          virtualSizeBytes: judged.virtualSizeBytes,
+          fileSizeBytes,
+        });
       }
       return { virtualSizeBytes: judged.virtualSizeBytes, convert };
     }),

@@ -67,6 +67,13 @@ export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>;
 }
 
+/** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
+export const undoSteps = ['releaseInstance', 'removeDomain'] as const satisfies readonly (keyof HostActivities)[];
+
+export function isUndoStep(step: string): boolean {
+  return (undoSteps as readonly string[]).includes(step);
+}
+
 /**
  * Every step that a host's worker carries out, by its activity's name. Each may run twice, and each that makes
  * something carries the claim of the operation it makes it for.

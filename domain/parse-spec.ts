@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import type { Flavor } from './flavors.ts';
 import { dottedPlace, mistakes, problemLines } from './problems.ts';
 import { secretFields } from './sealing.ts';
 import type { InstanceSecrets, InstanceSpec, SealedSpec } from './spec.ts';
-import { sealedSpec, specDocument } from './spec-schema.ts';
+import { resolvedFlavor, sealedSpec, specDocument } from './spec-schema.ts';
 
 /** No spec is larger as text; whoever reads one stops here. */
 export const maxSpecBytes = 256 * 1024;
@@ -34,6 +35,11 @@ export function parseSpec(document: unknown): ParsedSpec {
  */
 export function parseSealedSpec(document: unknown): SealedSpec {
   return checked(sealedSpec, document);
+}
+
+/** Checks a flavor that travelled, as `parseSealedSpec` does with a spec. Throws SpecInvalid. */
+export function parseFlavor(document: unknown): Flavor {
+  return checked(resolvedFlavor, document);
 }
 
 /** The JSON Schema of a spec's document. */

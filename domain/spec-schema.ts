@@ -84,6 +84,9 @@ const optional = {
   networkData: values.networkData.exactOptional(),
 };
 
+/** A flavor as it travels: resolved by the client. */
+export const resolvedFlavor = record({ name: flavorName, ...flavorNumbers });
+
 /** A spec as its author writes it: the fields in the order in which the documentation has them. */
 export const specDocument = record({
   id: values.id.exactOptional(),

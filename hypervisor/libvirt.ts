@@ -44,7 +44,12 @@ export async function startDomain(uri: string, claim: Claim): Promise<void> {
       );
     }
     if (await isActive(call, domain)) return;
-    await call(() => domain.create());
+    try {
+      await call(() => domain.create());
+    } catch (error) {
+      // An earlier attempt's start may have come to its end in between.
+      if (error instanceof EverbootFailure || !(await isActive(call, domain))) throw error;
+    }
   });
 }
 

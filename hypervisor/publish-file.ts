@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 /** What every half-made file of ours is called, so that the host can be cleared of those that a crash left behind. */
 export const temporarySuffix = '.everboot-tmp';
@@ -8,6 +8,23 @@ export const temporarySuffix = '.everboot-tmp';
 /** The name a file has until it is whole: beside its final name, so that the rename stays in one file system. */
 export function temporaryName(finalPath: string): string {
   return `${finalPath}.${randomBytes(4).toString('hex')}${temporarySuffix}`;
+}
+
+/** Whether a file's name is a temporary one of the file with that final name. */
+export function isTemporaryNameOf(finalName: string, name: string): boolean {
+  const tag = name.slice(finalName.length, -temporarySuffix.length);
+  return name.startsWith(finalName) && name.endsWith(temporarySuffix) && /^\.[0-9a-f]{8}$/.test(tag);
+}
+
+/**
+ * Removes what killed attempts left of a file under its temporary names. Call it under the lock that keeps every other
+ * writer of that file out.
+ */
+export async function removeTemporaryFiles(finalPath: string): Promise<void> {
+  const folder = dirname(finalPath);
+  for (const name of await readdir(folder)) {
+    if (isTemporaryNameOf(basename(finalPath), name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /**

@@ -125,16 +125,19 @@ function driverOf(format: string): string {
   );
 }
 
-/** What qemu-img says when it is not the image that is at fault: the host's own disk, or somebody's signal. */
-const hostFault = /error while writing|No such file or directory|Permission denied|ended with SIG(KILL|TERM|INT)/;
+/** What qemu-img says when it is not the image that is at fault, but the host's own disk. */
+const hostFault = /error while writing|No such file or directory|Permission denied/;
+
+/** Its own words, or the end that a limit or a bug in it made of it. Anything else comes from around it. */
+const judgement = /(: |\n)qemu-img: |ended with SIG(XCPU|XFSZ|SEGV|ABRT|BUS|ILL|FPE)/;
 
 /** A program that could not read a tenant's image is the image's failure. */
 async function judging<Output>(path: string, running: Promise<Output>): Promise<Output> {
   try {
     return await running;
   } catch (error) {
-    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed' || hostFault.test(error.message))
-      throw error;
+    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
+    if (hostFault.test(error.message) || !judgement.test(error.message)) throw error;
     throw new EverbootFailure('ImageUnacceptable', `the image ${path} cannot be read: ${error.message}`, {
       cause: error,
     });

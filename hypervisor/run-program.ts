@@ -193,6 +193,10 @@ function programFailure(program: string, error: unknown): EverbootFailure {
   if (/No space left on device/.test(said)) {
     return new EverbootFailure('InsufficientSpace', `${program} ran out of space: ${said}`);
   }
+  if (error.signal === 'SIGKILL') {
+    // Nobody here killed it: the kernel did, for want of memory, or an operator.
+    return new EverbootFailure('HostIoError', `${program} was killed by somebody else: ${said || 'it said nothing'}`);
+  }
   const end = error.signal === undefined ? `exit status ${error.exitCode}` : error.signal;
   return new EverbootFailure('ProgramFailed', `${program} ended with ${end}: ${said || 'it said nothing'}`);
 }

@@ -1,9 +1,10 @@
 import { stat, statfs } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
 import { waitForKernelLock } from './kernel-lock.ts';
-import { publishText } from './publish-file.ts';
+import { isTemporaryNameOf, publishText } from './publish-file.ts';
 import { listFolder, readStateFile, removeFile } from './small-file.ts';
 
 /**
@@ -56,6 +57,13 @@ export async function returnSpace(paths: HostPaths, claim: Claim, purpose?: stri
   }
 }
 
+/** Gives back the promises of all operations on an instance. */
+export async function returnSpaceOfInstance(paths: HostPaths, instanceId: string): Promise<void> {
+  for (const name of await listFolder(paths.ledger)) {
+    if (name.startsWith(`${instanceId}~`)) await removeFile(`${paths.ledger}/${name}`);
+  }
+}
+
 function promiseFileName(claim: Claim, purpose: string): string {
   return `${claimName(claim)}.${purpose}.json`;
 }
@@ -70,11 +78,16 @@ async function sumOfOthers(paths: HostPaths, ownName: string): Promise<number> {
   return sum;
 }
 
+/** What of a promise is not written yet. A disk has a temporary name until it is whole. */
 async function outstandingBytes({ bytes, path }: SpacePromise): Promise<number> {
-  const writtenBytes = await stat(path).then(
-    ({ blocks }) => blocks * 512,
-    () => 0,
-  );
+  let writtenBytes = 0;
+  for (const name of await listFolder(dirname(path))) {
+    if (name !== basename(path) && !isTemporaryNameOf(basename(path), name)) continue;
+    writtenBytes += await stat(join(dirname(path), name)).then(
+      ({ blocks }) => blocks * 512,
+      () => 0,
+    );
+  }
   return Math.max(bytes - writtenBytes, 0);
 }
 

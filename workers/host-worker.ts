@@ -51,6 +51,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
     fetch: maxConcurrentDownloads,
     disk: maxConcurrentDiskOps,
   };
+  const failures = failureInterceptor(patience(configuration));
   const lanes = (Object.keys(slots) as Lane[]).map((lane) =>
     Worker.create({
       ...shared,
@@ -59,7 +60,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
       maxConcurrentActivityTaskExecutions: slots[lane],
       // Progress in the terminal is a second old at most.
       maxHeartbeatThrottleInterval: '1 second',
-      interceptors: { activity: [(context) => ({ inbound: failureInterceptor(patience(configuration))(context) })] },
+      interceptors: { activity: [(context) => ({ inbound: failures(context) })] },
     }),
   );
   const workflows = Worker.create({

@@ -1,7 +1,7 @@
 import type { Claim } from '../domain/claim.ts';
 import type { InstanceDisk } from '../domain/disk-plan.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
-import type { BaseImage } from '../domain/image.ts';
+import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
 import { checkFlavorHoldsImage } from '../domain/plan-disks.ts';
 import type { SealedSpec } from '../domain/spec.ts';
@@ -40,10 +40,13 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       undo(() => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
       const [, ...bases] = await sideBySide<BaseImage | undefined>([
         async () => void (await host.reserveInstance(`reserve ${plan.directory}`, { request, plan })),
-        ...plan.bases.map((base) => () => haveBaseImage(host, { claim, instanceName: spec.name, base })),
+        ...plan.bases.map((base) => () => {
+          const refuse = (bytes: number): void => refuseSmallFlavor(plan, base.role, bytes);
+          return haveBaseImage(host, { claim, instanceName: spec.name, base }, refuse);
+        }),
       ]);
       const images = baseImagesByRole(plan, bases);
-      refuseSmallFlavor(plan, images.root);
+      if (images.root !== undefined) refuseSmallFlavor(plan, 'root', images.root.virtualSizeBytes);
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
 
@@ -81,10 +84,10 @@ function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undef
   return Object.fromEntries(plan.bases.map((order, index) => [order.role, bases[index]]));
 }
 
-/** Only now is the virtual size known of what was fetched. */
-function refuseSmallFlavor(plan: InstancePlan, root: BaseImage | undefined): void {
-  if (plan.disks.root === null || root === undefined) return;
-  const problem = checkFlavorHoldsImage(plan.disks.root.sizeBytes, root.virtualSizeBytes);
+/** The virtual size of an image is known for certain only when it was fetched. */
+function refuseSmallFlavor({ disks }: InstancePlan, role: ImageRole, virtualSizeBytes: number): void {
+  if (disks.root === null || role !== 'root') return;
+  const problem = checkFlavorHoldsImage(disks.root.sizeBytes, virtualSizeBytes);
   if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem);
 }
 

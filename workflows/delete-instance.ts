@@ -20,7 +20,9 @@ export async function deleteInstance({
       const record = await firstContact(hostName, tracker, 'readInstance', `read the record of ${instanceId}`, {
         instanceId,
       });
-      await host.deleteDomain('remove the domain, if there is one', { instanceId });
+      // An instance that is disks alone was made without libvirt, and can be deleted without it.
+      const isDisksAlone = record?.state === 'ready' && record.result?.domain === undefined;
+      if (!isDisksAlone) await host.deleteDomain('remove the domain, if there is one', { instanceId });
       await host.deleteFiles('remove the disks and the claims', { instanceId });
       tracker.enter('Deleted');
       return { instanceId, host: hostName, existed: record !== null };

@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 import type { OperationTracker } from './operation-tracker.ts';
 
 /** Registers what takes a step back. It is called before the step, since a step that timed out may still have run. */
@@ -18,9 +18,21 @@ export async function undoOnFailure<Made>(
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
       if (undos.length > 0) tracker.enter('Undoing');
-      for (const undo of undos.reverse()) await undo();
+      for (const undo of undos.reverse()) await untilDone(undo);
       tracker.enter(isCancellation(error) ? 'Cancelled' : 'Failed');
     });
     throw error;
+  }
+}
+
+/** Temporal tries each undo by itself for ever; should one fail all the same, the others must not be left out. */
+async function untilDone(undo: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await undo();
+      return;
+    } catch {
+      await sleep('30 seconds', { summary: 'try the undo again' });
+    }
   }
 }

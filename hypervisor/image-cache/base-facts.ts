@@ -17,6 +17,8 @@ export interface BaseFacts {
   readonly from: 'part' | 'converted';
   readonly format: 'raw' | 'qcow2';
   readonly virtualSizeBytes: number;
+  /** Of the temporary file, as it was verified. */
+  readonly fileSizeBytes: number;
   /** The digest of the downloaded bytes, `algorithm:hex`; null where nothing was promised. */
   readonly digest: string | null;
   readonly title: string;
@@ -36,7 +38,7 @@ export async function readFacts(paths: HostPaths, cacheName: string): Promise<Ba
 export async function writeFacts(
   paths: HostPaths,
   { cacheName, image }: BaseImageOrder,
-  found: Pick<BaseFacts, 'from' | 'format' | 'virtualSizeBytes'>,
+  found: Pick<BaseFacts, 'from' | 'format' | 'virtualSizeBytes' | 'fileSizeBytes'>,
 ): Promise<void> {
   const facts: BaseFacts = {
     version: 1,

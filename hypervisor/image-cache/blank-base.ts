@@ -2,6 +2,7 @@ import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
+import { removeTemporaryFiles } from '../publish-file.ts';
 import { isThere } from '../small-file.ts';
 import { addClaim } from './claims.ts';
 import { fetchLockKey } from './fetch-lease.ts';
@@ -26,7 +27,9 @@ export async function haveBlankBase(
   if (lock === undefined)
     throw new EverbootFailure('HostIoError', `another build has been making ${path} for a minute`);
   try {
-    if (!(await isThere(path))) await make(path, [lock.descriptor]);
+    if (await isThere(path)) return path;
+    await removeTemporaryFiles(path);
+    await make(path, [lock.descriptor]);
     return path;
   } finally {
     await lock.release();

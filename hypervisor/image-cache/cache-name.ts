@@ -8,11 +8,13 @@ const plainId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /**
  * The name of an image's file in the cache: the SHA-1 of the reference as it was given, as in Nova's get_cache_fname;
  * for URLs and files that of the digest's text, so that the content names it. The kernel and the ramdisk of a Glance go
- * by their plain id, as in a Nova that keeps unused kernels.
+ * by their plain id, as in a Nova that keeps unused kernels; other boot files by a name of their own.
  */
 export function imageCacheName(reference: ImageReference, role: ImageRole): string {
-  if (!('glance' in reference)) return sha1(reference.digest);
-  return role !== 'root' && plainId.test(reference.glance) ? reference.glance : sha1(reference.glance);
+  const identity = 'glance' in reference ? reference.glance : reference.digest;
+  if (role === 'root') return sha1(identity);
+  // A boot file is kept as it is and never judged as a disk, so its name must not be one that a root image may have.
+  return 'glance' in reference && plainId.test(identity) ? identity : sha1(`boot:${identity}`);
 }
 
 /** What shapes a formatted ephemeral disk. */

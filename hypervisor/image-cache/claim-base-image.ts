@@ -6,12 +6,16 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { findBase } from './base-facts.ts';
-import { addClaim } from './claims.ts';
-import { type FetchLease, takeLease } from './fetch-lease.ts';
+import { addClaim, removeClaim } from './claims.ts';
+import { type FetchLease, othersLease, takeLease } from './fetch-lease.ts';
 import { throwIfRefused } from './refusals.ts';
 
 /** How long one attempt stays and looks, before it fails retryably and lets Temporal do the waiting. */
 const holdTheLineMs = 25_000;
+
+/** So many builds stay and look at once; the rest wait in Temporal, and leave slots for undos and first steps. */
+const maxHolding = 50;
+let holding = 0;
 
 /**
  * Claims an image in the cache, before the cache is looked at. Answers with the file, or that this build is to fetch
@@ -20,11 +24,30 @@ const holdTheLineMs = 25_000;
  */
 export async function claimBaseImage(
   paths: HostPaths,
+  fetch: FetchOrder,
+  control: WorkControl,
+): Promise<BaseImageClaim> {
+  const { claim, base: order } = fetch;
+  control.signal.throwIfAborted();
+  await addClaim(paths, order.cacheName, claim);
+  holding += 1;
+  try {
+    return await untilReadyOrMine(paths, fetch, control);
+  } catch (error) {
+    // An attempt that was given up on may come here after the undo, and nobody would take its claim away again.
+    if (control.signal.aborted) await removeClaim(paths, order.cacheName, claim);
+    throw error;
+  } finally {
+    holding -= 1;
+  }
+}
+
+async function untilReadyOrMine(
+  paths: HostPaths,
   { claim, instanceName, base: order }: FetchOrder,
   control: WorkControl,
 ): Promise<BaseImageClaim> {
-  await addClaim(paths, order.cacheName, claim);
-  const deadline = Date.now() + holdTheLineMs;
+  const deadline = holding > maxHolding ? 0 : Date.now() + holdTheLineMs;
   for (;;) {
     control.signal.throwIfAborted();
     const base = await findBase(paths, order.cacheName);
@@ -33,7 +56,11 @@ export async function claimBaseImage(
       return { base };
     }
     await throwIfRefused(paths, order);
-    const { mine, lease } = await takeLease(paths, order.cacheName, { claim, instanceName });
+    const present = await othersLease(paths, order.cacheName, claim);
+    const { mine, lease } =
+      present === undefined
+        ? await takeLease(paths, order.cacheName, { claim, instanceName })
+        : { mine: false, lease: present };
     if (mine) return { base: null };
     if (Date.now() >= deadline) throw busyFailure(order, lease);
     control.onProgress({ doneBytes: lease.doneBytes, totalBytes: lease.totalBytes, note: fetchedBy(lease) });

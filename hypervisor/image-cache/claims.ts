@@ -3,19 +3,22 @@ import { type Claim, claimName } from '../../domain/claim.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { listFolder, removeFile } from '../small-file.ts';
 
+/** How often the folder of a file's claims may vanish while one is added to it. */
+const maxAttempts = 10;
+
 /**
  * Who needs a cached file: a folder a file, in it an empty file a claim. It is made before the cache is looked at, so
  * that nothing is removed between the look and the use, and it stays for as long as the instance does.
  */
 export async function addClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     await mkdir(`${paths.claims}/${cacheName}`, { recursive: true });
     try {
       await writeFile(`${paths.claims}/${cacheName}/${claimName(claim)}`, '');
       return;
     } catch (error) {
       // Somebody removed the last claim, and the folder with it, in between.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt >= maxAttempts) throw error;
     }
   }
 }

@@ -49,7 +49,7 @@ export async function takeLease(
 ): Promise<{ readonly mine: boolean; readonly lease: FetchLease }> {
   const guard = await waitForKernelLock({ lockFile: paths.locks, key: `lease:${cacheName}` }, { timeoutMs: 10_000 });
   if (guard === undefined) {
-    throw new EverbootFailure('HostIoError', `the lease of ${cacheName} has been locked for 10 s`);
+    throw new EverbootFailure('BaseImageBusy', `many builds ask for ${cacheName} at once`, { retryAfterMs: 1000 });
   }
   try {
     const present = await readLease(paths, cacheName);
@@ -66,6 +66,16 @@ export async function takeLease(
   } finally {
     await guard.release();
   }
+}
+
+/**
+ * The lease of another build that is at it; undefined when this build has the lease or may take it. It takes no lock, so
+ * that any number of builds may look as often as they like.
+ */
+export async function othersLease(paths: HostPaths, cacheName: string, claim: Claim): Promise<FetchLease | undefined> {
+  const present = await readLease(paths, cacheName);
+  if (present === undefined || claimName(present.claim) === claimName(claim)) return undefined;
+  return (await isAlive(paths, cacheName, present)) ? present : undefined;
 }
 
 async function isAlive(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<boolean> {

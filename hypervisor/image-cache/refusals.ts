@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
 import { publishText } from '../publish-file.ts';
-import { readStateFile } from '../small-file.ts';
+import { readStateFile, removeFile } from '../small-file.ts';
 
 /** How long a refused image is not fetched again, unless it changed at its source. */
 const rememberedForMs = 5 * 60_000;
@@ -24,12 +25,18 @@ export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, e
 /** Throws the refusal again, if this very image was refused a short while ago. */
 export async function throwIfRefused(paths: HostPaths, order: BaseImageOrder): Promise<void> {
   const refusal = (await readStateFile(`${paths.refusals}/${order.cacheName}.json`)) as Refusal | undefined;
-  if (refusal === undefined || refusal.image !== identity(order)) return;
-  if (Date.now() - refusal.atMs > rememberedForMs || !isFailureCode(refusal.code)) return;
+  if (refusal === undefined) return;
+  if (Date.now() - refusal.atMs > rememberedForMs) return await removeFile(`${paths.refusals}/${order.cacheName}.json`);
+  if (refusal.image !== identity(order) || !isFailureCode(refusal.code)) return;
   throw new EverbootFailure(refusal.code, refusal.message);
 }
 
-/** What must be the same for a refusal to hold: the format it was declared to have, its version, size and digest. */
+/**
+ * What must be the same for a refusal to hold: the format it was declared to have, its version, size and digest, and
+ * where it came from, so that a server with the wrong bytes is not held against another one with the right ones.
+ */
 function identity({ image }: BaseImageOrder): string {
-  return JSON.stringify([image.format, image.version ?? null, image.sizeBytes, image.digest?.hex ?? null]);
+  const { reference, format, version = null, sizeBytes, digest } = image;
+  const text = JSON.stringify([reference, format, version, sizeBytes, digest?.hex ?? null]);
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -2,8 +2,8 @@ import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
-import { removeFile } from '../small-file.ts';
-import { findBase, removeFacts } from './base-facts.ts';
+import { isThere, removeFile } from '../small-file.ts';
+import { removeFacts } from './base-facts.ts';
 import { claimsOn, removeClaim } from './claims.ts';
 import { dropLease, fetchLockKey } from './fetch-lease.ts';
 import { fetchFiles } from './fetch-step.ts';
@@ -23,9 +23,9 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
   try {
     // Somebody may have claimed it, or finished it, while this waited for the lock.
     if ((await claimsOn(paths, cacheName)).length > 0) return;
-    const { part, sidecar, converted } = fetchFiles(paths, cacheName);
+    const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
     for (const path of [converted, part, sidecar]) await removeFile(path);
-    if ((await findBase(paths, cacheName)) === undefined) await removeFacts(paths, cacheName);
+    if (!(await isThere(final))) await removeFacts(paths, cacheName);
   } finally {
     await lock.release();
   }

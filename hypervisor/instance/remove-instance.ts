@@ -31,7 +31,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim): Promise<vo
 }
 
 /** Empties what was renamed away, now or before a crash, and drafts that never became a directory. */
-async function removeDoomed(paths: HostPaths, instanceId: string): Promise<void> {
+export async function removeDoomed(paths: HostPaths, instanceId: string): Promise<void> {
   for (const name of await listFolder(paths.instances)) {
     if (!name.startsWith(`${instanceId}.`) || !name.endsWith(temporarySuffix)) continue;
     await rm(`${paths.instances}/${name}`, { recursive: true, force: true });

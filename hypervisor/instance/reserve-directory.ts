@@ -1,5 +1,5 @@
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
-import { claimName } from '../../domain/claim.ts';
+import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
@@ -9,12 +9,16 @@ import { removeInstance } from './remove-instance.ts';
 
 /**
  * Makes the instance's directory with its record in it, in one move, so that there is never a directory of ours without
- * a claim. A directory of an earlier operation that ended without success is cleared first: Temporal lets only one
- * operation run on an instance. Call it with the instance's lock held alone.
+ * a claim. A directory of an earlier operation that ended without success is cleared first, after its domain: Temporal
+ * lets only one operation run on an instance. Call it with the instance's lock held alone.
  *
  * Throws InstanceExists for a directory that carries no claim (a Nova may have lived here), and for a ready instance.
  */
-export async function reserveDirectory(paths: HostPaths, record: InstanceRecord): Promise<string> {
+export async function reserveDirectory(
+  paths: HostPaths,
+  record: InstanceRecord,
+  removeDomain: (earlier: Claim) => Promise<void>,
+): Promise<string> {
   const { instanceId } = record.claim;
   const directory = instanceDirectory(paths, instanceId);
   const present = await readInstanceRecord(paths, instanceId);
@@ -23,6 +27,8 @@ export async function reserveDirectory(paths: HostPaths, record: InstanceRecord)
       throw new EverbootFailure('InstanceExists', `the instance ${instanceId} is in ${directory} already, and ready`);
     }
     if (claimName(present.claim) === claimName(record.claim)) return directory;
+    // Its guest may still run, on the very disks that are about to go.
+    await removeDomain(present.claim);
     await removeInstance(paths, present.claim);
   }
 

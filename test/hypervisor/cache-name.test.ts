@@ -8,12 +8,14 @@ test('an image of the own Glance is named by the SHA-1 of its id, as in Nova', (
   assert.equal(imageCacheName({ glance: 'test' }, 'root'), 'a94a8fe5ccb19ba61c4c0873d391e987982fbbd3');
 });
 
-test('an image of another Glance is named by the SHA-1 of its whole address, in every role', () => {
+test('an image of another Glance is named by its whole address, and a boot file never as a disk', () => {
   const reference = { glance: `http://glance.example:9292/v2/images/${id}` };
   const name = imageCacheName(reference, 'root');
   assert.match(name, /^[0-9a-f]{40}$/);
   assert.notEqual(name, imageCacheName({ glance: id }, 'root'));
-  assert.equal(imageCacheName(reference, 'kernel'), name);
+  assert.notEqual(imageCacheName(reference, 'kernel'), name);
+  const url = { url: 'https://example.org/a', digest: `sha256:${'ab'.repeat(32)}`, format: 'raw' } as const;
+  assert.notEqual(imageCacheName(url, 'ramdisk'), imageCacheName(url, 'root'));
 });
 
 test('kernel and ramdisk go by their plain id', () => {

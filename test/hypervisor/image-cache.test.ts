@@ -52,7 +52,7 @@ function orderFor(claim: Claim, instanceName: string): FetchOrder {
 }
 
 async function putBase(order: FetchOrder): Promise<void> {
-  await writeFacts(paths, order.base, { from: 'part', format: 'raw', virtualSizeBytes: 4 });
+  await writeFacts(paths, order.base, { from: 'part', format: 'raw', virtualSizeBytes: 4, fileSizeBytes: 4 });
   await writeFile(`${paths.cache}/${cacheName}`, 'disk');
 }
 

@@ -16,6 +16,8 @@ import { removeInstance } from '../../hypervisor/instance/remove-instance.ts';
 import { reserveDirectory } from '../../hypervisor/instance/reserve-directory.ts';
 import { promiseSpace, returnSpace } from '../../hypervisor/space-ledger.ts';
 
+const noDomain = async (): Promise<void> => undefined;
+
 let folder: string;
 let paths: HostPaths;
 beforeEach(async () => {
@@ -47,10 +49,10 @@ function failsWith(code: FailureCode) {
 
 test('a reserved directory carries its claim from the first moment, and can be passed through but not listed', async () => {
   const record = newRecord();
-  const directory = await reserveDirectory(paths, record);
+  const directory = await reserveDirectory(paths, record, noDomain);
   assert.deepEqual(await readInstanceRecord(paths, record.claim.instanceId), record);
   assert.equal((await stat(directory)).mode & 0o777, 0o711);
-  assert.equal(await reserveDirectory(paths, record), directory, 'reserving twice changes nothing');
+  assert.equal(await reserveDirectory(paths, record, noDomain), directory, 'reserving twice changes nothing');
 });
 
 test('a directory without a claim is never taken, and never removed', async () => {
@@ -58,7 +60,7 @@ test('a directory without a claim is never taken, and never removed', async () =
   const directory = instanceDirectory(paths, record.claim.instanceId);
   await mkdir(directory);
   await writeFile(`${directory}/disk`, 'somebody’s');
-  await assert.rejects(reserveDirectory(paths, record), failsWith('InstanceExists'));
+  await assert.rejects(reserveDirectory(paths, record, noDomain), failsWith('InstanceExists'));
   await removeInstance(paths, record.claim);
   assert.deepEqual(await readdir(directory), ['disk']);
 });
@@ -66,22 +68,24 @@ test('a directory without a claim is never taken, and never removed', async () =
 test('a ready instance is never taken over, what an earlier operation left is', async () => {
   const first = newRecord();
   const { instanceId } = first.claim;
-  const directory = await reserveDirectory(paths, first);
+  const directory = await reserveDirectory(paths, first, noDomain);
   await writeFile(`${directory}/disk`, 'half');
   await addClaim(paths, 'swap_16', first.claim);
   const second = newRecord({ instanceId, operationId: randomUUID() });
-  await reserveDirectory(paths, second);
+  const removed: Claim[] = [];
+  await reserveDirectory(paths, second, async (earlier) => void removed.push(earlier));
+  assert.deepEqual(removed, [first.claim], 'the domain of the earlier operation goes before its disks');
   assert.deepEqual(await readdir(directory), ['everboot.json']);
   assert.deepEqual(await readdir(paths.claims), []);
 
   await writeInstanceRecord(directory, { ...second, state: 'ready' });
   const third = newRecord({ instanceId, operationId: randomUUID() });
-  await assert.rejects(reserveDirectory(paths, third), failsWith('InstanceExists'));
+  await assert.rejects(reserveDirectory(paths, third, noDomain), failsWith('InstanceExists'));
 });
 
 test('an operation removes only what carries its own claim', async () => {
   const record = newRecord();
-  const directory = await reserveDirectory(paths, record);
+  const directory = await reserveDirectory(paths, record, noDomain);
   await removeInstance(paths, { ...record.claim, operationId: randomUUID() });
   assert.deepEqual(await readdir(directory), ['everboot.json']);
   await removeInstance(paths, record.claim);

@@ -34,7 +34,7 @@ test('the environment goes before the file, and the file before the defaults', a
     EVERBOOT_LIBVIRT_USE_COW_IMAGES: 'No',
     EVERBOOT_LIBVIRT_VIRT_TYPE: 'qemu',
     EVERBOOT_GLANCE_API_SERVERS: 'http://a/v2,http://b',
-    EVERBOOT_IMAGE_CACHE_MAX_BYTES: '4096',
+    EVERBOOT_IMAGE_CACHE_SUBDIRECTORY_NAME: 'base',
     EVERBOOT_CONFIG_DRIVE_FORCE_CONFIG_DRIVE: '1',
     EVERBOOT_TEMPORAL_ADDRESS: '127.0.0.1:7233',
   };
@@ -46,7 +46,7 @@ test('the environment goes before the file, and the file before the defaults', a
   assert.equal(libvirt.useCowImages, false);
   assert.equal(libvirt.virtType, 'qemu');
   assert.deepEqual(glance.apiServers, ['http://a', 'http://b']);
-  assert.equal(imageCache.maxBytes, 4096);
+  assert.equal(imageCache.subdirectoryName, 'base');
   assert.equal(configDrive.forceConfigDrive, true);
   assert.equal(temporal.address, '127.0.0.1:7233');
 });
@@ -124,10 +124,13 @@ test('what is not built yet is refused, not ignored', async () => {
     [glance]
     verify_glance_signatures = true
     allowed_direct_url_schemes = ["file"]
-    cloud = "mycloud"`;
+    cloud = "mycloud"
+    [image_cache]
+    max_bytes = 4096`;
   const { problems } = await refusal({ text, environment: {} });
-  assert.equal(problems.length, 8);
-  for (const problem of problems) assert.match(problem, /^\[(libvirt|glance)\] \w+: .*not supported yet, expected /);
+  assert.equal(problems.length, 9);
+  for (const problem of problems)
+    assert.match(problem, /^\[(libvirt|glance|image_cache)\] \w+: .*not supported yet, expected /);
   for (const imagesType of ['rbd', 'lvm']) {
     const environment = { EVERBOOT_LIBVIRT_IMAGES_TYPE: imagesType };
     assert.equal((await refusal({ text: '', environment })).problems.length, 1);
