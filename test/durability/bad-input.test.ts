@@ -117,6 +117,11 @@ test('libvirt is not running: said before anything is made', async () => {
     const image = await makeQcow2Image(up.folder);
     const spec = { image: { file: image.path, digest: image.digest, format: 'qcow2' } };
     await assertRefused(up, spec, { code: 'LibvirtUnavailable', exit: 1, says: /libvirt/ });
+
+    const { document } = await up.json(['create', '-f', '-'], { name: 'disks', flavor, boot: 'disks', ...spec });
+    assert.equal(document.state, 'disks', 'disks alone are made without libvirt');
+    assert.equal((await up.json(['delete', document.instanceId])).code, 0, 'and deleted without it');
+    await assertCleanSlate(up.paths, []);
   } finally {
     await up.stop();
   }

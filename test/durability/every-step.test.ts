@@ -193,7 +193,8 @@ for (const undo of ['releaseInstance', 'removeDomain'] as const) {
       if (name === 'markReady') throw new EverbootFailure('ProgramFailed', 'struck');
       if (name === undo && refused < 2) {
         refused += 1;
-        throw new EverbootFailure('HostIoError', 'struck', { retryAfterMs: 10 });
+        // Final for any other step; an undo goes on all the same.
+        throw new EverbootFailure('ProgramFailed', 'struck', { retryAfterMs: 10 });
       }
       return await run();
     };
