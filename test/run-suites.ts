@@ -35,8 +35,8 @@ interface Tally {
 }
 
 /**
- * Runs the named suites, or all, and prints what they do; the last line is `N passed, N failed`, with `, N skipped` where
- * a test could not run here. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is no suite's.
+ * Runs the named suites, or all, and prints what they do; the last line is `N passed, N failed`, and the one before it
+ * says how many could not run here. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is no suite's.
  */
 export async function runSuites(names: readonly string[]): Promise<number> {
   const unknown = names.filter((name) => !Object.hasOwn(suites, name));
@@ -132,8 +132,7 @@ function withoutTotals(said: string): string {
 
 function printEnd({ passed, failed, skipped }: Tally): number {
   if (skipped.length > 0) process.stdout.write(`\nskipped:\n${skipped.map((line) => `  ${line}\n`).join('')}`);
-  const end = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
-  process.stdout.write(`\n${passed} passed, ${failed} failed${end}\n`);
+  process.stdout.write(`\n${skipped.length} skipped\n${passed} passed, ${failed} failed\n`);
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 

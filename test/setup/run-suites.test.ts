@@ -52,7 +52,7 @@ test('a run ends with what passed, failed and was skipped, the reasons before it
     'cli/broken.test.ts': "import './nowhere.ts';",
   });
   const { exitCode, lines, stdout } = await runSuites(t, checkout, ['unit']);
-  assert.equal(lines.at(-1), '1 passed, 2 failed, 1 skipped', stdout);
+  assert.deepEqual(lines.slice(-2), ['1 skipped', '1 passed, 2 failed'], stdout);
   assert.ok(lines.includes('  cannot run: no such thing here'));
   assert.equal(exitCode, 1);
 });
