@@ -14,8 +14,12 @@ export interface Daemon<Connection> {
 /** Sends one call to the daemon, within the time limit. */
 export type Call<Connection> = <Answer>(send: (connection: Connection) => Promise<Answer>) => Promise<Answer>;
 
-/** Runs work that consists of calls. The work may run twice: again from its beginning on a new connection. */
-export type UseConnection<Connection> = <Made>(work: (call: Call<Connection>) => Promise<Made>) => Promise<Made>;
+export interface KeptConnection<Connection> {
+  /** Runs work that consists of calls. The work may run twice: again from its beginning on a new connection. */
+  use<Made>(work: (call: Call<Connection>) => Promise<Made>): Promise<Made>;
+  /** Closes the connection, if there is one; the next use opens another. */
+  close(): Promise<void>;
+}
 
 /** Each call occupies a thread of Node's pool, and files need threads too. */
 const maxCallsAtOnce = 2;
@@ -26,7 +30,7 @@ const maxCallsAtOnce = 2;
  *
  * Throws LibvirtUnavailable when the daemon cannot be reached or does not answer in time; a refusal is thrown as it is.
  */
-export function keepConnection<Connection>(daemon: Daemon<Connection>): UseConnection<Connection> {
+export function keepConnection<Connection>(daemon: Daemon<Connection>): KeptConnection<Connection> {
   const inTurn = takeTurns(maxCallsAtOnce);
   let kept: Promise<Connection> | undefined;
   let overdueCalls = 0;
@@ -61,7 +65,7 @@ export function keepConnection<Connection>(daemon: Daemon<Connection>): UseConne
     return opening;
   };
 
-  return async (work) => {
+  const use: KeptConnection<Connection>['use'] = async (work) => {
     for (let isLastTry = false; ; isLastTry = true) {
       const used = kept ?? open();
       const connection = await used;
@@ -83,6 +87,12 @@ export function keepConnection<Connection>(daemon: Daemon<Connection>): UseConne
       }
     }
   };
+  const close = async (): Promise<void> => {
+    const connection = await kept?.catch(() => undefined);
+    kept = undefined;
+    if (connection !== undefined) await daemon.close(connection).catch(() => undefined);
+  };
+  return { use, close };
 }
 
 /** What libvirt said, short enough for a history. */

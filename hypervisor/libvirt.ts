@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Domain, Hypervisor } from 'libvirt';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { claimInDomainXml } from '../domain/domain-metadata.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import { type Call, keepConnection, type UseConnection, wordsOf } from './libvirt-connection.ts';
+import { type Call, type KeptConnection, keepConnection, wordsOf } from './libvirt-connection.ts';
 import { runProgram } from './run-program.ts';
 
 type LibvirtCall = Call<Hypervisor>;
@@ -10,7 +11,7 @@ type LibvirtCall = Call<Hypervisor>;
 /** A start may take QEMU half a minute on a loaded host, and so may an end. */
 const callTimeoutMs = 60_000;
 
-const connections = new Map<string, UseConnection<Hypervisor>>();
+const connections = new Map<string, KeptConnection<Hypervisor>>();
 
 /**
  * Tells libvirt of a domain and returns its name. Defining it again under the same claim replaces its XML. Throws
@@ -97,16 +98,25 @@ export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; re
   return { cpus, memoryMb: Math.floor(memory / 1024) };
 }
 
+/** Closes every connection. Call it before the process ends: the binding's own end is not orderly while one is open. */
+export async function closeLibvirt(): Promise<void> {
+  const open = [...connections.values()];
+  connections.clear();
+  // A daemon that hangs must not keep the process from ending.
+  const enough = sleep(2000, undefined, { ref: false });
+  await Promise.race([Promise.all(open.map((kept) => kept.close())), enough]);
+}
+
 /** Runs calls on the URI's one connection. What libvirt refuses becomes a failure that says so in libvirt's words. */
 async function withLibvirt<Made>(
   uri: string,
   purpose: string,
   work: (call: LibvirtCall) => Promise<Made>,
 ): Promise<Made> {
-  const use = connections.get(uri) ?? keepConnection(daemonAt(uri));
-  connections.set(uri, use);
+  const kept = connections.get(uri) ?? keepConnection(daemonAt(uri));
+  connections.set(uri, kept);
   try {
-    return await use(work);
+    return await kept.use(work);
   } catch (error) {
     if (error instanceof EverbootFailure) throw error;
     throw new EverbootFailure('DomainRejected', `libvirt did not ${purpose}: ${wordsOf(error)}`);

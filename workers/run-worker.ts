@@ -3,6 +3,7 @@ import { NativeConnection, type NativeConnectionOptions } from '@temporalio/work
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
+import { closeLibvirt } from '../hypervisor/libvirt.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
 import { installTemporalRuntime } from './temporal-runtime.ts';
 
@@ -57,6 +58,7 @@ export async function runWorker(
       signal.removeEventListener('abort', stop);
     }
   } finally {
+    await closeLibvirt();
     await control.close();
     await connection.close();
   }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import {
+  closeLibvirt,
   defineDomain,
   domainState,
   nodeInfo,
@@ -18,6 +19,8 @@ import { startPrivateLibvirt } from '../private-libvirt.ts';
 /** A libvirt without machines, within this process. */
 const testUri = 'test:///default';
 const systemUri = 'qemu:///system';
+
+after(closeLibvirt);
 
 function newClaim(instanceId: string = randomUUID()): Claim {
   return { instanceId, operationId: randomUUID() };
