@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
-import { makeRawImage } from '../fixtures/images.ts';
+import { digestOf, makeRawImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
 
@@ -70,26 +71,32 @@ test('a worker killed with -9 in the middle of the download is followed by the s
 });
 
 test('ten builds of a cold image at once fetch and convert it once', async () => {
-  const image = await makeRawImage(up.folder, 'ten.raw', 32 * mebibyte);
-  const server = await serveSlowly(image.path, 24 * mebibyte);
+  const raw = await makeRawImage(up.folder, 'ten.raw', 32 * mebibyte);
+  const path = join(up.folder, 'ten.qcow2');
+  await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw.path, path], { timeoutMs: 60_000 });
+  const digest = await digestOf(path);
+  const server = await serveSlowly(path, 24 * mebibyte);
   try {
     const builds = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>
         up.json(['create', '-f', '-'], {
           name: `ten-${index}`,
           flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 },
-          image: { url: server.url, digest: image.digest, format: 'raw' },
+          image: { url: server.url, digest, format: 'qcow2' },
           boot: 'disks',
         }),
       ),
     );
     for (const { code, document } of builds) assert.equal(code, 0, JSON.stringify(document));
     assert.deepEqual(server.offsets, [0], 'the image was fetched once');
-    await Promise.all(builds.map(({ document }) => up.json(['delete', document.instanceId])));
-    await assertCleanSlate(
-      up.paths,
-      builds.map(({ document }) => document.instanceId),
-    );
+    const ids: string[] = builds.map(({ document }) => document.instanceId);
+    const shown = await Promise.all(ids.map((id) => up.json(['show', id])));
+    const steps: string[] = shown.flatMap(({ document }) => document.steps.map(({ step }: { step: string }) => step));
+    for (const step of ['downloadImage', 'verifyImage', 'convertImage', 'publishBaseImage']) {
+      assert.equal(steps.filter((name) => name === step).length, 1, `${step} ran once`);
+    }
+    await Promise.all(ids.map((id) => up.json(['delete', id])));
+    await assertCleanSlate(up.paths, ids);
   } finally {
     await server.close();
   }
