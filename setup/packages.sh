@@ -56,6 +56,7 @@ packages_for_demo() {
 packages_for_test() {
   need_program shellcheck shellcheck 'checks the set-up script'
   need_program xmllint libxml2-utils "checks domains against libvirt's schema"
+  need_program openssl openssl 'makes certificates for an image server'
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'

@@ -13,6 +13,7 @@ import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { makeEphemeralBase, makeEphemeralDisk } from '../../hypervisor/disks/ephemeral-disk.ts';
 import { makeRootDisk } from '../../hypervisor/disks/root-disk.ts';
 import { makeSwapDisk } from '../../hypervisor/disks/swap-disk.ts';
+import { countProcesses } from '../fixtures/processes.ts';
 
 const mebibyte = 2 ** 20;
 const control: WorkControl = { signal: new AbortController().signal, onProgress: () => undefined };
@@ -111,12 +112,12 @@ test('after kill -9 in the middle of a copy there is no disk, the copy ends, and
   `;
   const slow = JSON.stringify([root, { ...base, path: pipe }, context]);
   const worker = spawn(process.execPath, ['--input-type=module', '-e', code, slow], { stdio: 'ignore' });
-  const copies = () => run('sh', ['-c', `ps ax -o args | grep '^cp .*${pipe}' | wc -l`]).trim();
-  while (copies() === '0') await sleep(20);
+  const copies = () => countProcesses('cp', pipe);
+  while ((await copies()) === 0) await sleep(20);
   worker.kill('SIGKILL');
   await once(worker, 'exit');
-  for (let attempt = 0; attempt < 100 && copies() !== '0'; attempt++) await sleep(20);
-  assert.equal(copies(), '0', 'the copy dies with its worker');
+  for (let attempt = 0; attempt < 100 && (await copies()) > 0; attempt++) await sleep(20);
+  assert.equal(await copies(), 0, 'the copy dies with its worker');
   const left = await readdir(directory);
   assert.ok(left.length === 1 && left[0]?.endsWith('.everboot-tmp'), `${left}`);
 
