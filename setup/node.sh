@@ -3,7 +3,7 @@
 # npm is enough on the machine.
 
 # Part of the stamp: a change of how the packages are installed changes it.
-npm_recipe=1
+npm_recipe=2
 
 npm_stamp() {
   hash=$(sha256sum <"$root/package-lock.json") || return 1
@@ -34,6 +34,7 @@ get_npm() {
   say 'installing the npm packages (about a minute)'
   find_node_headers
   [ -z "$node_headers" ] || export npm_config_nodedir="$node_headers"
+  avoid_second_node
   (cd -- "$root" && logged npm-ci.log npm ci --no-audit --no-fund)
   npm_stamp >"$root/node_modules/.everboot-setup"
   exec 8<&-
@@ -47,6 +48,16 @@ find_node_headers() {
   prefix=$(readlink -f -- "$found")
   prefix=${prefix%/bin/*}
   if [ -e "$prefix/include/node/node_api.h" ]; then node_headers=$prefix; fi
+}
+
+# Debian's Node is a library, and its node-gyp links every binding with it. Loaded into npm's Node, such a binding brings
+# a second Node into the process, which ends with a crash. A binding finds what it needs in the Node that loads it, so
+# the linker is given an empty library of that name.
+avoid_second_node() {
+  mkdir -p -- "$state/no-node"
+  printf '/* nothing */\n' >"$state/no-node/libnode.so"
+  LDFLAGS="-L$state/no-node ${LDFLAGS:-}"
+  export LDFLAGS
 }
 
 # Sets $node to one that runs TypeScript as it is: the checkout's, else the machine's.

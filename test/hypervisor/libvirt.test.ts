@@ -160,3 +160,10 @@ test('a libvirtd that was killed and started again is found again', async (t) =>
   await daemon.start();
   assert.equal(await defineDomain(daemon.uri, xmlOf(claim, { type: 'test' }), claim), nameOf(claim));
 });
+
+test('the binding brings no second Node into the process', async () => {
+  const binding = new URL('../../node_modules/libvirt/build/Release/libvirt.node', import.meta.url).pathname;
+  const { stdout } = await runProgram('ldd', [binding], { timeoutMs: 10_000 });
+  assert.match(stdout, /libvirt\.so/);
+  assert.doesNotMatch(stdout, /libnode/);
+});
