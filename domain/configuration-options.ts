@@ -53,6 +53,9 @@ export const sections = {
       .describe('The folder of the instances and of the image cache; libvirt’s user must be able to reach it.'),
     reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),
     max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('How many images are fetched at a time.'),
+    max_download_bytes_per_second: orNull(wholeNumber(2 ** 16, maxBytes)).describe(
+      'How many bytes a second all fetches of the worker may take together.',
+    ),
     max_concurrent_disk_ops: wholeNumber(1, 64).default(2).describe('How many disks are made at a time.'),
     file_image_roots: list(folder('a folder, not "/"'), 64, 'folders')
       .default([])
@@ -107,6 +110,9 @@ export const sections = {
       'The cloud in clouds.yaml whose credentials are used; without one no token is sent.',
     ),
     verify_glance_signatures: flag().default(false).describe('Whether an image’s signature must verify.'),
+    signature_certificates_path: orNull(folder('a folder, not "/"')).describe(
+      'The folder of the trusted certificates that image signatures are checked with, `<certificate id>.pem`.',
+    ),
     connect_timeout: wholeNumber(1, hour)
       .default(10)
       .describe('For how long a connection may take to open, in seconds.'),
@@ -133,6 +139,12 @@ export const sections = {
     manager_interval: wholeNumber(1, 30 * day)
       .default(2400)
       .describe('How often the cache is looked over, in seconds.'),
+    scrub_interval: wholeNumber(60, 3650 * day)
+      .default(7 * day)
+      .describe('How often every cached file is read again and compared with its recorded hash, in seconds.'),
+    scrub_bytes_per_second: wholeNumber(2 ** 20, maxBytes)
+      .default(64 * 2 ** 20)
+      .describe('How fast a scrub reads at most, in bytes a second.'),
   }),
   config_drive: record({
     force_config_drive: flag()

@@ -6,6 +6,8 @@ export interface HostSettings {
   readonly instancesPath: string;
   readonly reservedDiskMb: number;
   readonly maxConcurrentDownloads: number;
+  /** For all fetches of one worker together; null: as fast as it goes. */
+  readonly maxDownloadBytesPerSecond: number | null;
   readonly maxConcurrentDiskOps: number;
   readonly fileImageRoots: readonly string[];
 }
@@ -37,6 +39,8 @@ export interface GlanceSettings {
   readonly allowedDirectUrlSchemes: readonly string[];
   readonly cloud: string | null;
   readonly verifyGlanceSignatures: boolean;
+  /** The folder of trusted certificates, `<certificate id>.pem`. */
+  readonly signatureCertificatesPath: string | null;
   readonly connectTimeout: number;
   readonly stallTimeout: number;
   readonly imageFetchTimeout: number;
@@ -50,6 +54,8 @@ export interface ImageCacheSettings {
   readonly removeUnusedOriginalMinimumAgeSeconds: number;
   readonly maxBytes: number | null;
   readonly managerInterval: number;
+  readonly scrubInterval: number;
+  readonly scrubBytesPerSecond: number;
 }
 
 /** `[config_drive]`. */

@@ -1,0 +1,81 @@
+import type { BaseImageOrder } from './image.ts';
+
+/**
+ * What a file of the cache is: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something half made, or
+ * a file that everboot did not make. A Nova that lived here before may have left the last; it is never touched.
+ */
+export type CachedFileKind = 'image' | 'blank' | 'temporary' | 'quarantined' | 'foreign';
+
+/** Why a file of the cache stays, or that nothing keeps it. `fetching`: a build is at it right now. */
+export type CachedFileState = 'used' | 'pinned' | 'fetching' | 'unused' | 'damaged' | 'foreign';
+
+/** One line of `everboot cache list`. */
+export interface CachedFile {
+  /** The file's name in the cache's folder. */
+  readonly name: string;
+  readonly kind: CachedFileKind;
+  readonly state: CachedFileState;
+  /** The image's title, where everboot knows it. */
+  readonly title: string | null;
+  readonly format: 'raw' | 'qcow2' | null;
+  /** What the file occupies on disk. */
+  readonly occupiedBytes: number;
+  readonly virtualSizeBytes: number | null;
+  /** When it was last used or, of a half-made file, written; ISO 8601. */
+  readonly lastUsedAt: string;
+  readonly pinned: boolean;
+  /** When it was last compared with its hash; null: never. */
+  readonly scrubbedAt: string | null;
+  /** Ids of the instances that need it: by a claim, by a disk that lies on it, or by a domain. */
+  readonly users: readonly string[];
+}
+
+export interface CacheListing {
+  readonly host: string;
+  readonly folder: string;
+  readonly files: readonly CachedFile[];
+  /** All files together. */
+  readonly occupiedBytes: number;
+  /** `[image_cache] max_bytes`. */
+  readonly maxBytes: number | null;
+}
+
+/** A file that a sweep removed, or would remove. */
+export interface SweptFile {
+  readonly name: string;
+  readonly occupiedBytes: number;
+  /** For people: "unused for 26 hours", "over max_bytes by 3 GiB", "left by a fetch that nobody owns". */
+  readonly reason: string;
+}
+
+export interface SweepReport {
+  readonly host: string;
+  readonly dryRun: boolean;
+  readonly removed: readonly SweptFile[];
+  readonly freedBytes: number;
+  /** What the cache occupies afterwards. */
+  readonly occupiedBytes: number;
+  /** What an operator should know: why nothing could be decided, what is over the budget and in use. */
+  readonly notes: readonly string[];
+}
+
+/** A base that no longer has the hash that was recorded of it. */
+export interface DamagedBase {
+  readonly name: string;
+  readonly title: string;
+  /** The name that it has now, beside the others; nothing is built on it any more. */
+  readonly quarantinedAs: string;
+  /** The instances whose disks lie on it. */
+  readonly instances: readonly string[];
+  /** How to fetch it again; null where everboot does not know where it came from. */
+  readonly order: BaseImageOrder | null;
+}
+
+export interface ScrubReport {
+  readonly host: string;
+  readonly checkedFiles: number;
+  readonly checkedBytes: number;
+  /** Files whose hash was recorded by this scrub, because they had none yet. */
+  readonly recordedFiles: number;
+  readonly damaged: readonly DamagedBase[];
+}
