@@ -1,5 +1,8 @@
 import type { Configuration } from '../domain/configuration.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
+import type { CacheCare } from '../hypervisor/image-cache/care/cache-care.ts';
+import type { GlanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
+import type { ImageSourceSettings } from '../hypervisor/sources/describe-image.ts';
 
 /** The machine that a worker's steps act on, with its settings read once. */
 export interface Host {
@@ -7,4 +10,18 @@ export interface Host {
   readonly paths: HostPaths;
   /** Where keys and what was found out about the machine are kept. */
   readonly stateDirectory: string;
+  /** One for the whole process, so that all its steps use the same token; absent: there are no credentials. */
+  readonly tokens?: GlanceTokens;
+}
+
+/** What the sources of images need to know of a host. */
+export function imageSourcesOf({ configuration, tokens }: Host): ImageSourceSettings {
+  const { glance, host } = configuration;
+  return { glance, fileImageRoots: host.fileImageRoots, ...(tokens && { tokens }) };
+}
+
+/** What the care of the image cache needs to know of a host. */
+export function cacheCareOf({ configuration, paths }: Host): CacheCare {
+  const { host, imageCache, libvirt } = configuration;
+  return { host: host.name, paths, settings: imageCache, connectionUri: libvirt.connectionUri };
 }

@@ -1,4 +1,5 @@
 import type { HostActivities } from '../domain/host-activities.ts';
+import { listCachedFiles, pinCachedFile, planFetch, scrubCachedFiles, sweepCachedFiles } from './care-for-cache.ts';
 import { claimBaseImage } from './claim-base-image.ts';
 import { convertImage } from './convert-image.ts';
 import { copyBootFile } from './copy-boot-file.ts';
@@ -41,5 +42,10 @@ export function activitiesOn(host: Host): HostActivities {
     deleteDomain: (order) => deleteDomain(host, order),
     deleteFiles: (order) => deleteFiles(host, order),
     pingHost: async () => undefined,
+    listCachedFiles: () => listCachedFiles(host),
+    sweepCachedFiles: (order) => sweepCachedFiles(host, order),
+    scrubCachedFiles: (order) => scrubCachedFiles(host, order),
+    pinCachedFile: (order) => pinCachedFile(host, order),
+    planFetch: (order) => planFetch(host, order),
   };
 }

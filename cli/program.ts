@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addCacheCommand } from './commands/cache.ts';
 import { addCancelCommand } from './commands/cancel.ts';
 import { addCreateCommand } from './commands/create.ts';
 import { addDeleteCommand } from './commands/delete.ts';
@@ -42,6 +43,7 @@ export function everbootProgram(): Command {
   addCancelCommand(program);
   addDeleteCommand(program);
   addImageCommand(program);
+  addCacheCommand(program);
   addSchemaCommand(program);
   addKeygenCommand(program);
   return program;

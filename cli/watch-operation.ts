@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EverbootClient } from '../client/connect-client.ts';
-import type { StartedInstance } from '../client/create-instance.ts';
 import type { OperationView } from '../client/read-progress.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { changeLines, progressText, stepLines } from './progress-view.ts';
@@ -22,7 +20,7 @@ interface Screen {
  * Shows on standard error how an operation goes: as a table that is redrawn on a terminal, as a line for each change
  * elsewhere. Returns what ends the showing, after a last look.
  */
-export function showProgress(client: EverbootClient, instance: string | StartedInstance): () => Promise<void> {
+export function showProgress(lookAt: () => Promise<OperationView>): () => Promise<void> {
   const stopping = new AbortController();
   const stream = process.stderr;
   const screen = stream.isTTY && process.env.TERM !== 'dumb' ? terminalScreen(stream) : logScreen(stream);
@@ -30,7 +28,7 @@ export function showProgress(client: EverbootClient, instance: string | StartedI
 
   async function look(): Promise<void> {
     try {
-      screen.draw(await client.progress(instance), Date.now());
+      screen.draw(await lookAt(), Date.now());
       isAway = false;
     } catch (error) {
       // Of what goes wrong with the operation, whoever waits for it learns; here only the view would suffer.

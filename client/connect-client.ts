@@ -2,6 +2,7 @@ import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { EverbootFailure } from '../domain/failures.ts';
 import { builtInFlavors, type Flavor } from '../domain/flavors.ts';
 import type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+import { type CacheClient, cacheClient } from './cache.ts';
 import { callTimeoutMs } from './call-temporal.ts';
 import { type CancelResult, cancelOperation } from './cancel-operation.ts';
 import type { ClientContext } from './client-context.ts';
@@ -46,6 +47,8 @@ export interface EverbootClient {
   cancel(instanceId: string, options?: WaitOptions): Promise<CancelResult>;
   /** Deletes, and waits until nothing is left. */
   delete(instanceId: string, options?: DeleteOptions): Promise<DeleteInstanceResult>;
+  /** The image caches of the hosts. */
+  readonly cache: CacheClient;
   /** The hosts whose workers ask for work. */
   hosts(): Promise<readonly string[]>;
   close(): Promise<void>;
@@ -76,6 +79,7 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     list: (options) => listInstances(context, options),
     cancel: (instanceId, options) => cancelOperation(context, instanceId, options),
     delete: (instanceId, options) => deleteInstance(context, instanceId, options),
+    cache: cacheClient(context),
     hosts: () => pollingHosts(context),
     close: () => connection.close(),
   };

@@ -1,8 +1,11 @@
 // What a control plane imports.
 // biome-ignore-all lint/performance/noBarrelFile: the package’s public entry point
 
+export type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
 export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+export type { CacheClient } from './cache.ts';
+export type { CacheRun } from './cache-run.ts';
 export type { CancelResult } from './cancel-operation.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
 export type { StartedInstance } from './create-instance.ts';

@@ -10,6 +10,13 @@ interface FailureReport {
   readonly step?: string;
 }
 
+/** What work on no instance ended with, in our own words. */
+export function workFailure(cause: unknown): EverbootFailure {
+  const { code, message, problems, remedy, step } = operationFailure('', cause);
+  const failure = new EverbootFailure(code, message, { problems, remedy });
+  return step === undefined ? failure : Object.assign(failure, { step });
+}
+
 /** What an operation ended with, in our own words. `cause` is what Temporal says of the run that failed. */
 export function operationFailure(instanceId: string, cause: unknown): OperationFailure {
   if (cause instanceof CancelledFailure) {

@@ -65,7 +65,8 @@ export function operationRun(
   };
 }
 
-function statusOf(name: WorkflowExecutionInfo['status']['name']): OperationRun['status'] {
+/** How a run stands, in few words. */
+export function statusOf(name: WorkflowExecutionInfo['status']['name']): OperationRun['status'] {
   switch (name) {
     case 'COMPLETED':
       return 'completed';

@@ -30,30 +30,43 @@ const pauseMs = 1000;
 export async function waitForOutcome(
   context: ClientContext,
   run: { readonly instanceId: string; readonly runId: string },
-  { signal, onUnreachable }: WaitOptions = {},
+  options: WaitOptions = {},
 ): Promise<Outcome> {
-  const { connection, workflow } = context.client;
   const { instanceId } = run;
   let { runId } = run;
+  for (;;) {
+    try {
+      const result = await waitForWorkflow(context, { workflowId: instanceWorkflowId(instanceId), runId }, options);
+      return { result: result as InstanceResult | DeleteInstanceResult };
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof WorkflowNotFoundError) {
+        throw new EverbootFailure('InstanceNotFound', `Temporal does not know this operation on ${instanceId}`);
+      }
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      const goesOnAs =
+        error.cause instanceof TerminatedFailure ? await runAfterReset(context, instanceId, runId) : null;
+      if (goesOnAs === null) return { failure: operationFailure(instanceId, error.cause) };
+      runId = goesOnAs;
+    }
+  }
+}
+
+/** What a run of a workflow returns, see `waitForOutcome`. Throws Temporal’s own error when the run failed. */
+export async function waitForWorkflow(
+  context: ClientContext,
+  { workflowId, runId }: { readonly workflowId: string; readonly runId: string },
+  { signal, onUnreachable }: WaitOptions = {},
+): Promise<unknown> {
+  const { connection, workflow } = context.client;
   let isTold = false;
   for (;;) {
     signal?.throwIfAborted();
     try {
-      const handle = workflow.getHandle(instanceWorkflowId(instanceId), runId);
-      const asked = () => handle.result() as Promise<InstanceResult | DeleteInstanceResult>;
-      return { result: await (signal === undefined ? asked() : connection.withAbortSignal(signal, asked)) };
+      const asked = (): Promise<unknown> => workflow.getHandle(workflowId, runId).result();
+      return await (signal === undefined ? asked() : connection.withAbortSignal(signal, asked));
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof WorkflowFailedError) {
-        const goesOnAs =
-          error.cause instanceof TerminatedFailure ? await runAfterReset(context, instanceId, runId) : null;
-        if (goesOnAs === null) return { failure: operationFailure(instanceId, error.cause) };
-        runId = goesOnAs;
-        continue;
-      }
-      if (error instanceof WorkflowNotFoundError) {
-        throw new EverbootFailure('InstanceNotFound', `Temporal does not know this operation on ${instanceId}`);
-      }
       if (!isConnectionTrouble(error)) throw error;
       if (!isTold) onUnreachable?.(unreachable(context));
       isTold = true;

@@ -45,18 +45,21 @@ const queryTimeoutMs = 3000;
 /** How far an instance’s newest operation is. Throws InstanceNotFound, TemporalUnreachable. */
 export async function readProgress(context: ClientContext, instanceId: string, runId?: string): Promise<OperationView> {
   checkInstanceId(instanceId);
-  const [run, told] = await Promise.all([findRun(context, instanceId, runId), askWorkflow(context, instanceId, runId)]);
+  const [run, told] = await Promise.all([
+    findRun(context, instanceId, runId),
+    askWorkflow(context, instanceWorkflowId(instanceId), runId),
+  ]);
   if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
-  return progressOf(run, told);
+  return progressOf(runView(run), told);
 }
 
 /** What the workflow tells of its steps; null when no worker answers in time. */
 export async function askWorkflow(
   context: ClientContext,
-  instanceId: string,
+  workflowId: string,
   runId?: string,
 ): Promise<OperationProgress | null> {
-  const handle = context.client.workflow.getHandle(instanceWorkflowId(instanceId), runId);
+  const handle = context.client.workflow.getHandle(workflowId, runId);
   try {
     return await callTemporal(context, () => handle.query<OperationProgress>(progressQueryName), queryTimeoutMs);
   } catch {
@@ -64,12 +67,19 @@ export async function askWorkflow(
   }
 }
 
+/** What Temporal itself knows of an operation. */
+export type RunView = Omit<OperationView, 'steps'> & Pick<DescribedRun, 'description' | 'status'>;
+
+export function runView({ memo, phase, description, status }: DescribedRun): RunView {
+  return { operation: memo.operation, host: memo.host, phase, description, status };
+}
+
 /** Puts together what the workflow tells and what Temporal knows of the steps that are not done. */
-export function progressOf(run: DescribedRun, told: OperationProgress | null): OperationView {
+export function progressOf(run: RunView, told: OperationProgress | null): OperationView {
   const pending = new Map(pendingSteps(run).map((step) => [step.activityId, step]));
   if (told === null) {
     const steps = [...pending.values()].map((step) => stepView(stepOfPending(step), step));
-    return { operation: run.memo.operation, phase: run.phase, host: run.memo.host, steps };
+    return { operation: run.operation, phase: run.phase, host: run.host, steps };
   }
   const steps = told.steps.map((step) =>
     stepView(step, step.state === 'running' ? pending.get(step.activityId) : undefined),
@@ -91,7 +101,7 @@ interface PendingStep {
 
 const startedState = 2;
 
-function pendingSteps({ description }: DescribedRun): PendingStep[] {
+function pendingSteps({ description }: RunView): PendingStep[] {
   return (description.raw.pendingActivities ?? []).map((pending) => {
     const [heartbeat] = (pending.heartbeatDetails?.payloads ?? []).map(decode<StepProgress>);
     const { lastFailure, state } = pending;

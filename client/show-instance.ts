@@ -1,13 +1,18 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
-import type { DeleteInstanceResult, InstanceResult, Phase } from '../domain/operations.ts';
+import {
+  type DeleteInstanceResult,
+  type InstanceResult,
+  instanceWorkflowId,
+  type Phase,
+} from '../domain/operations.ts';
 import { askHosts } from './ask-hosts.ts';
 import type { ClientContext } from './client-context.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { findRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
-import { askWorkflow, progressOf, type StepView } from './read-progress.ts';
+import { askWorkflow, progressOf, runView, type StepView } from './read-progress.ts';
 
 /** What is known of an instance: its newest operation, and how that ended. */
 export interface InstanceView {
@@ -36,10 +41,10 @@ export async function showInstance(
   const run = await findRun(context, instanceId);
   if (run === null) return await showRecord(context, instanceId, host);
   const [told, outcome] = await Promise.all([
-    askWorkflow(context, instanceId, run.runId),
+    askWorkflow(context, instanceWorkflowId(instanceId), run.runId),
     run.status === 'running' ? null : waitForOutcome(context, run),
   ]);
-  const { operation, phase, steps } = progressOf(run, told);
+  const { operation, phase, steps } = progressOf(runView(run), told);
   return {
     ...{ instanceId, name: run.memo.name ?? null, host: run.memo.host, phase },
     operation: operation === 'delete' ? 'delete' : 'create',

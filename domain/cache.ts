@@ -1,4 +1,4 @@
-import type { BaseImageOrder } from './image.ts';
+import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 
 /**
  * What a file of the cache is: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something half made, or
@@ -63,8 +63,8 @@ export interface SweepReport {
 export interface DamagedBase {
   readonly name: string;
   readonly title: string;
-  /** The name that it has now, beside the others; nothing is built on it any more. */
-  readonly quarantinedAs: string;
+  /** The name that it has now, beside the others; nothing is built on it any more. Null: it was gone already. */
+  readonly quarantinedAs: string | null;
   /** The instances whose disks lie on it. */
   readonly instances: readonly string[];
   /** How to fetch it again; null where everboot does not know where it came from. */
@@ -78,4 +78,37 @@ export interface ScrubReport {
   /** Files whose hash was recorded by this scrub, because they had none yet. */
   readonly recordedFiles: number;
   readonly damaged: readonly DamagedBase[];
+}
+
+/** What became of a damaged base: fetched again, or why not. */
+export interface RefetchedBase {
+  readonly name: string;
+  readonly base: BaseImage | null;
+  /** Null where it was fetched. */
+  readonly failure: { readonly code: string; readonly message: string } | null;
+}
+
+/** What the workflow `scrubCache` returns. */
+export interface ScrubResult extends ScrubReport {
+  readonly refetched: readonly RefetchedBase[];
+}
+
+/** What `precacheImage` is started with. */
+export interface PrecacheInput {
+  readonly host: string;
+  readonly image: ImageReference;
+  /** True: no sweep removes the file until it is unpinned. */
+  readonly pin: boolean;
+}
+
+export interface PrecacheResult {
+  readonly host: string;
+  readonly title: string;
+  readonly base: BaseImage;
+  readonly pinned: boolean;
+}
+
+/** The Temporal workflow ids of the cache’s care, so that one host does one of a kind at a time. */
+export function cacheWorkflowId(host: string, what: string): string {
+  return `cache/${host}/${what}`;
 }

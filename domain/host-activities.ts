@@ -1,3 +1,4 @@
+import type { CacheListing, ScrubReport, SweepReport } from './cache.ts';
 import type { Claim } from './claim.ts';
 import type {
   DiskPlan,
@@ -9,7 +10,7 @@ import type {
   PlannedSwapDisk,
 } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
-import type { BaseImage, BaseImageOrder } from './image.ts';
+import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type { InstancePlan, InstanceResult } from './operations.ts';
 import type { InstanceSpec, SealedSpec } from './spec.ts';
@@ -67,6 +68,12 @@ export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>;
 }
 
+/** Which cached files to compare with their hashes; null: all that are due. With `force`, due or not. */
+export interface ScrubOrder {
+  readonly names: readonly string[] | null;
+  readonly force: boolean;
+}
+
 /** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
 export const undoSteps = ['releaseInstance', 'removeDomain'] as const satisfies readonly (keyof HostActivities)[];
 
@@ -100,4 +107,11 @@ export interface HostActivities {
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;
   pingHost(): Promise<void>;
+  listCachedFiles(): Promise<CacheListing>;
+  sweepCachedFiles(order: { readonly dryRun: boolean }): Promise<SweepReport>;
+  scrubCachedFiles(order: ScrubOrder): Promise<ScrubReport>;
+  /** Says whether the pin was changed. */
+  pinCachedFile(order: { readonly name: string; readonly pinned: boolean }): Promise<{ readonly changed: boolean }>;
+  /** What there is to know of an image before it is fetched into the cache without an instance. */
+  planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
 }

@@ -21,6 +21,10 @@ export interface HostPaths {
   readonly refusals: string;
   /** Space that running builds were promised. */
   readonly ledger: string;
+  /** The hashes of cached files, and when they were last compared. */
+  readonly scrubs: string;
+  /** An empty file for each cached file that no sweep may remove. */
+  readonly pins: string;
 }
 
 export function hostPaths(instancesPath: string, cacheFolder: string): HostPaths {
@@ -34,6 +38,8 @@ export function hostPaths(instancesPath: string, cacheFolder: string): HostPaths
     fetches: `${state}/fetches`,
     refusals: `${state}/refusals`,
     ledger: `${state}/ledger`,
+    scrubs: `${state}/scrubs`,
+    pins: `${state}/pins`,
   };
 }
 

@@ -70,7 +70,11 @@ export type Phase =
   | 'Cancelled'
   | 'Reading'
   | 'Deleting'
-  | 'Deleted';
+  | 'Deleted'
+  | 'Sweeping'
+  | 'Scrubbing'
+  | 'Fetching'
+  | 'Done';
 
 /** Name of the workflow query that returns `OperationProgress`. */
 export const progressQueryName = 'progress';
@@ -92,7 +96,7 @@ export interface StepReport {
 }
 
 export interface OperationProgress {
-  readonly operation: 'create' | 'delete' | 'inspect';
+  readonly operation: 'create' | 'delete' | 'inspect' | 'cache';
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepReport[];

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Flavor } from './flavors.ts';
+import type { ImageReference } from './image.ts';
+import { imageReference } from './image-schema.ts';
 import { dottedPlace, mistakes, problemLines } from './problems.ts';
 import { secretFields } from './sealing.ts';
 import type { InstanceSecrets, InstanceSpec, SealedSpec } from './spec.ts';
@@ -42,6 +44,11 @@ export function parseFlavor(document: unknown): Flavor {
   return checked(resolvedFlavor, document);
 }
 
+/** Checks an image as a spec names it. Throws SpecInvalid. */
+export function parseImageReference(document: unknown): ImageReference {
+  return checked(imageReference, document, 'the image');
+}
+
 /** The JSON Schema of a spec's document. */
 export function specJsonSchema(): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(specDocument, { io: 'input' });
@@ -49,12 +56,12 @@ export function specJsonSchema(): z.core.JSONSchema.BaseSchema {
 
 const secretPlaces: ReadonlySet<PropertyKey> = new Set([...secretFields, 'secrets']);
 
-function checked<Schema extends z.ZodType>(schema: Schema, document: unknown): z.output<Schema> {
+function checked<Schema extends z.ZodType>(schema: Schema, document: unknown, what = 'the spec'): z.output<Schema> {
   const { data, error } = schema.safeParse(document);
   if (error === undefined) return data as z.output<Schema>;
   const lines = problemLines(error, document, {
-    place: (path) => (path.length === 0 ? 'the spec' : dottedPlace(path)),
+    place: (path) => (path.length === 0 ? what : dottedPlace(path)),
     isSecret: ([field]) => field !== undefined && secretPlaces.has(field),
   });
-  throw mistakes('SpecInvalid', 'the spec', lines);
+  throw mistakes('SpecInvalid', what, lines);
 }

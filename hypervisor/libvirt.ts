@@ -90,6 +90,23 @@ export async function domainState(uri: string, instanceId: string): Promise<'run
   });
 }
 
+/** All domains, running or not, whoever defined them: id and XML. */
+export async function allDomains(uri: string): Promise<{ readonly id: string; readonly xml: string }[]> {
+  return await withLibvirt(uri, 'list its domains', async (call) => {
+    const found: { id: string; xml: string }[] = [];
+    for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
+      const id = await call(() => domain.getUUIDString());
+      try {
+        found.push({ id, xml: await call(() => domain.getXMLDesc()) });
+      } catch (error) {
+        // One that was forgotten since the list was made uses nothing any more.
+        if (error instanceof EverbootFailure || (await findDomain(call, id)) !== undefined) throw error;
+      }
+    }
+    return found;
+  });
+}
+
 /** The machine as libvirt sees it. */
 export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; readonly memoryMb: number }> {
   const { cpus, memory } = await withLibvirt(uri, 'describe the host', (call) =>

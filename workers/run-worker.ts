@@ -4,6 +4,8 @@ import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
 import { closeLibvirt } from '../hypervisor/libvirt.ts';
+import { ensureCacheSchedules } from './cache-schedules.ts';
+import { readGlanceCredentials } from './glance-credentials.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
 import { installTemporalRuntime } from './temporal-runtime.ts';
 
@@ -23,7 +25,7 @@ export interface WorkerReady {
 /**
  * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
  * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
- * Throws TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
+ * Throws ConfigInvalid for credentials that are missing or incomplete; TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
  */
 export async function runWorker(
   configuration: Configuration,
@@ -35,6 +37,7 @@ export async function runWorker(
   },
 ): Promise<void> {
   const { stateDirectory, temporal, signal, onReady } = options;
+  const credentials = await readGlanceCredentials(configuration.glance.cloud, process.env);
   installTemporalRuntime();
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([
@@ -45,7 +48,8 @@ export async function runWorker(
   ]);
   try {
     await registerSearchAttributes(control, namespace);
-    const worker = await startHostWorker({ configuration, stateDirectory, connection, namespace });
+    await ensureCacheSchedules(control, namespace, configuration);
+    const worker = await startHostWorker({ configuration, credentials, stateDirectory, connection, namespace });
     const stop = (): void => void worker.shutdown().catch(() => undefined);
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });

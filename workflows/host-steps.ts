@@ -67,12 +67,22 @@ async function callActivity(host: string, name: StepName, options: ActivityOptio
   }
 }
 
+/** The steps that operations begin with. */
+type FirstStep =
+  | 'planInstance'
+  | 'readInstance'
+  | 'listCachedFiles'
+  | 'sweepCachedFiles'
+  | 'scrubCachedFiles'
+  | 'pinCachedFile'
+  | 'planFetch';
+
 /**
  * The first step of an operation. A host that nobody polls for is said within a minute instead of being waited for; as
  * nothing was started then, there is nothing to undo. A host that goes away later is waited for, so only the first
  * attempt has this limit.
  */
-export async function firstContact<Name extends 'planInstance' | 'readInstance'>(
+export async function firstContact<Name extends FirstStep>(
   host: string,
   tracker: OperationTracker,
   name: Name,

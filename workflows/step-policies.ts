@@ -33,6 +33,12 @@ export const stepPolicies = {
   deleteDomain: { lane: 'light', undo: true },
   deleteFiles: { lane: 'light', undo: true },
   pingHost: { lane: 'light' },
+  listCachedFiles: { lane: 'light' },
+  sweepCachedFiles: { lane: 'light' },
+  // It reads at a bounded rate of its own, so it needs none of the few slots of the builds.
+  scrubCachedFiles: { lane: 'light' },
+  pinCachedFile: { lane: 'light' },
+  planFetch: { lane: 'light' },
 } as const satisfies Record<keyof HostActivities, StepPolicy>;
 
 export type StepName = keyof typeof stepPolicies;

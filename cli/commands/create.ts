@@ -64,7 +64,7 @@ async function create(
     );
     return;
   }
-  const endProgress = showProgress(client, started);
+  const endProgress = showProgress(() => client.progress(started));
   try {
     const result = await client.wait(started, { signal });
     await endProgress();

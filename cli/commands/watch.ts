@@ -20,7 +20,7 @@ export function addWatchCommand(program: Command): void {
       await withClient(async (client) => {
         // Asked before anything is shown, so that an unknown id is one failure and not an empty table.
         await client.progress(id);
-        const endProgress = output.json ? printProgress(client, id) : showProgress(client, id);
+        const endProgress = output.json ? printProgress(client, id) : showProgress(() => client.progress(id));
         try {
           const result = await client.wait(id, { signal });
           await endProgress();

@@ -12,6 +12,7 @@ import { readStateFile, removeFile } from '../small-file.ts';
  */
 export interface BaseFacts {
   readonly version: 1;
+  readonly kind: 'image';
   readonly cacheName: string;
   /** Which temporary file becomes the base: the download itself, or what it was converted into. */
   readonly from: 'part' | 'converted';
@@ -24,29 +25,58 @@ export interface BaseFacts {
   readonly title: string;
   /** See `ImageDescription.version`. */
   readonly imageVersion: string | null;
+  /** How to fetch the very same image again; null where an earlier release did not note it. */
+  readonly order: BaseImageOrder | null;
 }
+
+/** The mark of a formatted blank disk in the cache: that everboot made it. */
+interface BlankMark {
+  readonly version: 1;
+  readonly kind: 'blank';
+  readonly cacheName: string;
+}
+
+/** What says of a cached file that everboot made it. A file without one is somebody else's. */
+export type BaseMark = BaseFacts | BlankMark;
 
 function factsPath(paths: HostPaths, cacheName: string): string {
   return `${paths.bases}/${cacheName}.json`;
 }
 
+export async function readMark(paths: HostPaths, cacheName: string): Promise<BaseMark | undefined> {
+  const kept = (await readStateFile(factsPath(paths, cacheName))) as Partial<BaseFacts> | BlankMark | null | undefined;
+  if (kept?.version !== 1) return undefined;
+  // The first release had images only, and did not say so.
+  return kept.kind === 'blank' ? kept : ({ order: null, ...kept, kind: 'image' } as BaseFacts);
+}
+
 export async function readFacts(paths: HostPaths, cacheName: string): Promise<BaseFacts | undefined> {
-  return (await readStateFile(factsPath(paths, cacheName))) as BaseFacts | undefined;
+  const mark = await readMark(paths, cacheName);
+  return mark?.kind === 'image' ? mark : undefined;
+}
+
+/** Notes that everboot makes the blank disk of that name. Written before the disk gets its name. */
+export async function writeBlankMark(paths: HostPaths, cacheName: string): Promise<void> {
+  const mark: BlankMark = { version: 1, kind: 'blank', cacheName };
+  await publishText(factsPath(paths, cacheName), `${JSON.stringify(mark)}\n`, 0o640);
 }
 
 /** Notes that a temporary file is whole, verified and on disk. */
 export async function writeFacts(
   paths: HostPaths,
-  { cacheName, image }: BaseImageOrder,
+  order: BaseImageOrder,
   found: Pick<BaseFacts, 'from' | 'format' | 'virtualSizeBytes' | 'fileSizeBytes'>,
 ): Promise<void> {
+  const { cacheName, image } = order;
   const facts: BaseFacts = {
     version: 1,
+    kind: 'image',
     cacheName,
     ...found,
     digest: image.digest === null ? null : `${image.digest.algorithm}:${image.digest.hex}`,
     title: image.title,
     imageVersion: image.version ?? null,
+    order,
   };
   await publishText(factsPath(paths, cacheName), `${JSON.stringify(facts)}\n`, 0o640);
 }

@@ -1,9 +1,11 @@
+import { utimes } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
 import { removeTemporaryFiles } from '../publish-file.ts';
 import { isThere } from '../small-file.ts';
+import { writeBlankMark } from './base-facts.ts';
 import { addClaim } from './claims.ts';
 import { fetchLockKey } from './fetch-lease.ts';
 
@@ -19,7 +21,7 @@ export async function haveBlankBase(
 ): Promise<string> {
   const path = `${paths.cache}/${cacheName}`;
   await addClaim(paths, cacheName, claim);
-  if (await isThere(path)) return path;
+  if (await isThere(path)) return await used(path);
   const lock = await waitForKernelLock(
     { lockFile: paths.locks, key: fetchLockKey(cacheName) },
     { timeoutMs: 60_000, signal },
@@ -27,11 +29,19 @@ export async function haveBlankBase(
   if (lock === undefined)
     throw new EverbootFailure('HostIoError', `another build has been making ${path} for a minute`);
   try {
-    if (await isThere(path)) return path;
+    if (await isThere(path)) return await used(path);
     await removeTemporaryFiles(path);
+    await writeBlankMark(paths, cacheName);
     await make(path, [lock.descriptor]);
     return path;
   } finally {
     await lock.release();
   }
+}
+
+/** The time of the last use decides what leaves the cache first. */
+async function used(path: string): Promise<string> {
+  const now = new Date();
+  await utimes(path, now, now);
+  return path;
 }

@@ -1,6 +1,8 @@
 import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { type Claim, claimName } from '../../domain/claim.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
+import { waitForKernelLock } from '../kernel-lock.ts';
 import { listFolder, removeFile } from '../small-file.ts';
 
 /** How often the folder of a file's claims may vanish while one is added to it. */
@@ -11,6 +13,27 @@ const maxAttempts = 10;
  * that nothing is removed between the look and the use, and it stays for as long as the instance does.
  */
 export async function addClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  const lock = await waitForKernelLock(
+    { lockFile: paths.locks, key: evictionLockKey(cacheName), shared: true },
+    { timeoutMs: 10_000 },
+  );
+  if (lock === undefined) throw new EverbootFailure('HostIoError', `${cacheName} has been on its way out for 10 s`);
+  try {
+    await writeClaim(paths, cacheName, claim);
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
+ * The key of the kernel lock that keeps claiming and removing apart: claims are added while it is shared, and a file is
+ * removed while it is held alone and no claim is there.
+ */
+export function evictionLockKey(cacheName: string): string {
+  return `evict:${cacheName}`;
+}
+
+async function writeClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     await mkdir(`${paths.claims}/${cacheName}`, { recursive: true });
     try {

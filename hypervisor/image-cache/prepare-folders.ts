@@ -9,7 +9,8 @@ export async function prepareFolders(paths: HostPaths): Promise<void> {
   for (const folder of [paths.instances, paths.cache]) {
     if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, 0o711);
   }
-  for (const folder of [paths.claims, paths.bases, paths.fetches, paths.refusals, paths.ledger]) {
+  const { claims, bases, fetches, refusals, ledger, scrubs, pins } = paths;
+  for (const folder of [claims, bases, fetches, refusals, ledger, scrubs, pins]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
 }

@@ -40,3 +40,9 @@ function identity({ image }: BaseImageOrder): string {
   const text = JSON.stringify([reference, format, version, sizeBytes, digest?.hex ?? null]);
   return createHash('sha256').update(text).digest('hex');
 }
+
+/** Whether a remembered refusal counts no longer, or cannot be read. */
+export async function refusalIsOver(path: string): Promise<boolean> {
+  const refusal = (await readStateFile(path)) as Partial<Refusal> | null | undefined;
+  return typeof refusal?.atMs !== 'number' || Date.now() - refusal.atMs > rememberedForMs;
+}

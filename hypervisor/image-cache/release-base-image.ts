@@ -1,3 +1,4 @@
+import { utimes } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
@@ -25,7 +26,9 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     if ((await claimsOn(paths, cacheName)).length > 0) return;
     const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
     for (const path of [converted, part, sidecar]) await removeFile(path);
-    if (!(await isThere(final))) await removeFacts(paths, cacheName);
+    // Its age counts from the end of its last use.
+    if (await isThere(final)) await utimes(final, new Date(), new Date());
+    else await removeFacts(paths, cacheName);
   } finally {
     await lock.release();
   }

@@ -1,0 +1,126 @@
+import { type Command, Option } from 'commander';
+import type { CacheRun } from '../../client/cache-run.ts';
+import type { EverbootClient } from '../../client/connect-client.ts';
+import { type ImageFormat, imageFormats } from '../../domain/image.ts';
+import { listingText, precacheText, scrubText, sweepText } from '../cache-text.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { abortOn } from '../interrupts.ts';
+import { type Output, outputOf } from '../output.ts';
+import { showProgress } from '../watch-operation.ts';
+import { withClient } from '../with-client.ts';
+
+interface OnHost {
+  readonly host?: string;
+}
+
+export function addCacheCommand(program: Command): void {
+  const cache = program.command('cache').description("look at a host's image cache, and take care of it");
+  const onHost = (command: Command): Command => command.option('--host <name>', 'the host, where several poll');
+
+  onHost(cache.command('list').description('list the cached files: size, age, what uses them')).action(
+    async ({ host }: OnHost, command: Command) => {
+      const listing = await withClient((client) => client.cache.list(hostOf(host)));
+      outputOf(command).result(listing, listingText(listing));
+    },
+  );
+
+  onHost(cache.command('sweep').description('remove what is old, over max_bytes or left over, and used by nothing'))
+    .option('--dry-run', 'only say what would be removed')
+    .action(async ({ host, dryRun = false }: OnHost & { dryRun?: boolean }, command: Command) => {
+      await follow(command, sweepText, (client) => client.cache.sweep({ ...hostOf(host), dryRun }));
+    });
+
+  onHost(
+    cache.command('scrub [name...]').description('compare cached images with their hashes; fetch damaged ones again'),
+  )
+    .option('--all', 'every image, due or not')
+    .action(async (names: string[], { host, all = false }: OnHost & { all?: boolean }, command: Command) => {
+      const named = names.length === 0 ? {} : { names };
+      const options = { ...hostOf(host), ...named, force: all || names.length > 0 };
+      const result = await follow(command, scrubText, (client) => client.cache.scrub(options));
+      if (result?.refetched.some(({ failure }) => failure !== null)) process.exitCode = exitCodes.failed;
+    });
+
+  for (const [verb, pinned] of [
+    ['pin', true],
+    ['unpin', false],
+  ] as const) {
+    const does = pinned ? 'keep a cached file from every sweep' : 'let sweeps remove a cached file again';
+    onHost(cache.command(`${verb} <name>`).description(does)).action(
+      async (name: string, { host }: OnHost, command: Command) => {
+        const { changed } = await withClient((client) => client.cache.pin(name, { ...hostOf(host), pinned }));
+        const text = `${name} ${changed ? 'is' : 'was already'} ${pinned ? 'pinned' : 'unpinned'}`;
+        outputOf(command).result({ name, pinned, changed }, text);
+      },
+    );
+  }
+  addPrecacheCommand(onHost(cache.command('precache <image>')));
+}
+
+interface PrecacheOptions extends OnHost {
+  readonly digest?: string;
+  readonly format?: ImageFormat;
+  readonly pin?: boolean;
+  readonly every?: number;
+}
+
+function addPrecacheCommand(command: Command): void {
+  command
+    .description('fetch an image into the cache: a Glance id or URL; with --digest and --format any URL, or a file')
+    .option('--digest <digest>', 'sha256:<hex> or sha512:<hex> of the image’s bytes')
+    .addOption(new Option('--format <format>', 'the image’s format').choices(imageFormats))
+    .option('--pin', 'and keep it from every sweep')
+    .option('--every <seconds>', 'now and from then on, by a Temporal Schedule; 0 removes that', Number)
+    .action(async (image: string, { host, pin = false, every, ...named }: PrecacheOptions, ran: Command) => {
+      const reference = imageReference(image, named);
+      if (every !== undefined) {
+        const options = { ...hostOf(host), pin, everySeconds: every };
+        const made = await withClient((client) => client.cache.precacheEvery(reference, options));
+        const text = every === 0 ? `${made.scheduleId} is removed` : `${made.scheduleId} runs every ${every} s`;
+        outputOf(ran).result(made, text);
+        return;
+      }
+      await follow(ran, precacheText, (client) => client.cache.precache(reference, { ...hostOf(host), pin }));
+    });
+}
+
+/** What a spec would say of the image; its own check finds what is missing. */
+function imageReference(image: string, { digest, format }: Pick<PrecacheOptions, 'digest' | 'format'>): unknown {
+  if (digest === undefined && format === undefined) return { glance: image };
+  return { [image.startsWith('/') ? 'file' : 'url']: image, digest, format };
+}
+
+function hostOf(host: string | undefined): OnHost {
+  return host === undefined ? {} : { host };
+}
+
+/** Waits for work on a cache and shows how it goes. A Ctrl-C ends the looking on; undefined: that is what happened. */
+async function follow<Result>(
+  command: Command,
+  textOf: (result: Result) => string,
+  start: (client: EverbootClient) => Promise<CacheRun<Result>>,
+): Promise<Result | undefined> {
+  const output = outputOf(command);
+  const signal = abortOn('SIGINT');
+  return await withClient(async (client) => {
+    const run = await start(client);
+    const endProgress = showProgress(() => run.progress());
+    try {
+      const result = await run.result({ signal });
+      await endProgress();
+      output.result(result, textOf(result));
+      return result;
+    } catch (error) {
+      await endProgress();
+      if (!signal.aborted) throw error;
+      leaveRunning(output, run);
+      return undefined;
+    }
+  });
+}
+
+function leaveRunning(output: Output, { host, workflowId }: CacheRun<unknown>): void {
+  output.note(`\nIt goes on without you on ${host}, as the workflow ${workflowId}.`);
+  if (output.json) output.result({ host, workflowId, detached: true }, '');
+  process.exitCode = exitCodes.interrupted;
+}
