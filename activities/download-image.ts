@@ -7,7 +7,7 @@ import { fetchFiles, underFetchLock } from '../hypervisor/image-cache/fetch-step
 import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
 import { keepingReserve } from '../hypervisor/space-guard.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
-import type { Host } from './host.ts';
+import { type Host, imageSourcesOf } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -24,7 +24,7 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
   const beganAtMs = attempt === 1 ? Date.now() : scheduledTimestampMs;
   const deadlineMs = beganAtMs + configuration.glance.imageFetchTimeout * 1000;
   const made = await withWorkControl((control) =>
-    underFetchLock(paths, order, control, async (_lock, reporting) => {
+    underFetchLock(paths, order, control, async (lock, reporting) => {
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       await promiseSpace(paths, { claim, purpose, path: part, bytes: base.image.sizeBytes ?? 0, reservedBytes });
       try {
@@ -34,8 +34,11 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
         }
         return await keepingReserve(paths.cache, reservedBytes, reporting, (kept) =>
           download(
-            { image: base.image, partPath: part, deadlineMs, ...(base.role === 'root' ? { judgeHead } : {}) },
-            { glance: configuration.glance, fileImageRoots: configuration.host.fileImageRoots },
+            {
+              ...{ image: base.image, partPath: part, deadlineMs, heldLocks: [lock.descriptor] },
+              ...(base.role === 'root' ? { judgeHead } : {}),
+            },
+            imageSourcesOf(host),
             kept,
           ),
         );

@@ -10,7 +10,7 @@ import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
-import type { Host } from './host.ts';
+import { type Host, imageSourcesOf } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -74,9 +74,8 @@ type Images = { readonly [Role in ImageRole]?: ImageDescription };
 /** The root image first: its properties may name the kernel and the ramdisk. */
 async function describeImages(host: Host, { spec }: InstanceRequest): Promise<Images> {
   return await withWorkControl(async ({ signal }) => {
-    const { glance, host: settings } = host.configuration;
     const describe = (reference: ImageReference | undefined): Promise<ImageDescription> | undefined =>
-      reference && describeImage(reference, { glance, fileImageRoots: settings.fileImageRoots }, signal);
+      reference && describeImage(reference, imageSourcesOf(host), signal);
     const root = await describe(spec.image);
     const [kernel, ramdisk] = await Promise.all([
       describe(spec.kernel ?? siblingImage(root, 'kernel_id')),

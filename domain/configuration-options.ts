@@ -107,7 +107,7 @@ export const sections = {
       .default([])
       .describe('Schemes of direct URLs under which an image is read past Glance.'),
     cloud: orNull(plainName('the name of a cloud in clouds.yaml')).describe(
-      'The cloud in clouds.yaml whose credentials are used; without one no token is sent.',
+      'The cloud in clouds.yaml whose credentials are used; without one those of `OS_CLOUD` or the `OS_*` variables, and without these no token is sent.',
     ),
     verify_glance_signatures: flag().default(false).describe('Whether an image’s signature must verify.'),
     signature_certificates_path: orNull(folder('a folder, not "/"')).describe(

@@ -1,3 +1,5 @@
+import type { ImageSignature } from './image-signature.ts';
+
 /** Formats that an image may be declared to have. `aki`, `ari` and `ami` are Amazon's names for raw boot files. */
 export const imageFormats = ['raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami', 'aki', 'ari'] as const;
 export type ImageFormat = (typeof imageFormats)[number];
@@ -30,6 +32,8 @@ export interface ImageDescription {
   readonly minRamMb: number;
   /** Glance's image properties as text; empty for other sources. */
   readonly properties: Readonly<Record<string, string>>;
+  /** What its bytes must verify with; present only where the host verifies the signatures of Glance's images. */
+  readonly signature?: ImageSignature;
 }
 
 export type BootFileRole = 'kernel' | 'ramdisk';

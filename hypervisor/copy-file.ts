@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { type FileHandle, stat } from 'node:fs/promises';
 import type { WorkControl } from '../domain/step-progress.ts';
 import { runProgram } from './run-program.ts';
 import { timeForBytesMs } from './time-for-bytes.ts';
@@ -6,7 +6,8 @@ import { timeForBytesMs } from './time-for-bytes.ts';
 const progressIntervalMs = 500;
 
 export interface FileCopy {
-  readonly source: string;
+  /** A path, or an open file: then that very file is copied, whatever its name leads to by now. */
+  readonly source: string | FileHandle;
   /** Overwritten where it is there; its mode stays. */
   readonly destination: string;
   readonly heldLocks: readonly number[];
@@ -17,7 +18,8 @@ export interface FileCopy {
  * copyFile fills the holes of a file that it cannot clone, and cannot be stopped. The caller syncs.
  */
 export async function copyFile({ source, destination, heldLocks }: FileCopy, control: WorkControl): Promise<void> {
-  const { size, blocks } = await stat(source);
+  const { size, blocks } = typeof source === 'string' ? await stat(source) : await source.stat();
+  const given = typeof source === 'string' ? { path: source } : { path: '/proc/self/fd/3', openFiles: [source.fd] };
   const totalBytes = blocks * 512;
   const report = (doneBytes: number): void =>
     control.onProgress({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
@@ -28,11 +30,12 @@ export async function copyFile({ source, destination, heldLocks }: FileCopy, con
     );
   }, progressIntervalMs);
   try {
-    await runProgram('cp', ['--reflink=auto', '--sparse=auto', '--', source, destination], {
+    await runProgram('cp', ['--reflink=auto', '--sparse=auto', '--', given.path, destination], {
       signal: control.signal,
       timeoutMs: timeForBytesMs(size),
       // One byte more than it writes, because at the end cp asks the kernel whether there is more.
       limits: { fileSizeBytes: size + 1 },
+      openFiles: given.openFiles ?? [],
       heldLocks,
     });
   } finally {

@@ -16,6 +16,8 @@ export interface ProgramOptions {
   readonly limits?: ProgramLimits;
   /** True: the program runs in a network namespace of its own, with nothing in it. */
   readonly isolateNetwork?: boolean;
+  /** Descriptors that the child gets as 3, 4 and so on, in this order. */
+  readonly openFiles?: readonly number[];
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
   readonly heldLocks?: readonly number[];
   readonly input?: string;
@@ -71,7 +73,7 @@ export async function runProgram(
   options.signal?.throwIfAborted();
   const [file, ...wrapped] = [...wrapperFor(options), program, ...args] as [string, ...string[]];
   // execa's types know the standard descriptors only, though it hands on any that it is given.
-  const heldLocks = (options.heldLocks ?? []) as unknown as readonly 'inherit'[];
+  const inherited = [...(options.openFiles ?? []), ...(options.heldLocks ?? [])] as unknown as readonly 'inherit'[];
   const child = execa(file, wrapped, {
     env: childEnvironment,
     extendEnv: false,
@@ -81,7 +83,7 @@ export async function runProgram(
     maxBuffer: options.maxOutputBytes ?? defaultMaxOutputBytes,
     stripFinalNewline: false,
     ...(options.input === undefined ? {} : { input: options.input }),
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...heldLocks],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...inherited],
   });
   if (options.onOutput !== undefined) {
     const onOutput = options.onOutput;

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154 # $root, $state, say and others are everboot's
-# A real Glance for the tests, in a virtual environment with the versions of a constraints file.
+# A real Glance and a real Keystone for the tests, in a virtual environment with the versions of a constraints file.
 
 glance_constraints=$root/test/fixtures/glance/constraints.txt
 
@@ -8,10 +8,10 @@ glance_constraints=$root/test/fixtures/glance/constraints.txt
 glance_is_there() { cmp -s "$glance_constraints" "$state/glance/constraints.txt"; }
 
 get_glance() {
-  say 'installing a Glance for the tests (about half a minute)'
+  say 'installing a Glance and a Keystone for the tests (about a minute)'
   rm -rf -- "$state/glance"
   make_venv "$state/glance"
   logged glance-install.log "$state/glance/bin/pip" install --disable-pip-version-check \
-    --prefer-binary -c "$glance_constraints" glance gunicorn
+    --prefer-binary -c "$glance_constraints" glance keystone gunicorn
   cp -- "$glance_constraints" "$state/glance/constraints.txt"
 }

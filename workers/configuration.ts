@@ -37,9 +37,17 @@ export async function readConfiguration(source: ConfigurationText): Promise<Conf
     origin: (section, option) =>
       options.find((candidate) => candidate.section === section && candidate.option === option)?.variable,
   });
-  const unsupported = unsupportedOptions(configuration);
-  if (unsupported.length > 0) throw mistakes('ConfigInvalid', 'the configuration', unsupported);
+  const problems = [...unsupportedOptions(configuration), ...contradictions(configuration)];
+  if (problems.length > 0) throw mistakes('ConfigInvalid', 'the configuration', problems);
   return stateDirectory === undefined ? configuration : withDefaultKeys(configuration, stateDirectory);
+}
+
+/** Options that make no sense without each other. */
+function contradictions({ glance }: Configuration): readonly string[] {
+  if (!glance.verifyGlanceSignatures || glance.signatureCertificatesPath !== null) return [];
+  return [
+    '[glance] signature_certificates_path: none, expected the folder of the certificates, because verify_glance_signatures is true',
+  ];
 }
 
 /** The file that the environment names, else the default one; null where that is absent, so that the defaults count. */

@@ -5,9 +5,11 @@ import { failureInterceptor } from '../activities/failure-interceptor.ts';
 import type { Host } from '../activities/host.ts';
 import { activitiesOn } from '../activities/index.ts';
 import type { Configuration } from '../domain/configuration.ts';
+import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
+import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /** Cancels, undos and first steps must never wait for a slot. */
@@ -19,6 +21,8 @@ const shutdownForceTime = '30 seconds';
 
 export interface HostWorkerOptions {
   readonly configuration: Configuration;
+  /** Null: Glance is asked without a token. */
+  readonly credentials: GlanceCredentials | null;
   readonly stateDirectory: string;
   readonly connection: NativeConnection;
   readonly namespace: string;
@@ -38,12 +42,13 @@ export interface HostWorker {
  * a hypervisor needs.
  */
 export async function startHostWorker(options: HostWorkerOptions): Promise<HostWorker> {
-  const { configuration, stateDirectory, connection, namespace } = options;
+  const { configuration, credentials, stateDirectory, connection, namespace } = options;
   const { name, instancesPath, maxConcurrentDownloads, maxConcurrentDiskOps } = configuration.host;
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareFolders(paths);
-  const host: Host = { configuration, paths, stateDirectory };
+  const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
+  const host: Host = { configuration, paths, stateDirectory, ...tokens };
   const shared = { connection, namespace, identity, shutdownGraceTime, shutdownForceTime } as const;
 
   const slots: Readonly<Record<Lane, number>> = {

@@ -5,6 +5,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import { type UpFile, upFileName } from '../domain/up-file.ts';
 import { ensureKeyPair } from '../hypervisor/key-pair.ts';
 import { publishText } from '../hypervisor/publish-file.ts';
+import { readGlanceCredentials } from './glance-credentials.ts';
 import { log } from './log.ts';
 import { runWorker, type TemporalAddress } from './run-worker.ts';
 import { answers, findTemporalCli, startTemporalServer, type TemporalServer } from './temporal-server.ts';
@@ -33,6 +34,8 @@ export interface UpOptions {
  */
 export async function runUp(configuration: Configuration, options: UpOptions): Promise<void> {
   const { stateDirectory, signal, onReady } = options;
+  // The worker reads them again; a mistake in them is told before a server is started for it.
+  await readGlanceCredentials(configuration.glance.cloud, process.env);
   await mkdir(stateDirectory, { recursive: true });
   const { publicKeyFile, privateKeyFile } = configuration.secrets;
   if (publicKeyFile !== null && privateKeyFile !== null) await ensureKeyPair(publicKeyFile, privateKeyFile);

@@ -3,7 +3,9 @@ import { NativeConnection, type NativeConnectionOptions } from '@temporalio/work
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
+import { mistakes } from '../domain/problems.ts';
 import { closeLibvirt } from '../hypervisor/libvirt.ts';
+import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate.ts';
 import { ensureCacheSchedules } from './cache-schedules.ts';
 import { readGlanceCredentials } from './glance-credentials.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
@@ -25,7 +27,8 @@ export interface WorkerReady {
 /**
  * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
  * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
- * Throws ConfigInvalid for credentials that are missing or incomplete; TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
+ * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted, and
+ * TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
  */
 export async function runWorker(
   configuration: Configuration,
@@ -38,6 +41,7 @@ export async function runWorker(
 ): Promise<void> {
   const { stateDirectory, temporal, signal, onReady } = options;
   const credentials = await readGlanceCredentials(configuration.glance.cloud, process.env);
+  await checkTrustFolder(configuration);
   installTemporalRuntime();
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([
@@ -66,6 +70,15 @@ export async function runWorker(
     await control.close();
     await connection.close();
   }
+}
+
+/** Told at the start, and not by the first boot that fails. */
+async function checkTrustFolder({ glance }: Configuration): Promise<void> {
+  const folder = glance.signatureCertificatesPath;
+  if (!glance.verifyGlanceSignatures || folder === null) return;
+  const problem = await trustFolderProblem(folder);
+  if (problem === undefined) return;
+  throw mistakes('ConfigInvalid', 'the configuration', [`[glance] signature_certificates_path: ${folder} ${problem}`]);
 }
 
 function unreachable(address: string, error: unknown): never {

@@ -1,15 +1,18 @@
 import { Worker } from 'node:worker_threads';
+import type { SignatureCheck } from '../signatures/signature-verifier.ts';
 
 export interface HashThreadData {
   readonly algorithm: string;
   readonly memory: SharedArrayBuffer;
   readonly blockBytes: number;
+  readonly signature: SignatureCheck | null;
 }
 
 export type HashOrder =
   | { readonly kind: 'update'; readonly block: number; readonly length: number }
   | { readonly kind: 'restart' }
-  | { readonly kind: 'digest' };
+  | { readonly kind: 'digest' }
+  | { readonly kind: 'signature' };
 
 /** Hashes blocks of memory that it shares with us, one after the other in the order in which they were given. */
 export interface BlockHasher {
@@ -20,13 +23,23 @@ export interface BlockHasher {
   restart(): Promise<void>;
   /** The digest as hex, once. */
   digest(): Promise<string>;
+  /** Whether the bytes have the signature that was given, once; false where none was. */
+  hasSignature(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
-/** Starts a thread for one file. Memory is `blockCount * blockBytes`, however long the file. */
-export function startBlockHasher(algorithm: string, blockCount: number, blockBytes: number): BlockHasher {
+/**
+ * Starts a thread for one file, which also verifies its signature where one is given. Memory is
+ * `blockCount * blockBytes`, however long the file.
+ */
+export function startBlockHasher(
+  algorithm: string,
+  blockCount: number,
+  blockBytes: number,
+  signature: SignatureCheck | null = null,
+): BlockHasher {
   const memory = new SharedArrayBuffer(blockCount * blockBytes);
-  const data: HashThreadData = { algorithm, memory, blockBytes };
+  const data: HashThreadData = { algorithm, memory, blockBytes, signature };
   // Without our own command line: what it says is meant for the main program.
   const thread = new Worker(new URL('./hash-thread.ts', import.meta.url), { workerData: data, execArgv: [] });
   const waiting: PromiseWithResolvers<string>[] = [];
@@ -51,6 +64,7 @@ export function startBlockHasher(algorithm: string, blockCount: number, blockByt
     update: async (block, length) => void (await ask({ kind: 'update', block, length })),
     restart: async () => void (await ask({ kind: 'restart' })),
     digest: async () => await ask({ kind: 'digest' }),
+    hasSignature: async () => (await ask({ kind: 'signature' })) === 'valid',
     stop: async () => void (await thread.terminate()),
   };
 }

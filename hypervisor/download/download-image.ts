@@ -1,12 +1,14 @@
 import { EverbootFailure, failureKind } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { signatureCheck, throwIfUnsigned } from '../signatures/signature-check.ts';
 import type { ImageSourceSettings } from '../sources/describe-image.ts';
 import { byteSource } from '../sources/open-source.ts';
 import { throwIfTooLarge } from '../sources/size-limit.ts';
 import { type Fetch, fetchRest, startOver } from './fetch-rest.ts';
 import { type FetchTime, fetchTime, overdueFailure } from './fetch-time.ts';
 import { type JudgeHead, watchHead } from './head-watch.ts';
+import { copyIfLocal } from './local-copy.ts';
 import { openPartFile } from './part-file.ts';
 import { removePart, verifiedSize } from './part-state.ts';
 
@@ -17,6 +19,8 @@ export interface DownloadOrder {
   /** When all attempts together are over, as a time of the clock. */
   readonly deadlineMs: number;
   readonly judgeHead?: JudgeHead;
+  /** Descriptors of the locks that every program which writes must hold. */
+  readonly heldLocks?: readonly number[];
 }
 
 export interface Downloaded {
@@ -33,21 +37,24 @@ const reportEveryMs = 250;
  *
  * Throws GlanceUnavailable or SourceUnreachable after a round without progress, GlanceConnectionFailed or
  * SourceUnavailable when the time is over, SourceChanged when it has to begin anew, ImageTooLarge, ImageDigestMismatch,
- * ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own reason.
+ * ImageSignatureInvalid, ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own reason.
  */
 export async function downloadImage(
-  { image, partPath, deadlineMs, judgeHead }: DownloadOrder,
+  { image, partPath, deadlineMs, judgeHead, heldLocks = [] }: DownloadOrder,
   settings: ImageSourceSettings,
   control: WorkControl,
 ): Promise<Downloaded> {
+  throwIfUnsigned(image, settings.glance);
   const verifiedBytes = await verifiedSize(partPath, image);
   if (verifiedBytes !== undefined) return { sizeBytes: verifiedBytes, resumedAtBytes: verifiedBytes };
 
   const { imageMaxBytes } = settings.glance;
   throwIfTooLarge(image.title, image.sizeBytes, settings.glance);
+  const signature = await signatureCheck(image, settings.glance);
+  const isCopy = await copyIfLocal({ image, partPath, heldLocks, ...(judgeHead && { judgeHead }) }, settings, control);
   const source = byteSource(image, settings);
   const time = fetchTime(deadlineMs, control.signal);
-  const part = await openPartFile(partPath, image);
+  const part = await openPartFile(partPath, image, signature);
   const fetch: Fetch = {
     image,
     source,
@@ -61,7 +68,7 @@ export async function downloadImage(
     isPieced: false,
   };
   try {
-    await takeUp(fetch);
+    await takeUp(fetch, isCopy);
     await fetchRest(fetch);
     await verify(fetch);
     return { sizeBytes: part.position(), resumedAtBytes: fetch.resumedAtBytes };
@@ -76,31 +83,49 @@ export async function downloadImage(
 }
 
 /** Goes on from what is on disk, unless that did not verify before and the image has to come in one piece. */
-async function takeUp(fetch: Fetch): Promise<void> {
-  const { part, head, signal, report } = fetch;
+async function takeUp(fetch: Fetch, isCopy: boolean): Promise<void> {
+  const { image, part, head, signal, report } = fetch;
   if (part.state.onePiece) return await startOver(fetch);
-  fetch.resumedAtBytes = part.state.syncedBytes;
-  fetch.isPieced = part.state.syncedBytes > 0;
+  fetch.resumedAtBytes = isCopy ? 0 : part.state.syncedBytes;
+  // A copy of the very file that was asked for is as good as one answer; where Glance only said that the image lies
+  // there, its own answer is worth a try.
+  fetch.isPieced = part.state.syncedBytes > 0 && !(isCopy && 'file' in image.reference);
   await part.takeUp((bytes) => {
     head.see(bytes, part.state.totalBytes);
     report();
   }, signal);
 }
 
-/** A digest that is wrong after a resume is worth one clean fetch; one that is wrong after that is final. */
+/** Bytes that are wrong after a resume are worth one clean fetch; what is wrong after that is final. */
 async function verify(fetch: Fetch): Promise<void> {
   const { image, part, isPieced } = fetch;
-  const hex = await part.digest();
-  if (image.digest === null || image.digest.hex === hex) {
-    part.state.verified = true;
-    part.state.lastErrors = {};
+  const wrong = (await wrongDigest(fetch)) ?? (await wrongSignature(fetch));
+  if (wrong === undefined) {
+    Object.assign(part.state, { verified: true, signedBy: image.signature?.certificateId ?? null, lastErrors: {} });
     await part.checkpoint();
     return;
   }
-  const found = `${image.title} has the ${image.digest.algorithm} digest ${hex}, and ought to have ${image.digest.hex}`;
-  if (!isPieced || part.state.onePiece) throw new EverbootFailure('ImageDigestMismatch', found);
+  // Bytes with the right digest are those at the source, and no other fetch gets a better signature out of them.
+  const isFinal = wrong.code === 'ImageSignatureInvalid' && image.digest !== null;
+  if (isFinal || !isPieced || part.state.onePiece) throw wrong;
   await startOver(fetch, { onePiece: true });
-  throw new EverbootFailure('SourceChanged', `put together from several answers, ${found}`);
+  throw new EverbootFailure('SourceChanged', `put together from several answers, ${wrong.message}`);
+}
+
+async function wrongDigest({ image, part }: Fetch): Promise<EverbootFailure | undefined> {
+  const { digest, title } = image;
+  const hex = await part.digest();
+  if (digest === null || digest.hex === hex) return undefined;
+  const found = `${title} has the ${digest.algorithm} digest ${hex}, and ought to have ${digest.hex}`;
+  return new EverbootFailure('ImageDigestMismatch', found);
+}
+
+async function wrongSignature({ image, part }: Fetch): Promise<EverbootFailure | undefined> {
+  const { signature, title } = image;
+  if (signature === undefined || (await part.hasSignature())) return undefined;
+  const { keyType, hashMethod, certificateId } = signature;
+  const found = `the signature of ${title} (${keyType}, ${hashMethod}) does not verify with the certificate ${certificateId}`;
+  return new EverbootFailure('ImageSignatureInvalid', found);
 }
 
 /** Leaves the disk as the next attempt wants it, and says what the failure is called. */

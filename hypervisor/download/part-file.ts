@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
-import { startBlockHasher } from './block-hasher.ts';
+import type { SignatureCheck } from '../signatures/signature-verifier.ts';
+import { type BlockHasher, startBlockHasher } from './block-hasher.ts';
 import { type PartState, readPartState, writePartState } from './part-state.ts';
 import { writeSparsely } from './write-sparsely.ts';
 
@@ -29,28 +30,34 @@ export interface PartFile {
   checkpoint(): Promise<void>;
   /** The digest of everything that was taken, as hex, once. */
   digest(): Promise<string>;
+  /** Whether everything that was taken has the signature that was given, once. */
+  hasSignature(): Promise<boolean>;
   close(): Promise<void>;
 }
 
 /** Opens the partial file at the byte that is safely on disk; what is behind it was never promised, and goes. */
-export async function openPartFile(partPath: string, image: ImageDescription): Promise<PartFile> {
+export async function openPartFile(
+  partPath: string,
+  image: ImageDescription,
+  signature: SignatureCheck | null = null,
+): Promise<PartFile> {
   const state = await readPartState(partPath, image);
   const file = await open(partPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o640);
   try {
     const { size } = await file.stat();
     // Shorter than the sidecar says: the file was lost or replaced, and nothing in it can be relied on.
     if (size < state.syncedBytes) Object.assign(state, { syncedBytes: 0, validator: null });
-    state.verified = false;
+    Object.assign(state, { verified: false, signedBy: null });
     await file.truncate(state.syncedBytes);
   } catch (error) {
     await file.close();
     throw error;
   }
-  return partFile(partPath, file, state, image.digest?.algorithm ?? 'sha256');
+  const hasher = startBlockHasher(image.digest?.algorithm ?? 'sha256', blockCount, blockBytes, signature);
+  return partFile(partPath, file, state, hasher);
 }
 
-function partFile(partPath: string, file: FileHandle, state: PartState, algorithm: string): PartFile {
-  const hasher = startBlockHasher(algorithm, blockCount, blockBytes);
+function partFile(partPath: string, file: FileHandle, state: PartState, hasher: BlockHasher): PartFile {
   const busy: Promise<void>[] = hasher.blocks.map(() => Promise.resolve());
   let block = 0;
   let filled = 0;
@@ -140,6 +147,10 @@ function partFile(partPath: string, file: FileHandle, state: PartState, algorith
     async digest() {
       await settle();
       return await hasher.digest();
+    },
+    async hasSignature() {
+      await settle();
+      return await hasher.hasSignature();
     },
     async close() {
       await Promise.allSettled([...busy, syncing]);

@@ -21,6 +21,8 @@ export interface PartState {
   onePiece: boolean;
   /** True: the file is complete and has its digest. */
   verified: boolean;
+  /** The certificate by which the complete file's signature verified; null where none was checked. */
+  signedBy: string | null;
   /** The last error of each place that failed, for the message when the time is over. */
   lastErrors: Record<string, string>;
 }
@@ -41,6 +43,7 @@ export function freshState(image: ImageDescription): PartState {
     startedOver: false,
     onePiece: false,
     verified: false,
+    signedBy: null,
     lastErrors: {},
   };
 }
@@ -54,10 +57,14 @@ export async function readPartState(partPath: string, image: ImageDescription): 
   return { ...fresh, ...kept, totalBytes: image.sizeBytes ?? kept.totalBytes ?? null };
 }
 
-/** The size of a partial file that is complete and was verified; undefined where there is still something to do. */
+/**
+ * The size of a partial file that is complete and was verified, with its signature where the image is to have one;
+ * undefined where there is still something to do.
+ */
 export async function verifiedSize(partPath: string, image: ImageDescription): Promise<number | undefined> {
-  const { verified, syncedBytes, totalBytes } = await readPartState(partPath, image);
+  const { verified, signedBy, syncedBytes, totalBytes } = await readPartState(partPath, image);
   if (!verified || syncedBytes !== totalBytes) return undefined;
+  if (image.signature !== undefined && signedBy !== image.signature.certificateId) return undefined;
   const found = await lstat(partPath).catch(() => undefined);
   return found?.isFile() && found.size === syncedBytes ? syncedBytes : undefined;
 }

@@ -25,6 +25,8 @@ export interface BaseFacts {
   readonly title: string;
   /** See `ImageDescription.version`. */
   readonly imageVersion: string | null;
+  /** The certificate by which the image's signature verified; null where none was checked. */
+  readonly signedBy: string | null;
   /** How to fetch the very same image again; null where an earlier release did not note it. */
   readonly order: BaseImageOrder | null;
 }
@@ -47,7 +49,7 @@ export async function readMark(paths: HostPaths, cacheName: string): Promise<Bas
   const kept = (await readStateFile(factsPath(paths, cacheName))) as Partial<BaseFacts> | BlankMark | null | undefined;
   if (kept?.version !== 1) return undefined;
   // The first release had images only, and did not say so.
-  return kept.kind === 'blank' ? kept : ({ order: null, ...kept, kind: 'image' } as BaseFacts);
+  return kept.kind === 'blank' ? kept : ({ order: null, signedBy: null, ...kept, kind: 'image' } as BaseFacts);
 }
 
 export async function readFacts(paths: HostPaths, cacheName: string): Promise<BaseFacts | undefined> {
@@ -76,6 +78,7 @@ export async function writeFacts(
     digest: image.digest === null ? null : `${image.digest.algorithm}:${image.digest.hex}`,
     title: image.title,
     imageVersion: image.version ?? null,
+    signedBy: image.signature?.certificateId ?? null,
     order,
   };
   await publishText(factsPath(paths, cacheName), `${JSON.stringify(facts)}\n`, 0o640);

@@ -5,7 +5,7 @@ import type { BaseImageClaim, FetchOrder } from '../../domain/host-activities.ts
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { findBase } from './base-facts.ts';
+import { findBase, readFacts } from './base-facts.ts';
 import { addClaim, removeClaim } from './claims.ts';
 import { type FetchLease, othersLease, takeLease } from './fetch-lease.ts';
 import { throwIfRefused } from './refusals.ts';
@@ -52,6 +52,7 @@ async function untilReadyOrMine(
     control.signal.throwIfAborted();
     const base = await findBase(paths, order.cacheName);
     if (base !== undefined) {
+      await throwIfUnverified(paths, order);
       await touch(base);
       return { base };
     }
@@ -66,6 +67,23 @@ async function untilReadyOrMine(
     control.onProgress({ doneBytes: lease.doneBytes, totalBytes: lease.totalBytes, note: fetchedBy(lease) });
     await sleep(150);
   }
+}
+
+/**
+ * A file that came into the cache before the host began to verify signatures cannot be verified any more, as it was
+ * converted since; and it is not what the host is set to boot from.
+ */
+async function throwIfUnverified(paths: HostPaths, { cacheName, image }: BaseImageOrder): Promise<void> {
+  if (image.signature === undefined) return;
+  const facts = await readFacts(paths, cacheName);
+  if ((facts?.signedBy ?? null) !== null) return;
+  throw new EverbootFailure(
+    'ImageSignatureInvalid',
+    `${image.title} is in the cache as ${cacheName}, and its signature was not verified when it was fetched`,
+    {
+      remedy: `Delete the instances that use it, and remove it with \`everboot cache sweep\` or by hand (${paths.cache}/${cacheName}); then it is fetched and verified anew.`,
+    },
+  );
 }
 
 /** The time of the last use decides what leaves the cache first. */

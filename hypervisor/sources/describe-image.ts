@@ -1,12 +1,11 @@
-import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
 import { describeFileImage } from './file-image.ts';
 import { describeGlanceImage } from './glance-image.ts';
+import type { GlanceAccess } from './glance-request.ts';
 import { describeUrlImage } from './url-image.ts';
 
 /** What a host knows of where images may come from. */
-export interface ImageSourceSettings {
-  readonly glance: GlanceSettings;
+export interface ImageSourceSettings extends GlanceAccess {
   /** The folders that a `{file}` may lie in. */
   readonly fileImageRoots: readonly string[];
 }
@@ -19,10 +18,11 @@ export interface ImageSourceSettings {
  */
 export async function describeImage(
   reference: ImageReference,
-  { glance, fileImageRoots }: ImageSourceSettings,
+  settings: ImageSourceSettings,
   signal: AbortSignal,
 ): Promise<ImageDescription> {
-  if ('glance' in reference) return await describeGlanceImage(reference, glance, signal);
+  const { glance, fileImageRoots } = settings;
+  if ('glance' in reference) return await describeGlanceImage(reference, settings, signal);
   if ('url' in reference) return await describeUrlImage(reference, glance, signal);
   return await describeFileImage(reference, fileImageRoots, glance);
 }

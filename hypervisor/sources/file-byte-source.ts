@@ -1,6 +1,6 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { ByteSource } from './byte-source.ts';
-import { openImageFile } from './file-image.ts';
+import { fileVersion, openImageFile } from './file-image.ts';
 
 const readBytes = 2 ** 20;
 
@@ -18,8 +18,8 @@ export function fileByteSource(
     distrust: () => undefined,
     async open(_place, { fromByte }, signal) {
       const file = await openImageFile(path, fileImageRoots);
-      const { size, mtimeNs, ino } = await file.stat({ bigint: true });
-      const sizeBytes = Number(size);
+      const validator = await fileVersion(file);
+      const { size: sizeBytes } = await file.stat();
       // A file that has become shorter than what was copied of it is another one.
       const startByte = fromByte <= sizeBytes ? fromByte : 0;
       const body = file.createReadStream({ start: startByte, highWaterMark: readBytes, signal });
@@ -28,7 +28,7 @@ export function fileByteSource(
       return {
         startByte,
         totalBytes: sizeBytes,
-        validator: `${ino}-${mtimeNs}-${size}`,
+        validator,
         body,
         close: () => void body.destroy(),
       };

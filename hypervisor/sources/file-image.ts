@@ -54,6 +54,12 @@ export async function openImageFile(path: string, fileImageRoots: readonly strin
   }
 }
 
+/** Changes when a file does: another file, another size, written to. */
+export async function fileVersion(file: FileHandle): Promise<string> {
+  const { size, mtimeNs, ino } = await file.stat({ bigint: true });
+  return `${ino}-${mtimeNs}-${size}`;
+}
+
 /** A root that is absent holds nothing; it is no reason to refuse the others. */
 async function resolvedRoot(root: string): Promise<string> {
   return await realpath(root).catch(() => root);

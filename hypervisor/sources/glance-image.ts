@@ -1,12 +1,14 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type ImageDescription, type ImageFormat, type ImageReference, imageFormats } from '../../domain/image.ts';
+import { signatureCheck } from '../signatures/signature-check.ts';
+import { imageSignature } from '../signatures/signature-properties.ts';
 import { attemptRound } from './attempt-round.ts';
-import { glanceHeaders, glanceImageAddress } from './glance-reference.ts';
+import { glanceImageAddress } from './glance-reference.ts';
+import { type GlanceAccess, requestGlanceJson } from './glance-request.ts';
 import { statusFailure } from './http-status.ts';
 import { imageDigest } from './image-digest.ts';
 import { imageProperties } from './image-properties.ts';
-import { requestJson } from './request-json.ts';
 import { throwIfTooLarge } from './size-limit.ts';
 
 /** Containers that hold the disk as it is. */
@@ -16,14 +18,16 @@ const plainContainers = new Set<unknown>(['bare', 'ami', 'aki', 'ari', null, und
  * Asks Glance what it knows of an image, over its servers in rounds as Nova does.
  *
  * Throws ImageRefInvalid, HostUnsuitable, ImageNotFound, ImageForbidden, ImageNotActive, ImageUnacceptable,
- * ImageTooLarge, ImageUnverifiable, and GlanceUnavailable when a whole round failed.
+ * ImageTooLarge, ImageUnverifiable, GlanceUnavailable when a whole round failed; and, where the host verifies signatures,
+ * ImageSignatureInvalid for properties and a certificate that nothing could verify with.
  */
 export async function describeGlanceImage(
   reference: Extract<ImageReference, { readonly glance: string }>,
-  glance: GlanceSettings,
+  access: GlanceAccess,
   signal: AbortSignal,
 ): Promise<ImageDescription> {
-  const { id, servers } = glanceImageAddress(reference.glance, glance);
+  const { glance } = access;
+  const { id, servers } = glanceImageAddress(reference.glance, access);
   const round = {
     places: servers,
     attempts: 1 + glance.numRetries,
@@ -32,15 +36,19 @@ export async function describeGlanceImage(
     signal,
   } as const;
   const record = await attemptRound(round, async (server) => {
-    const url = new URL(`${server}/v2/images/${id}`);
-    const { answer, json } = await requestJson(url, glanceHeaders(server, glance), glance, signal);
+    const { answer, json } = await requestGlanceJson(server, `/v2/images/${id}`, access, signal);
     if (json === undefined) throw statusFailure(answer, 'glance', `image ${id}`);
     if (json.id !== id && String(json.id).toLowerCase() !== id.toLowerCase()) {
       throw new EverbootFailure('SourceUnreachable', `${answer.address} answered with something that is not the image`);
     }
     return json;
   });
-  return describeRecord(reference, id, record, glance);
+  const description = describeRecord(reference, id, record, glance);
+  if (!glance.verifyGlanceSignatures) return description;
+  const signature = imageSignature(`${id} (${description.title})`, record);
+  // Before a byte is fetched: an image that nothing can verify costs no more than this.
+  await signatureCheck({ signature }, glance);
+  return { ...description, signature };
 }
 
 function describeRecord(

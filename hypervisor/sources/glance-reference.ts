@@ -1,29 +1,31 @@
-import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
+import type { GlanceAccess } from './glance-request.ts';
 
 /** What Nova's is_uuid_like takes: with or without hyphens. Nothing in it can leave a path. */
 const imageId = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$/i;
 
 export interface GlanceImageAddress {
   readonly id: string;
-  /** Base URLs without `/v2`, in the order in which they are asked. */
+  /** Base URLs without `/v2`, in the order in which they are asked; or the place of the tokens' catalog. */
   readonly servers: readonly string[];
 }
 
 /**
- * Where to ask for an image: a plain id on the configured servers in random order, as Nova's get_api_servers gives them;
- * a whole URL, `scheme://host:port[/prefix][/v2]/images/<id>`, on the server that it names and no other.
+ * Where to ask for an image: a plain id on the configured servers in random order, as Nova's get_api_servers gives them,
+ * or on that of the credentials' catalog where none is configured; a whole URL, `scheme://host:port[/prefix][/v2]/images/<id>`, on the server that it names and no other.
  *
  * Throws ImageRefInvalid, and HostUnsuitable where the host has no Glance.
  */
-export function glanceImageAddress(reference: string, { apiServers }: GlanceSettings): GlanceImageAddress {
+export function glanceImageAddress(reference: string, { glance, tokens }: GlanceAccess): GlanceImageAddress {
+  const { apiServers } = glance;
   if (reference.includes('/')) return addressOfUrl(reference);
   if (!imageId.test(reference)) {
     throw new EverbootFailure('ImageRefInvalid', `"${reference.slice(0, 100)}" is not the id of a Glance image`);
   }
+  if (apiServers.length === 0 && tokens !== undefined) return { id: reference, servers: [tokens.catalogPlace] };
   if (apiServers.length === 0) {
     throw new EverbootFailure('HostUnsuitable', `the image ${reference} is in Glance, and this host knows no Glance`, {
-      remedy: 'Set [glance] api_servers on the host, or give the image’s whole URL.',
+      remedy: 'Set [glance] api_servers or cloud on the host, or give the image’s whole URL.',
     });
   }
   return { id: reference, servers: shuffled(apiServers.map((server) => server.replace(/\/+$/, ''))) };
@@ -47,15 +49,4 @@ function shuffled(servers: readonly string[]): string[] {
     .map((server) => ({ server, at: Math.random() }))
     .sort((one, other) => one.at - other.at)
     .map(({ server }) => server);
-}
-
-/** The headers of a request to a Glance server. Only one that is configured ever gets a credential. */
-export function glanceHeaders(server: string, { apiServers, cloud }: GlanceSettings): Record<string, string> {
-  const isOurs = apiServers.some((ours) => ours.replace(/\/+$/, '') === server);
-  if (isOurs && cloud !== null) {
-    throw new EverbootFailure('HostUnsuitable', 'Keystone credentials ([glance] cloud) are not supported yet', {
-      remedy: 'Remove [glance] cloud, and use a Glance that serves the image without a token.',
-    });
-  }
-  return {};
 }

@@ -1,41 +1,35 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { BytePosition, ByteSource, OpenedImage } from './byte-source.ts';
-import { type HttpAnswer, sendRequest } from './http-request.ts';
+import type { HttpAnswer } from './http-request.ts';
 import { statusFailure } from './http-status.ts';
 
 export interface HttpPlaces {
   readonly kind: 'glance' | 'url';
   readonly title: string;
-  /** The address of the image's bytes at each place, and what to send there. */
-  readonly addressOf: ReadonlyMap<string, { readonly url: URL; readonly headers: Readonly<Record<string, string>> }>;
+  /** What is asked in turn, as messages name it. Never empty. */
+  readonly places: readonly string[];
+  /** Asks one of them for the image's bytes. */
+  readonly send: (place: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<HttpAnswer>;
 }
 
 /**
  * An image behind HTTP. The first request has no Range, because ranges bypass Glance's own cache. A 206 counts only if it
  * says exactly what was asked for: Glance answers 206 with the whole image where its store cannot seek.
  */
-export function httpByteSource({ kind, title, addressOf }: HttpPlaces, glance: GlanceSettings): ByteSource {
+export function httpByteSource({ kind, title, places, send }: HttpPlaces, { numRetries }: GlanceSettings): ByteSource {
   const distrusted = new Set<string>();
   const final = kind === 'glance' ? 'GlanceConnectionFailed' : 'SourceUnavailable';
   return {
-    places: [...addressOf.keys()],
-    attempts: 1 + glance.numRetries,
+    places,
+    attempts: 1 + numRetries,
     failure: kind === 'glance' ? 'GlanceUnavailable' : 'SourceUnreachable',
     finalFailure: final,
     distrust: (place) => void distrusted.add(place),
     async open(place, position, signal) {
-      const address = addressOf.get(place);
-      if (address === undefined) throw new Error(`${place} is not a place of this source`);
       const fromByte = distrusted.has(place) ? 0 : position.fromByte;
-      const answer = await sendRequest({
-        url: address.url,
-        method: 'GET',
-        headers: { ...address.headers, ...(fromByte === 0 ? {} : { range: `bytes=${fromByte}-` }) },
-        connectTimeoutMs: glance.connectTimeout * 1000,
-        stallTimeoutMs: glance.stallTimeout * 1000,
-        signal,
-      });
+      const range: Record<string, string> = fromByte === 0 ? {} : { range: `bytes=${fromByte}-` };
+      const answer = await send(place, range, signal);
       try {
         const opened = openedAnswer(answer, { ...position, fromByte });
         if (opened !== 'wrong range') return opened;

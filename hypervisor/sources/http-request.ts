@@ -10,8 +10,12 @@ const credentialHeaders = ['x-auth-token', 'authorization', 'cookie'];
 
 export interface HttpRequest {
   readonly url: URL;
-  readonly method: 'GET' | 'HEAD';
+  /** A POST is for a body that nobody else may read: it is never sent on to where a redirect leads. */
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** The certificates, in PEM, that alone vouch for a server; absent: those that Node knows. */
+  readonly ca?: string | null;
   readonly connectTimeoutMs: number;
   /** How long the server may say nothing, before its answer and within it. */
   readonly stallTimeoutMs: number;
@@ -35,7 +39,8 @@ export function shownAddress(url: URL): string {
 }
 
 /**
- * Sends one request and follows redirects: at most five, never from https to http, and never to anything but these two.
+ * Sends one request and follows redirects, but for a POST: at most five, never from https to http, and never to anything
+ * but these two.
  *
  * Throws SourceUnreachable when there is no connection or no answer in time, SourceUnavailable for a redirect that is not
  * followed and for an encoded body, and the signal's reason when it was aborted.
@@ -46,7 +51,8 @@ export async function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
     const response = await receiveHeaders({ ...request, url, headers });
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
-    if (!redirectStatuses.has(status) || location === undefined) return answerOf(response, url, request);
+    const isRedirect = redirectStatuses.has(status) && location !== undefined && request.method !== 'POST';
+    if (!isRedirect) return answerOf(response, url, request);
     response.destroy();
     const next = redirectTarget(url, location);
     if (redirects === maxRedirects) {
@@ -79,12 +85,13 @@ function agentFor({ protocol, hostname }: URL): http.Agent {
 }
 
 function receiveHeaders(request: HttpRequest & { headers: Readonly<Record<string, string>> }) {
-  const { url, method, connectTimeoutMs, stallTimeoutMs, signal } = request;
+  const { url, method, body, ca, connectTimeoutMs, stallTimeoutMs, signal } = request;
   signal.throwIfAborted();
   return new Promise<IncomingMessage>((resolve, reject) => {
     const isSecure = url.protocol === 'https:';
     const headers = { 'accept-encoding': 'identity', 'user-agent': 'everboot', ...request.headers };
-    const sent = (isSecure ? https : http).request(url, { method, headers, agent: agentFor(url), signal });
+    const trust = isSecure && typeof ca === 'string' ? { ca } : {};
+    const sent = (isSecure ? https : http).request(url, { method, headers, agent: agentFor(url), signal, ...trust });
     let timer = setTimeout(
       () => sent.destroy(new Error(`no connection within ${connectTimeoutMs / 1000} s`)),
       connectTimeoutMs,
@@ -106,7 +113,7 @@ function receiveHeaders(request: HttpRequest & { headers: Readonly<Record<string
       clearTimeout(timer);
       reject(signal.aborted ? signal.reason : unreachable(url, error));
     });
-    sent.end();
+    sent.end(body);
   });
 }
 

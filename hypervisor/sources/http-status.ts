@@ -19,11 +19,17 @@ export function statusFailure(answer: HttpAnswer, kind: 'glance' | 'url', title:
   if (status === 204 && kind === 'glance') {
     return new EverbootFailure('ImageNotActive', `${title}: ${said}, it has no data of the image`);
   }
-  if (passingStatuses.has(status)) {
-    const retryAfterMs = retryAfter(answer);
-    return new EverbootFailure('SourceUnreachable', said, retryAfterMs === undefined ? {} : { retryAfterMs });
-  }
-  return new EverbootFailure(kind === 'glance' ? 'GlanceConnectionFailed' : 'SourceUnavailable', `${title}: ${said}`);
+  const final = kind === 'glance' ? 'GlanceConnectionFailed' : 'SourceUnavailable';
+  return passingFailure(answer) ?? new EverbootFailure(final, `${title}: ${said}`);
+}
+
+/** SourceUnreachable for an answer that another attempt may better; undefined for every other answer. */
+export function passingFailure(answer: HttpAnswer): EverbootFailure | undefined {
+  const { status, address } = answer;
+  if (!passingStatuses.has(status)) return undefined;
+  const retryAfterMs = retryAfter(answer);
+  const details = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return new EverbootFailure('SourceUnreachable', `${address} answered ${status}`, details);
 }
 
 /** Retry-After, in seconds or as a date. */

@@ -2,30 +2,38 @@ import type { ImageDescription } from '../../domain/image.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { ImageSourceSettings } from './describe-image.ts';
 import { fileByteSource } from './file-byte-source.ts';
-import { glanceHeaders, glanceImageAddress } from './glance-reference.ts';
+import { glanceImageAddress } from './glance-reference.ts';
+import { requestGlance } from './glance-request.ts';
 import { httpByteSource } from './http-byte-source.ts';
-import { shownAddress } from './http-request.ts';
+import { sendRequest, shownAddress } from './http-request.ts';
 import { imageUrl } from './url-image.ts';
 
 /** The source of a described image's bytes. Reads nothing yet. Throws as `describeImage` does of the reference. */
-export function byteSource(
-  { reference, title }: ImageDescription,
-  { glance, fileImageRoots }: ImageSourceSettings,
-): ByteSource {
+export function byteSource({ reference, title }: ImageDescription, settings: ImageSourceSettings): ByteSource {
+  const { glance, fileImageRoots } = settings;
   if ('file' in reference) return fileByteSource(reference.file, fileImageRoots, glance);
   if ('url' in reference) {
     const url = imageUrl(reference.url);
+    const times = { connectTimeoutMs: glance.connectTimeout * 1000, stallTimeoutMs: glance.stallTimeout * 1000 };
     return httpByteSource(
-      { kind: 'url', title, addressOf: new Map([[shownAddress(url), { url, headers: {} }]]) },
+      {
+        kind: 'url',
+        title,
+        places: [shownAddress(url)],
+        send: async (_place, headers, signal) => await sendRequest({ url, method: 'GET', headers, ...times, signal }),
+      },
       glance,
     );
   }
-  const { id, servers } = glanceImageAddress(reference.glance, glance);
-  const addressOf = new Map(
-    servers.map((server) => [
-      server,
-      { url: new URL(`${server}/v2/images/${id}/file`), headers: glanceHeaders(server, glance) },
-    ]),
+  const { id, servers } = glanceImageAddress(reference.glance, settings);
+  return httpByteSource(
+    {
+      kind: 'glance',
+      title,
+      places: servers,
+      send: async (place, headers, signal) =>
+        await requestGlance(place, `/v2/images/${id}/file`, headers, settings, signal),
+    },
+    glance,
   );
-  return httpByteSource({ kind: 'glance', title, addressOf }, glance);
 }

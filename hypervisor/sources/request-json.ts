@@ -4,19 +4,27 @@ import { type HttpAnswer, sendRequest, shownAddress } from './http-request.ts';
 
 const maxJsonBytes = 2 ** 20;
 
-/** `json` is absent unless the server answered 200. */
+export interface JsonRequest {
+  readonly url: URL;
+  readonly method?: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON, for a POST. */
+  readonly body?: string;
+  readonly ca?: string | null;
+}
+
+/** `json` is absent unless the server answered 200 or 201. */
 export interface JsonAnswer {
   readonly answer: HttpAnswer;
   readonly json?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Gets a small JSON object. The whole of it has to be there within the time that a server may be silent, so that one
- * that drips does not hold a step that has no other limit.
+ * Gets a JSON object of at most 1 MiB. The whole of it has to be there within the time that a server may be silent, so that
+ * one that drips does not hold a step that has no other limit.
  */
 export async function requestJson(
-  url: URL,
-  headers: Readonly<Record<string, string>>,
+  { method = 'GET', headers, ...request }: JsonRequest,
   { connectTimeout, stallTimeout }: GlanceSettings,
   signal: AbortSignal,
 ): Promise<JsonAnswer> {
@@ -24,20 +32,32 @@ export async function requestJson(
   const late = AbortSignal.timeout(limitMs);
   try {
     const answer = await sendRequest({
-      url,
-      method: 'GET',
+      ...request,
+      method,
       headers: { accept: 'application/json', ...headers },
       connectTimeoutMs: connectTimeout * 1000,
       stallTimeoutMs: stallTimeout * 1000,
       signal: AbortSignal.any([signal, late]),
     });
-    if (answer.status === 200) return { answer, json: parseObject(answer, await readText(answer)) };
+    if (answer.status === 200 || answer.status === 201)
+      return { answer, json: parseObject(answer, await readText(answer)) };
     answer.close();
     return { answer };
   } catch (error) {
     signal.throwIfAborted();
     if (!late.aborted) throw error;
-    throw new EverbootFailure('SourceUnreachable', `${shownAddress(url)}: no whole answer within ${limitMs / 1000} s`);
+    const address = shownAddress(request.url);
+    throw new EverbootFailure('SourceUnreachable', `${address}: no whole answer within ${limitMs / 1000} s`);
+  }
+}
+
+/** The JSON of an answer, of at most 1 MiB. Throws SourceUnreachable when it is none. */
+export async function readJson(answer: HttpAnswer): Promise<unknown> {
+  const text = await readText(answer);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new EverbootFailure('SourceUnreachable', `${answer.address} answered with something that is not JSON`);
   }
 }
 

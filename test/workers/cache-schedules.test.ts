@@ -39,9 +39,7 @@ function hostName(t: { after: (end: () => Promise<unknown>) => void }): string {
   const name = `schedules-${randomUUID().slice(0, 8)}`;
   t.after(() =>
     Promise.all(
-      (['sweep', 'scrub'] as const).map((what) =>
-        client.schedule.getHandle(`everboot-cache-${what}/${name}`).delete(),
-      ),
+      (['sweep', 'scrub'] as const).map((what) => client.schedule.getHandle(`everboot-cache-${what}/${name}`).delete()),
     ),
   );
   return name;

@@ -125,12 +125,19 @@ test('what is not built yet is refused, not ignored', async () => {
     allowed_direct_url_schemes = ["file", "rbd"]`;
   const { problems } = await refusal({ text, environment: {} });
   assert.equal(problems.length, 6);
-  for (const problem of problems)
-    assert.match(problem, /^\[(libvirt|glance)\] \w+: .*not supported yet, expected /);
+  for (const problem of problems) assert.match(problem, /^\[(libvirt|glance)\] \w+: .*not supported yet, expected /);
   for (const imagesType of ['rbd', 'lvm']) {
     const environment = { EVERBOOT_LIBVIRT_IMAGES_TYPE: imagesType };
     assert.equal((await refusal({ text: '', environment })).problems.length, 1);
   }
+});
+
+test('signatures cannot be verified without a folder of certificates', async () => {
+  const glance = '[glance]\nverify_glance_signatures = true\n';
+  const { problems } = await refusal({ text: glance, environment: {} });
+  assert.match(problems[0] ?? '', /^\[glance\] signature_certificates_path: none, expected the folder/);
+  const text = `${glance}signature_certificates_path = "/etc/everboot/certificates"`;
+  assert.equal((await readConfiguration({ text, environment: {} })).glance.verifyGlanceSignatures, true);
 });
 
 test('keys are in the state folder, unless an option says where one is', async () => {

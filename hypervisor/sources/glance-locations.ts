@@ -1,0 +1,68 @@
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { ImageDescription } from '../../domain/image.ts';
+import type { ImageSourceSettings } from './describe-image.ts';
+import { glanceImageAddress } from './glance-reference.ts';
+import { requestGlance, requestGlanceJson } from './glance-request.ts';
+import { readJson } from './request-json.ts';
+
+/** More places than any image has; what is beyond them is not looked at. */
+const maxLocations = 16;
+const maxPathLength = 4096;
+/** Asking must not take longer than the image is worth. */
+const maxMs = 15_000;
+
+/**
+ * Where on this host Glance says that an image's bytes lie, as paths; none where the host does not allow the scheme
+ * `file`, and none for an image on another Glance than the host's own, which could name any file in the roots. A Glance
+ * that does not tell, or cannot be asked, has no locations: the image is fetched through the API then.
+ */
+export async function directPaths(
+  { reference }: Pick<ImageDescription, 'reference'>,
+  settings: ImageSourceSettings,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (!settings.glance.allowedDirectUrlSchemes.includes('file') || !('glance' in reference)) return [];
+  const { id, servers } = glanceImageAddress(reference.glance, settings);
+  const [server] = servers;
+  const isOurs = !reference.glance.includes('/') || settings.glance.apiServers.includes(server ?? '');
+  if (server === undefined || !isOurs) return [];
+  const late = AbortSignal.timeout(maxMs);
+  const places = await locationsAt(server, id, settings, AbortSignal.any([signal, late])).catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (error instanceof EverbootFailure || late.aborted) return [];
+    throw error;
+  });
+  return places.flatMap(pathOf);
+}
+
+/** Old Glances tell them in the image's record, where that is switched on; new ones at an address of their own. */
+async function locationsAt(
+  server: string,
+  id: string,
+  settings: ImageSourceSettings,
+  signal: AbortSignal,
+): Promise<unknown[]> {
+  const { json } = await requestGlanceJson(server, `/v2/images/${id}`, settings, signal);
+  const told = [json?.direct_url, ...urlsOf(json?.locations)].filter((url) => url !== undefined);
+  if (told.length > 0) return told;
+  const answer = await requestGlance(server, `/v2/images/${id}/locations`, {}, settings, signal);
+  if (answer.status === 200) return urlsOf(await readJson(answer));
+  answer.close();
+  return [];
+}
+
+function urlsOf(locations: unknown): unknown[] {
+  if (!Array.isArray(locations)) return [];
+  return locations.slice(0, maxLocations).map((location) => (location as { url?: unknown } | null)?.url);
+}
+
+function pathOf(location: unknown): string[] {
+  if (typeof location !== 'string' || location.length > maxPathLength || !URL.canParse(location)) return [];
+  const { protocol, host, pathname } = new URL(location);
+  if (protocol !== 'file:' || host !== '') return [];
+  try {
+    return [decodeURIComponent(pathname)];
+  } catch {
+    return [];
+  }
+}
