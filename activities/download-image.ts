@@ -1,4 +1,4 @@
-import { activityInfo } from '@temporalio/activity';
+import { claimName } from '../domain/claim.ts';
 import type { DownloadedBase, FetchOrder } from '../domain/host-activities.ts';
 import { downloadImage as download } from '../hypervisor/download/download-image.ts';
 import { verifiedSize } from '../hypervisor/download/part-state.ts';
@@ -19,10 +19,6 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
   const { claim, base } = order;
   const purpose = `download-${base.cacheName}`;
   const { part } = fetchFiles(paths, base.cacheName);
-  const { attempt, scheduledTimestampMs } = activityInfo();
-  // The first attempt may have waited long for its slot, and that is no fault of the source's.
-  const beganAtMs = attempt === 1 ? Date.now() : scheduledTimestampMs;
-  const deadlineMs = beganAtMs + configuration.glance.imageFetchTimeout * 1000;
   const made = await withWorkControl((control) =>
     underFetchLock(paths, order, control, async (lock, reporting) => {
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
@@ -35,7 +31,8 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
         return await keepingReserve(paths.cache, reservedBytes, reporting, (kept) =>
           download(
             {
-              ...{ image: base.image, partPath: part, deadlineMs, heldLocks: [lock.descriptor] },
+              ...{ image: base.image, partPath: part, heldLocks: [lock.descriptor] },
+              ...{ timeMs: configuration.glance.imageFetchTimeout * 1000, fetcher: claimName(claim) },
               ...(base.role === 'root' ? { judgeHead } : {}),
             },
             imageSourcesOf(host),

@@ -1,5 +1,6 @@
 import type { Configuration } from '../domain/configuration.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
+import type { RateLimit } from '../hypervisor/download/rate-limit.ts';
 import type { CacheCare } from '../hypervisor/image-cache/care/cache-care.ts';
 import type { GlanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import type { ImageSourceSettings } from '../hypervisor/sources/describe-image.ts';
@@ -12,12 +13,14 @@ export interface Host {
   readonly stateDirectory: string;
   /** One for the whole process, so that all its steps use the same token; absent: there are no credentials. */
   readonly tokens?: GlanceTokens;
+  /** One for the whole process, too; absent: there is none. */
+  readonly rateLimit?: RateLimit;
 }
 
 /** What the sources of images need to know of a host. */
-export function imageSourcesOf({ configuration, tokens }: Host): ImageSourceSettings {
+export function imageSourcesOf({ configuration, tokens, rateLimit }: Host): ImageSourceSettings {
   const { glance, host } = configuration;
-  return { glance, fileImageRoots: host.fileImageRoots, ...(tokens && { tokens }) };
+  return { glance, fileImageRoots: host.fileImageRoots, ...(tokens && { tokens }), ...(rateLimit && { rateLimit }) };
 }
 
 /** What the care of the image cache needs to know of a host. */

@@ -20,7 +20,7 @@ const image: ImageDescription = {
   ...{ title: 'bench', format: 'qcow2', sizeBytes, digest: { algorithm: 'sha512', hex: hex ?? '' } },
   ...{ minDiskGb: 0, minRamMb: 0, properties: {} },
 };
-const order = { image, partPath: part, deadlineMs: Date.now() + 600_000, judgeHead };
+const order = { image, partPath: part, timeMs: 600_000, judgeHead };
 await downloadImage(order, { glance, fileImageRoots: [] }, control);
 if (what === 'convert') {
   const limits = { maxVirtualSizeBytes: 2 ** 40, heldLocks: [] };

@@ -8,6 +8,7 @@ import type { Configuration } from '../domain/configuration.ts';
 import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
+import { rateLimit } from '../hypervisor/download/rate-limit.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import { workflowBundle } from './workflow-bundle.ts';
@@ -48,7 +49,9 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareFolders(paths);
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
-  const host: Host = { configuration, paths, stateDirectory, ...tokens };
+  const { maxDownloadBytesPerSecond } = configuration.host;
+  const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };
+  const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits };
   const shared = { connection, namespace, identity, shutdownGraceTime, shutdownForceTime } as const;
 
   const slots: Readonly<Record<Lane, number>> = {

@@ -16,8 +16,10 @@ export interface DownloadOrder {
   readonly image: ImageDescription;
   /** Where the bytes go; the checkpoint is beside it, `<part>.json`. Nobody else may write them meanwhile. */
   readonly partPath: string;
-  /** When all attempts together are over, as a time of the clock. */
-  readonly deadlineMs: number;
+  /** How long all attempts of one fetcher may take together, not counting the time in between. */
+  readonly timeMs: number;
+  /** Whose fetch it is: another one has the whole time again. */
+  readonly fetcher?: string;
   readonly judgeHead?: JudgeHead;
   /** Descriptors of the locks that every program which writes must hold. */
   readonly heldLocks?: readonly number[];
@@ -40,7 +42,7 @@ const reportEveryMs = 250;
  * ImageSignatureInvalid, ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own reason.
  */
 export async function downloadImage(
-  { image, partPath, deadlineMs, judgeHead, heldLocks = [] }: DownloadOrder,
+  { image, partPath, timeMs, fetcher = '', judgeHead, heldLocks = [] }: DownloadOrder,
   settings: ImageSourceSettings,
   control: WorkControl,
 ): Promise<Downloaded> {
@@ -53,8 +55,9 @@ export async function downloadImage(
   const signature = await signatureCheck(image, settings.glance);
   const isCopy = await copyIfLocal({ image, partPath, heldLocks, ...(judgeHead && { judgeHead }) }, settings, control);
   const source = byteSource(image, settings);
-  const time = fetchTime(deadlineMs, control.signal);
   const part = await openPartFile(partPath, image, signature);
+  if (part.state.fetcher !== fetcher) Object.assign(part.state, { fetcher, spentMs: 0 });
+  const time = fetchTime(timeMs - part.state.spentMs, control.signal);
   const fetch: Fetch = {
     image,
     source,
@@ -63,6 +66,7 @@ export async function downloadImage(
     maxBytes: imageMaxBytes,
     lastErrors: new Map(Object.entries(part.state.lastErrors)),
     signal: time.signal,
+    rateLimit: settings.rateLimit,
     report: reporter(() => ({ doneBytes: part.position(), totalBytes: part.state.totalBytes }), control),
     resumedAtBytes: 0,
     isPieced: false,
@@ -86,10 +90,10 @@ export async function downloadImage(
 async function takeUp(fetch: Fetch, isCopy: boolean): Promise<void> {
   const { image, part, head, signal, report } = fetch;
   if (part.state.onePiece) return await startOver(fetch);
-  fetch.resumedAtBytes = isCopy ? 0 : part.state.syncedBytes;
+  fetch.resumedAtBytes = isCopy ? 0 : part.heldBytes;
   // A copy of the very file that was asked for is as good as one answer; where Glance only said that the image lies
   // there, its own answer is worth a try.
-  fetch.isPieced = part.state.syncedBytes > 0 && !(isCopy && 'file' in image.reference);
+  fetch.isPieced = part.heldBytes > 0 && !(isCopy && 'file' in image.reference);
   await part.takeUp((bytes) => {
     head.see(bytes, part.state.totalBytes);
     report();
@@ -101,8 +105,10 @@ async function verify(fetch: Fetch): Promise<void> {
   const { image, part, isPieced } = fetch;
   const wrong = (await wrongDigest(fetch)) ?? (await wrongSignature(fetch));
   if (wrong === undefined) {
-    Object.assign(part.state, { verified: true, signedBy: image.signature?.certificateId ?? null, lastErrors: {} });
-    await part.checkpoint();
+    const signedBy = image.signature?.certificateId ?? null;
+    Object.assign(part.state, { verified: true, signedBy, lastErrors: {}, spentMs: 0 });
+    // Not synced: it is about to be converted, or to be synced when it is published. After another boot it is hashed again.
+    await part.note();
     return;
   }
   // Bytes with the right digest are those at the source, and no other fetch gets a better signature out of them.
@@ -136,11 +142,14 @@ async function settleFailure(fetch: Fetch, time: FetchTime, error: unknown): Pro
     await removePart(part.path);
     return error;
   }
-  part.state.lastErrors = Object.fromEntries(lastErrors);
-  // Whatever is wrong with the disk is in the error already.
-  await part.checkpoint().catch(() => undefined);
   const isRound = error instanceof EverbootFailure && error.code === source.failure;
-  return time.isOver() && (isRound || time.signal.aborted) ? overdueFailure(fetch) : error;
+  const isOverdue = time.isOver() && (isRound || time.signal.aborted);
+  part.state.lastErrors = Object.fromEntries(lastErrors);
+  // Whoever asks for the image again has the whole time again, and the bytes.
+  part.state.spentMs = isOverdue ? 0 : part.state.spentMs + time.passedMs();
+  // Whatever is wrong with the disk is in the error already.
+  await part.note().catch(() => undefined);
+  return isOverdue ? overdueFailure(fetch) : error;
 }
 
 /** Says how far it is, a few times a second. */

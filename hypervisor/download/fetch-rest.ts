@@ -4,6 +4,7 @@ import { attemptRound } from '../sources/attempt-round.ts';
 import type { ByteSource, OpenedImage } from '../sources/byte-source.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { PartFile } from './part-file.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 /** One fetch of an image, from wherever it stands to its last byte. */
 export interface Fetch {
@@ -14,6 +15,7 @@ export interface Fetch {
   readonly maxBytes: number;
   readonly lastErrors: Map<string, string>;
   readonly signal: AbortSignal;
+  readonly rateLimit: RateLimit | undefined;
   readonly report: () => void;
   /** The byte on disk that this call went on from. */
   resumedAtBytes: number;
@@ -41,6 +43,7 @@ export async function fetchRest(fetch: Fetch): Promise<void> {
         try {
           await settleStart(fetch, place, opened);
           for await (const bytes of opened.body) {
+            await fetch.rateLimit?.take(bytes.length, signal);
             await take(fetch, place, opened, bytes);
             progressed = true;
           }

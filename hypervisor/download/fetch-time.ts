@@ -9,17 +9,21 @@ export interface FetchTime {
   /** Aborts when the caller's signal does, and when the time is over. */
   readonly signal: AbortSignal;
   isOver(): boolean;
+  /** How long it has been so far. */
+  passedMs(): number;
   /** Forgets the timer. */
   end(): void;
 }
 
-export function fetchTime(deadlineMs: number, stop: AbortSignal): FetchTime {
+/** Begins now, and is over after so many milliseconds. */
+export function fetchTime(leftMs: number, stop: AbortSignal): FetchTime {
   const over = new AbortController();
-  const remainingMs = Math.max(0, Math.min(deadlineMs - Date.now(), maxTimerMs));
-  const timer = setTimeout(() => over.abort(), remainingMs);
+  const begunAtMs = Date.now();
+  const timer = setTimeout(() => over.abort(), Math.max(0, Math.min(leftMs, maxTimerMs)));
   return {
     signal: AbortSignal.any([stop, over.signal]),
-    isOver: () => over.signal.aborted || Date.now() >= deadlineMs,
+    isOver: () => over.signal.aborted || Date.now() - begunAtMs >= leftMs,
+    passedMs: () => Date.now() - begunAtMs,
     end: () => clearTimeout(timer),
   };
 }
@@ -31,7 +35,7 @@ export function overdueFailure({ image, source, part, lastErrors }: Fetch): Ever
     if (error === undefined) return `${place}: no error, but too slow or not asked`;
     return error.includes(place) ? error : `${place}: ${error}`;
   });
-  const done = `${Math.max(part.position(), part.state.syncedBytes)} of ${part.state.totalBytes ?? 'unknown'} bytes`;
+  const done = `${Math.max(part.position(), part.heldBytes)} of ${part.state.totalBytes ?? 'unknown'} bytes`;
   return new EverbootFailure(
     source.finalFailure,
     `${image.title} was not complete within image_fetch_timeout (${done}): ${places.join('; ').slice(0, 2000)}`,

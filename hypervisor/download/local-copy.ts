@@ -3,12 +3,11 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { copyFile } from '../copy-file.ts';
-import { syncPath } from '../publish-file.ts';
 import type { ImageSourceSettings } from '../sources/describe-image.ts';
 import { fileVersion, openImageFile } from '../sources/file-image.ts';
 import { directPaths } from '../sources/glance-locations.ts';
 import { type JudgeHead, watchHead } from './head-watch.ts';
-import { freshState, readPartState, removePart, writePartState } from './part-state.ts';
+import { freshState, heldBytes, readPartState, removePart, thisBoot, writePartState } from './part-state.ts';
 
 /** Smaller ones are read faster than a program is started. */
 const leastBytes = 2 ** 20;
@@ -36,9 +35,8 @@ export async function copyIfLocal(
 ): Promise<boolean> {
   const { image, partPath } = order;
   const state = await readPartState(partPath, image);
-  const fetchedBytes = Math.min(state.syncedBytes, await sizeOf(partPath));
   // What did not verify before has to come from its source, in one piece.
-  if (fetchedBytes > 0 || state.onePiece) return false;
+  if (state.onePiece || (await heldBytes(state, await sizeOf(partPath))) > 0) return false;
   const source = await openLocal(image, settings, control.signal);
   if (source === undefined) return false;
   try {
@@ -101,11 +99,11 @@ async function copyWhole(
   await copyFile({ source, destination: partPath, heldLocks }, control);
   const isWhole = (await stat(partPath)).size === size && (await fileVersion(source)) === version;
   if (!isWhole) return false;
-  await syncPath(partPath);
   const isFile = 'file' in image.reference;
   await writePartState(partPath, {
     ...freshState(image),
-    syncedBytes: size,
+    writtenBytes: size,
+    bootId: await thisBoot(),
     totalBytes: size,
     // Another source of the same image has marks of its own.
     validator: isFile ? version : null,

@@ -3,21 +3,26 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
 import type { SignatureCheck } from '../signatures/signature-verifier.ts';
 import { type BlockHasher, startBlockHasher } from './block-hasher.ts';
-import { type PartState, readPartState, writePartState } from './part-state.ts';
+import { heldBytes, type PartState, readPartState, thisBoot, unsettledBytes, writePartState } from './part-state.ts';
 import { writeSparsely } from './write-sparsely.ts';
 
 /** Small pieces are merged into blocks; while one is filled, others are written and hashed. */
 const blockBytes = 2 ** 20;
-const blockCount = 4;
+const blockCount = unsettledBytes / blockBytes;
 
-/** How much a crash may cost, in bytes and in time. */
-const checkpointBytes = 64 * 2 ** 20;
+/**
+ * How much a crash of the machine may cost, in time and in bytes; that of the worker costs next to nothing. It also bounds
+ * how much of the page cache waits to be written.
+ */
 const checkpointMs = 5000;
+const checkpointBytes = 2 ** 30;
 
 /** The partial file of a fetch: bytes are appended, hashed and, now and then, made safe. */
 export interface PartFile {
   readonly path: string;
   readonly state: PartState;
+  /** How many bytes an earlier attempt has left. */
+  readonly heldBytes: number;
   /** How many bytes of the image were taken. */
   position(): number;
   /** Hashes what is on disk already, and shows each piece of it. Has to come first. */
@@ -26,8 +31,8 @@ export interface PartFile {
   append(bytes: Uint8Array): Promise<void>;
   /** Throws everything away and begins at the first byte. */
   startOver(changes: Partial<PartState>): Promise<void>;
-  /** Makes everything that was taken survive a crash, and says so in the sidecar. */
-  checkpoint(): Promise<void>;
+  /** Says in the sidecar that everything taken was written; waits for no disk. */
+  note(): Promise<void>;
   /** The digest of everything that was taken, as hex, once. */
   digest(): Promise<string>;
   /** Whether everything that was taken has the signature that was given, once. */
@@ -35,7 +40,7 @@ export interface PartFile {
   close(): Promise<void>;
 }
 
-/** Opens the partial file at the byte that is safely on disk; what is behind it was never promised, and goes. */
+/** Opens the partial file at the byte that it can be gone on from; what is behind it was never promised, and goes. */
 export async function openPartFile(
   partPath: string,
   image: ImageDescription,
@@ -45,19 +50,36 @@ export async function openPartFile(
   const file = await open(partPath, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o640);
   try {
     const { size } = await file.stat();
-    // Shorter than the sidecar says: the file was lost or replaced, and nothing in it can be relied on.
-    if (size < state.syncedBytes) Object.assign(state, { syncedBytes: 0, validator: null });
-    Object.assign(state, { verified: false, signedBy: null });
-    await file.truncate(state.syncedBytes);
+    const held = await heldBytes(state, size);
+    await file.truncate(held);
+    const syncedBytes = Math.min(state.syncedBytes, held);
+    Object.assign(state, {
+      syncedBytes,
+      writtenBytes: held,
+      bootId: await thisBoot(),
+      verified: false,
+      signedBy: null,
+    });
+    if (held === 0) state.validator = null;
+    // Before the first byte: from now on what is in the file is known to be of this image, and of this boot.
+    await writePartState(partPath, state);
+    const hasher = startBlockHasher(image.digest?.algorithm ?? 'sha256', blockCount, blockBytes, signature);
+    return partFile({ partPath, file, state, hasher, held });
   } catch (error) {
     await file.close();
     throw error;
   }
-  const hasher = startBlockHasher(image.digest?.algorithm ?? 'sha256', blockCount, blockBytes, signature);
-  return partFile(partPath, file, state, hasher);
 }
 
-function partFile(partPath: string, file: FileHandle, state: PartState, hasher: BlockHasher): PartFile {
+interface OpenPart {
+  readonly partPath: string;
+  readonly file: FileHandle;
+  readonly state: PartState;
+  readonly hasher: BlockHasher;
+  readonly held: number;
+}
+
+function partFile({ partPath, file, state, hasher, held }: OpenPart): PartFile {
   const busy: Promise<void>[] = hasher.blocks.map(() => Promise.resolve());
   let block = 0;
   let filled = 0;
@@ -86,14 +108,19 @@ function partFile(partPath: string, file: FileHandle, state: PartState, hasher: 
     await file.datasync();
     // What was not hashed again yet is no less on disk.
     state.syncedBytes = Math.max(state.syncedBytes, upTo);
+    state.writtenBytes = Math.max(state.writtenBytes, upTo);
     await writePartState(partPath, state);
+  };
+  /** Has everything that was taken written, and the file as long as that. */
+  const settleAll = async (): Promise<void> => {
+    await settle();
+    // Zeros at the end were not written.
+    if ((await file.stat()).size < position) await file.truncate(position);
   };
   /** The sync runs on while more is taken; the next one waits for it, so that what is unsafe stays bounded. */
   const beginCheckpoint = async (): Promise<void> => {
     await syncing;
-    await settle();
-    // Zeros at the end were not written.
-    if ((await file.stat()).size < position) await file.truncate(position);
+    await settleAll();
     last = { position, timeMs: Date.now() };
     syncing = quiet(sync(position));
   };
@@ -101,12 +128,13 @@ function partFile(partPath: string, file: FileHandle, state: PartState, hasher: 
   return {
     path: partPath,
     state,
+    heldBytes: held,
     position: () => position,
     async takeUp(show, signal) {
-      while (position < state.syncedBytes) {
+      while (position < held) {
         signal.throwIfAborted();
         const bytes = hasher.blocks[block] as Uint8Array;
-        const length = Math.min(blockBytes, state.syncedBytes - position);
+        const length = Math.min(blockBytes, held - position);
         const { bytesRead } = await file.read(bytes, 0, length, position);
         if (bytesRead === 0) throw new Error(`${partPath} became shorter while it was read`);
         show(bytes.subarray(0, bytesRead));
@@ -132,17 +160,21 @@ function partFile(partPath: string, file: FileHandle, state: PartState, hasher: 
     async startOver(changes) {
       await syncing;
       await settle();
-      // The sidecar first: a crash in between must not leave it promising bytes that are gone.
-      Object.assign(state, { syncedBytes: 0, validator: null, ...changes });
+      // The sidecar first, without a boot: a crash in between must not leave old bytes that count for new ones.
+      Object.assign(state, { syncedBytes: 0, writtenBytes: 0, bootId: '', validator: null, ...changes });
       await writePartState(partPath, state);
       await file.truncate(0);
+      state.bootId = await thisBoot();
+      await writePartState(partPath, state);
       await hasher.restart();
       position = 0;
       last = { position, timeMs: Date.now() };
     },
-    async checkpoint() {
-      await beginCheckpoint();
+    async note() {
       await syncing;
+      await settleAll();
+      state.writtenBytes = Math.max(state.writtenBytes, position);
+      await writePartState(partPath, state);
     },
     async digest() {
       await settle();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstat } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
 import { publishText } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
@@ -9,8 +9,15 @@ export interface PartState {
   readonly version: 1;
   /** SHA-256 over what makes this the same image; addresses stay out of it, since some of them are secrets. */
   readonly source: string;
-  /** Everything before this byte is on disk. */
+  /** Everything before this byte is on disk, and survives a crash of the machine. */
   syncedBytes: number;
+  /** Everything before this byte was given to the kernel, and survives the worker; it counts as long as the boot lasts. */
+  writtenBytes: number;
+  /** The boot of the machine in which the file was written last; empty: nothing of it may be relied on. */
+  bootId: string;
+  /** Whose fetch this is, and how long its attempts took together, in milliseconds. */
+  fetcher: string;
+  spentMs: number;
   /** The image's size, null as long as nobody said it. */
   totalBytes: number | null;
   /** What the source's ETag or the like was when the first byte came. */
@@ -38,6 +45,10 @@ export function freshState(image: ImageDescription): PartState {
     version: 1,
     source: sourceIdentity(image),
     syncedBytes: 0,
+    writtenBytes: 0,
+    bootId: '',
+    fetcher: '',
+    spentMs: 0,
     totalBytes: image.sizeBytes,
     validator: null,
     startedOver: false,
@@ -57,16 +68,40 @@ export async function readPartState(partPath: string, image: ImageDescription): 
   return { ...fresh, ...kept, totalBytes: image.sizeBytes ?? kept.totalBytes ?? null };
 }
 
+/** Blocks are written side by side, so that this much of the file's end may have gaps after a crash of the worker. */
+export const unsettledBytes = 4 * 2 ** 20;
+
+let boot: Promise<string> | undefined;
+
+/** What the kernel calls this boot of the machine. */
+export async function thisBoot(): Promise<string> {
+  boot ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim());
+  return await boot;
+}
+
+/**
+ * How many bytes of a partial file of that size can be gone on from. What was written in this boot of the machine is
+ * there, whatever became of the worker; after another boot only what was synced is.
+ */
+export async function heldBytes(state: PartState, sizeBytes: number): Promise<number> {
+  const { syncedBytes, writtenBytes, bootId } = state;
+  const isThisBoot = bootId === (await thisBoot());
+  const promised = isThisBoot ? Math.max(syncedBytes, writtenBytes) : syncedBytes;
+  // Shorter than it was: the file was lost or replaced, and nothing in it can be relied on.
+  if (sizeBytes < promised) return 0;
+  return isThisBoot ? Math.max(promised, sizeBytes - unsettledBytes) : promised;
+}
+
 /**
  * The size of a partial file that is complete and was verified, with its signature where the image is to have one;
  * undefined where there is still something to do.
  */
 export async function verifiedSize(partPath: string, image: ImageDescription): Promise<number | undefined> {
-  const { verified, signedBy, syncedBytes, totalBytes } = await readPartState(partPath, image);
-  if (!verified || syncedBytes !== totalBytes) return undefined;
-  if (image.signature !== undefined && signedBy !== image.signature.certificateId) return undefined;
+  const state = await readPartState(partPath, image);
   const found = await lstat(partPath).catch(() => undefined);
-  return found?.isFile() && found.size === syncedBytes ? syncedBytes : undefined;
+  if (!state.verified || found?.isFile() !== true || found.size !== state.totalBytes) return undefined;
+  if (image.signature !== undefined && state.signedBy !== image.signature.certificateId) return undefined;
+  return (await heldBytes(state, found.size)) === found.size ? found.size : undefined;
 }
 
 /** Removes a partial file that nobody is to go on from. */

@@ -1,4 +1,5 @@
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
+import type { RateLimit } from '../download/rate-limit.ts';
 import { describeFileImage } from './file-image.ts';
 import { describeGlanceImage } from './glance-image.ts';
 import type { GlanceAccess } from './glance-request.ts';
@@ -8,6 +9,8 @@ import { describeUrlImage } from './url-image.ts';
 export interface ImageSourceSettings extends GlanceAccess {
   /** The folders that a `{file}` may lie in. */
   readonly fileImageRoots: readonly string[];
+  /** Shared by all fetches of the worker; absent: as fast as it goes. */
+  readonly rateLimit?: RateLimit;
 }
 
 /**

@@ -100,7 +100,10 @@ test('fifty builds of a refused image read its head once, and every one says why
     assert.deepEqual(source.offsets, [0], 'it was asked for once');
     // What the network takes beyond the first MiB before the connection is closed is not read.
     assert.ok(source.sentBytes < 16 * mebibyte, `${source.sentBytes} bytes were sent`);
-    assert.deepEqual((await readdir(up.paths.cache)).filter((name) => name.includes('.part')), []);
+    assert.deepEqual(
+      (await readdir(up.paths.cache)).filter((name) => name.includes('.part')),
+      [],
+    );
   } finally {
     await source.close();
   }

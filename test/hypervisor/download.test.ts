@@ -36,7 +36,7 @@ async function folder(t: TestContext, ...apiServers: string[]) {
   const partPath = join(directory, 'base.part');
   const get = ({ image = {}, glance = {}, order = {}, signal = AbortSignal.timeout(30_000) }: Way = {}) =>
     downloadImage(
-      { image: described({ glance: id }, image), partPath, deadlineMs: Date.now() + 30_000, ...order },
+      { image: described({ glance: id }, image), partPath, timeMs: 30_000, ...order },
       { glance: glanceSettings({ apiServers, ...glance }), fileImageRoots: [directory] },
       { signal, onProgress: () => undefined },
     );
@@ -98,7 +98,7 @@ describe('a download', { concurrency: 6 }, () => {
     const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes)]);
     const { get, isWhole, sidecar } = await folder(t, server.url);
     await fails(get(once), 'GlanceUnavailable', /broke off/);
-    assert.equal((await sidecar()).syncedBytes, half);
+    assert.equal((await sidecar()).writtenBytes, half);
     assert.deepEqual(await get(once), { sizeBytes: bytes.length, resumedAtBytes: half });
     assert.equal(server.requests[1], `GET /v2/images/${id}/file bytes=${half}-`);
     await isWhole();
@@ -120,6 +120,37 @@ describe('a download', { concurrency: 6 }, () => {
     await writeFile(partPath, randomBytes(5000), { flag: 'a' });
     assert.equal((await get()).resumedAtBytes, half);
     await isWhole();
+  });
+
+  test('that the machine’s crash interrupted counts only what was synced', async (t) => {
+    const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes), serve(bytes)]);
+    const { get, isWhole, partPath, sidecar } = await folder(t, server.url);
+    await fails(get(once), 'GlanceUnavailable');
+    const afterBoot = async (changes: object) =>
+      writeFile(`${partPath}.json`, JSON.stringify({ ...(await sidecar()), bootId: 'an earlier one', ...changes }));
+    await afterBoot({ syncedBytes: 1000 });
+    assert.equal((await get()).resumedAtBytes, 1000);
+    await isWhole();
+    // It is complete, but nobody knows of how much of it the disk does.
+    await afterBoot({ syncedBytes: 2000 });
+    assert.deepEqual(await get(), { sizeBytes: bytes.length, resumedAtBytes: 2000 });
+    await isWhole();
+    assert.deepEqual(
+      server.requests.map((request) => request.split(' ')[2]),
+      [undefined, 'bytes=1000-', 'bytes=2000-'],
+    );
+  });
+
+  test('counts the time of its own attempts only, and another fetcher has the whole time again', async (t) => {
+    const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes)]);
+    const { get, sidecar } = await folder(t, server.url);
+    const mine = { ...once, order: { fetcher: 'mine', timeMs: 30_000 } };
+    await fails(get(mine), 'GlanceUnavailable');
+    const { spentMs } = await sidecar();
+    assert.ok(spentMs > 0 && spentMs < 30_000);
+    await fails(get({ ...once, order: { fetcher: 'mine', timeMs: spentMs } }), 'GlanceConnectionFailed');
+    assert.equal((await sidecar()).spentMs, 0, 'who asks again has the whole time');
+    await get({ ...once, order: { fetcher: 'another', timeMs: 30_000 } });
   });
 
   test('begins anew when the part is shorter than promised, the sidecar is unreadable, or the image is another one', async (t) => {
@@ -205,8 +236,8 @@ describe('a download', { concurrency: 6 }, () => {
     };
     const server = await imageServer(t, [drip]);
     const { get, sidecar } = await folder(t, server.url);
-    await fails(get({ order: { deadlineMs: Date.now() + 1500 } }), 'GlanceConnectionFailed', new RegExp(server.url));
-    assert.ok((await sidecar()).syncedBytes > 0);
+    await fails(get({ order: { timeMs: 1500 } }), 'GlanceConnectionFailed', new RegExp(server.url));
+    assert.ok((await sidecar()).writtenBytes > 0);
   });
 
   test('that stalls is given up and tried again', async (t) => {
@@ -371,11 +402,7 @@ describe('a download', { concurrency: 6 }, () => {
       },
     });
     await fails(get(at(`${cut.url}/x?sig=secret`)), 'SourceUnreachable', /^(?!.*secret).*502/);
-    await fails(
-      get({ ...at(`${cut.url}/x`), ...once, order: { deadlineMs: Date.now() - 1 } }),
-      'SourceUnavailable',
-      /502/,
-    );
+    await fails(get({ ...at(`${cut.url}/x`), ...once, order: { timeMs: -1 } }), 'SourceUnavailable', /502/);
     assert.equal((await get(at(moved.url))).resumedAtBytes, half);
     assert.deepEqual(good.requests, [`GET /there bytes=${half}-`]);
     await isWhole();

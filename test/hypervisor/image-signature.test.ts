@@ -117,7 +117,7 @@ async function fetchSigned(t: TestContext, server: string, image: string, change
   const settings = { glance, fileImageRoots: [] };
   const signal = AbortSignal.timeout(60_000);
   const description = await describeImage({ glance: image }, settings, signal);
-  const order = { image: description, partPath: join(own, 'part'), deadlineMs: Date.now() + 60_000 };
+  const order = { image: description, partPath: join(own, 'part'), timeMs: 60_000 };
   return await downloadImage(order, settings, { signal, onProgress: () => undefined });
 }
 

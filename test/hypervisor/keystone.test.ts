@@ -85,7 +85,7 @@ async function fetchWhole(t: TestContext, sources: ImageSourceSettings, referenc
   const image = await look(sources, reference);
   assert.deepEqual(image.digest, { algorithm: 'sha512', hex: sha512 });
   const control = { signal: t.signal, onProgress: () => undefined };
-  const made = await downloadImage({ image, partPath, deadlineMs: Date.now() + 30_000 }, sources, control);
+  const made = await downloadImage({ image, partPath, timeMs: 30_000 }, sources, control);
   assert.equal(made.sizeBytes, bytes.length);
   assert.ok((await readFile(partPath)).equals(bytes));
 }

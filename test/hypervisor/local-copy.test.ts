@@ -41,7 +41,7 @@ async function fetchImage(
   glance: Partial<GlanceSettings> = {},
 ): Promise<{ sizeBytes: number }> {
   return await downloadImage(
-    { image, partPath, deadlineMs: Date.now() + 30_000, judgeHead },
+    { image, partPath, timeMs: 30_000, judgeHead },
     { glance: glanceSettings(glance), fileImageRoots: roots },
     { signal: AbortSignal.timeout(30_000), onProgress: () => undefined },
   );
