@@ -1,11 +1,13 @@
 import type { BaseImageClaim, FetchOrder } from '../domain/host-activities.ts';
 import { claimBaseImage as claimInCache } from '../hypervisor/image-cache/claim-base-image.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
+import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Claims an image in the cache, and says whether it is there or this build's to fetch. */
-export async function claimBaseImage({ paths }: Host, order: FetchOrder): Promise<BaseImageClaim> {
+export async function claimBaseImage({ paths, configuration }: Host, order: FetchOrder): Promise<BaseImageClaim> {
+  throwIfUnsigned(order.base.image, configuration.glance);
   await prepareFolders(paths);
   return await withWorkControl((control) => claimInCache(paths, order, control));
 }

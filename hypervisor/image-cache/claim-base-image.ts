@@ -5,10 +5,10 @@ import type { BaseImageClaim, FetchOrder } from '../../domain/host-activities.ts
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { findBase, readFacts } from './base-facts.ts';
 import { addClaim, removeClaim } from './claims.ts';
 import { type FetchLease, othersLease, takeLease } from './fetch-lease.ts';
 import { throwIfRefused } from './refusals.ts';
+import { findOrderedBase } from './signed-base.ts';
 
 /** How long one attempt stays and looks, before it fails retryably and lets Temporal do the waiting. */
 const holdTheLineMs = 25_000;
@@ -20,7 +20,7 @@ let holding = 0;
 /**
  * Claims an image in the cache, before the cache is looked at. Answers with the file, or that this build is to fetch
  * it; while another build fetches it, holds the line and then throws BaseImageBusy with a delay from that fetch's pace.
- * Throws the image's refusal, if it was refused a short while ago.
+ * Throws the image's refusal, if it was refused a short while ago, and what `findOrderedBase` throws.
  */
 export async function claimBaseImage(
   paths: HostPaths,
@@ -50,9 +50,8 @@ async function untilReadyOrMine(
   const deadline = holding > maxHolding ? 0 : Date.now() + holdTheLineMs;
   for (;;) {
     control.signal.throwIfAborted();
-    const base = await findBase(paths, order.cacheName);
+    const base = await findOrderedBase(paths, order);
     if (base !== undefined) {
-      await throwIfUnverified(paths, order);
       await touch(base);
       return { base };
     }
@@ -67,23 +66,6 @@ async function untilReadyOrMine(
     control.onProgress({ doneBytes: lease.doneBytes, totalBytes: lease.totalBytes, note: fetchedBy(lease) });
     await sleep(150);
   }
-}
-
-/**
- * A file that came into the cache before the host began to verify signatures cannot be verified any more, as it was
- * converted since; and it is not what the host is set to boot from.
- */
-async function throwIfUnverified(paths: HostPaths, { cacheName, image }: BaseImageOrder): Promise<void> {
-  if (image.signature === undefined) return;
-  const facts = await readFacts(paths, cacheName);
-  if ((facts?.signedBy ?? null) !== null) return;
-  throw new EverbootFailure(
-    'ImageSignatureInvalid',
-    `${image.title} is in the cache as ${cacheName}, and its signature was not verified when it was fetched`,
-    {
-      remedy: `Delete the instances that use it, and remove it with \`everboot cache sweep\` or by hand (${paths.cache}/${cacheName}); then it is fetched and verified anew.`,
-    },
-  );
 }
 
 /** The time of the last use decides what leaves the cache first. */

@@ -4,10 +4,10 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { type HeldLock, waitForKernelLock } from '../kernel-lock.ts';
-import { findBase } from './base-facts.ts';
 import { busyFailure } from './claim-base-image.ts';
 import { fetchLockKey, reportLease, takeLease } from './fetch-lease.ts';
 import { rememberRefusal } from './refusals.ts';
+import { findOrderedBase } from './signed-base.ts';
 
 /** The temporary files of a fetch, with Nova's names. */
 export function fetchFiles(paths: HostPaths, cacheName: string) {
@@ -21,7 +21,7 @@ const lockWaitMs = 15_000;
 /**
  * Runs one step of a fetch: only while this build has the lease, and under the kernel lock that keeps every other
  * writer of these files out. When the file is in the cache already, the step has nothing to do and returns it.
- * A refusal of the image is remembered for the builds that wait.
+ * A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes with the file.
  */
 export async function underFetchLock<Made>(
   paths: HostPaths,
@@ -39,18 +39,18 @@ export async function underFetchLock<Made>(
     throw new EverbootFailure('HostIoError', `an earlier attempt still writes ${order.cacheName} in the cache`);
   }
   try {
-    const finished = await findBase(paths, order.cacheName);
+    const finished = await findOrderedBase(paths, order);
     if (finished !== undefined) return finished;
     if (!mine) throw busyFailure(order, lease);
     const reporter = leaseReporter((progress) => reportLease(paths, order.cacheName, lease, progress), control);
     try {
       return await step(lock, reporter.control);
+    } catch (error) {
+      await rememberRefusal(paths, order, error);
+      throw error;
     } finally {
       await reporter.settled();
     }
-  } catch (error) {
-    await rememberRefusal(paths, order, error);
-    throw error;
   } finally {
     await lock.release();
   }

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type EverbootFailure, failureKind } from '../../domain/failures.ts';
+import type { ImageDescription } from '../../domain/image.ts';
+import { downloadImage } from '../../hypervisor/download/download-image.ts';
+import { statusFailure } from '../../hypervisor/sources/http-status.ts';
+import { glanceSettings } from '../fixtures/image-server.ts';
+import { faultyBytes, faultyDigest, rawServer, sourceFaults } from '../fixtures/source-faults.ts';
+
+const image: ImageDescription = {
+  reference: { glance: 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f' },
+  title: 'hostile',
+  format: 'raw',
+  sizeBytes: faultyBytes.length,
+  digest: { algorithm: 'sha512', hex: faultyDigest },
+  minDiskGb: 0,
+  minRamMb: 0,
+  properties: {},
+};
+
+describe('a server’s fault', { concurrency: 8 }, () => {
+  for (const { fault, answers, outcome, ranges, timeMs = 30_000 } of sourceFaults) {
+    test(`${fault}: ${outcome}`, async (t) => {
+      const directory = await mkdtemp(join(tmpdir(), 'everboot-hostile-'));
+      t.after(() => rm(directory, { recursive: true, force: true }));
+      const partPath = join(directory, 'base.part');
+      const server = answers.length === 0 ? { url: 'http://127.0.0.1:1', ranges: [] } : await rawServer(t, answers);
+      const fetching = downloadImage(
+        { image, partPath, timeMs },
+        { glance: glanceSettings({ apiServers: [server.url], stallTimeout: 1, numRetries: 3 }), fileImageRoots: [] },
+        { signal: AbortSignal.timeout(60_000), onProgress: () => undefined },
+      );
+      if (outcome === 'fetched') {
+        await fetching;
+        assert.ok((await readFile(partPath)).equals(faultyBytes));
+      } else {
+        await assert.rejects(fetching, (error: EverbootFailure) => {
+          assert.equal(error.code, outcome, error.stack);
+          return true;
+        });
+        if (failureKind(outcome).imageRefused) await assert.rejects(stat(partPath), { code: 'ENOENT' });
+      }
+      if (ranges !== undefined) assert.deepEqual(server.ranges, ranges);
+    });
+  }
+});
+
+test('Retry-After is read in seconds and as a date, and kept for a minute at most', () => {
+  const waits = (text: string | undefined, status = 503): number | undefined => {
+    const headers = text === undefined ? {} : { 'retry-after': text };
+    const answer = { address: 'http://a', status, headers, body: (async function* () {})(), close: () => undefined };
+    return statusFailure(answer, 'glance', 'image').retryAfterMs;
+  };
+  assert.equal(waits('7'), 7000);
+  assert.equal(waits('999999999'), 60_000);
+  assert.equal(waits('9'.repeat(40)), undefined);
+  assert.equal(waits('soon'), undefined);
+  assert.equal(waits(undefined), undefined);
+  assert.equal(waits('7', 500), undefined);
+  assert.equal(waits(new Date(Date.now() - 5000).toUTCString()), 0);
+  const inHalfAMinute = waits(new Date(Date.now() + 30_000).toUTCString()) ?? 0;
+  assert.ok(inHalfAMinute > 20_000 && inHalfAMinute <= 30_000);
+});
+
+test('the table of faults in docs/failures.md is the one that these tests strike with', async () => {
+  const text = await readFile(new URL('../../docs/failures.md', import.meta.url), 'utf8');
+  const missing = sourceFaults
+    .map(({ fault, whatHappens, outcome }) =>
+      `| ${fault} | ${whatHappens} | \`${outcome}\` |`.replace('`fetched`', 'fetched'),
+    )
+    .filter((row) => !text.includes(row));
+  assert.deepEqual(missing, []);
+  const rows = text.slice(text.indexOf('## What a server can do')).match(/^\| (?!fault|---).*\|$/gm) ?? [];
+  assert.equal(rows.length, sourceFaults.length, 'nothing in the table is without its test');
+});
