@@ -6,12 +6,13 @@ import type { ImageSignature, SignatureHashMethod, SignatureKeyType } from '../.
 import type { SignatureCheck } from './signature-verifier.ts';
 import { trustedCertificate } from './trusted-certificate.ts';
 
+/** OpenSSL's names. */
 const hashes = {
-  'SHA-224': { name: 'sha224', bytes: 28 },
-  'SHA-256': { name: 'sha256', bytes: 32 },
-  'SHA-384': { name: 'sha384', bytes: 48 },
-  'SHA-512': { name: 'sha512', bytes: 64 },
-} as const satisfies Record<SignatureHashMethod, unknown>;
+  'SHA-224': 'sha224',
+  'SHA-256': 'sha256',
+  'SHA-384': 'sha384',
+  'SHA-512': 'sha512',
+} as const satisfies Record<SignatureHashMethod, string>;
 
 /** What a certificate's key must be, in OpenSSL's names. */
 const keyKinds = {
@@ -57,11 +58,10 @@ export async function signatureCheck(
   }
   const { publicKey } = await trustedCertificate(signatureCertificatesPath, signature.certificateId);
   throwUnlessFitting(publicKey, signature);
-  const hash = hashes[signature.hashMethod];
   return {
-    hash: hash.name,
+    hash: hashes[signature.hashMethod],
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    saltBytes: signature.keyType === 'RSA-PSS' ? longestSalt(publicKey, hash.bytes, signature) : null,
+    isPss: signature.keyType === 'RSA-PSS',
     signature: Buffer.from(signature.signature, 'base64'),
   };
 }
@@ -74,16 +74,5 @@ function throwUnlessFitting(key: KeyObject, { keyType, certificateId }: ImageSig
   throw new EverbootFailure(
     'ImageSignatureInvalid',
     `the key of the certificate ${certificateId} (${found}) is none for the signature’s key type, ${keyType}`,
-  );
-}
-
-/** cursive signs and verifies with the longest salt that key and hash leave room for (RFC 8017, section 9.1), no other. */
-function longestSalt(key: KeyObject, hashBytes: number, { certificateId, hashMethod }: ImageSignature): number {
-  const keyBits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  const saltBytes = Math.ceil((keyBits - 1) / 8) - hashBytes - 2;
-  if (saltBytes >= 0) return saltBytes;
-  throw new EverbootFailure(
-    'ImageSignatureInvalid',
-    `the RSA key of the certificate ${certificateId} has ${keyBits} bits, too few for ${hashMethod}`,
   );
 }

@@ -6,8 +6,8 @@ export interface SignatureCheck {
   readonly hash: string;
   /** PEM. */
   readonly publicKey: string;
-  /** The length of an RSA-PSS signature's salt in bytes; null for other keys. */
-  readonly saltBytes: number | null;
+  /** True: an RSA-PSS signature, with MGF1 of the same hash. */
+  readonly isPss: boolean;
   readonly signature: Uint8Array;
 }
 
@@ -17,15 +17,17 @@ export interface SignatureVerifier {
   isValid(): boolean;
 }
 
+/** Whatever length the salt has, as cursive does; it says nothing of the signature's worth. */
+const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
+
 /** Verifies a signature over bytes that come piece by piece; holds none of them. */
-export function signatureVerifier({ hash, publicKey, saltBytes, signature }: SignatureCheck): SignatureVerifier {
+export function signatureVerifier({ hash, publicKey, isPss, signature }: SignatureCheck): SignatureVerifier {
   const verify = createVerify(hash);
-  const pss = saltBytes === null ? {} : { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: saltBytes };
   return {
     update: (bytes) => void verify.update(bytes),
     isValid() {
       try {
-        return verify.verify({ key: publicKey, ...pss }, signature);
+        return verify.verify({ key: publicKey, ...(isPss && pss) }, signature);
       } catch {
         // The key was read before. What OpenSSL throws here is about a signature that has not even the right shape.
         return false;

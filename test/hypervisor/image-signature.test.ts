@@ -9,6 +9,9 @@ import type { EverbootFailure } from '../../domain/failures.ts';
 import { signatureHashMethods, signatureKeyTypes } from '../../domain/image-signature.ts';
 import { downloadImage } from '../../hypervisor/download/download-image.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
+import { signatureCheck } from '../../hypervisor/signatures/signature-check.ts';
+import { imageSignature } from '../../hypervisor/signatures/signature-properties.ts';
+import { signatureVerifier } from '../../hypervisor/signatures/signature-verifier.ts';
 import { describeImage } from '../../hypervisor/sources/describe-image.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';
 import { type Answer, cutAfter, glanceSettings, imageServer, serve } from '../fixtures/image-server.ts';
@@ -93,6 +96,60 @@ async function signed(
   };
 }
 
+/** A signature by the RSA key whose salt has that length in bytes, as base64. */
+async function signedWithSalt(saltBytes: number): Promise<string> {
+  const output = join(folder, `salt-${saltBytes}.sig`);
+  const options = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', `rsa_pss_saltlen:${saltBytes}`];
+  const key = join(folder, `${certificates['RSA-PSS']}.key`);
+  await openssl('dgst', '-sha256', ...options, '-sign', key, '-out', output, join(folder, 'image'));
+  return (await readFile(output)).toString('base64');
+}
+
+type Verdict = 'valid' | 'invalid' | 'unknown';
+
+/** What the cursive of the tests' Glance says of the image with these properties; its key manager is our folder. */
+async function judgedByCursive(cases: readonly Properties[]): Promise<Verdict[]> {
+  const script = `
+import json, sys
+from cryptography import exceptions, x509
+from cursive import exception, signature_utils as s
+asked = json.load(sys.stdin)
+def certificate(context, uuid):
+    return x509.load_pem_x509_certificate(open('%s/%s.pem' % (asked['trusted'], uuid), 'rb').read())
+s.get_certificate = certificate
+image = open(asked['image'], 'rb').read()
+def judge(p):
+    if p['img_signature_key_type'] not in s.SignatureKeyType.REGISTERED_TYPES:
+        return 'unknown'
+    try:
+        verifier = s.get_verifier(None, p['img_signature_certificate_uuid'], p['img_signature_hash_method'],
+                                  p['img_signature'], p['img_signature_key_type'])
+        verifier.update(image)
+        verifier.verify()
+        return 'valid'
+    except (exception.SignatureVerificationError, exceptions.InvalidSignature):
+        return 'invalid'
+print(json.dumps([judge(p) for p in asked['cases']]))`;
+  const python = join(stateDirectory(), 'glance', 'bin', 'python');
+  const input = JSON.stringify({ trusted, image: join(folder, 'image'), cases });
+  const { stdout } = await runProgram(python, ['-c', script], { timeoutMs: 60_000, input });
+  return JSON.parse(stdout);
+}
+
+/** What we say of the image with these properties, without a fetch. */
+async function judgedByUs(properties: Properties): Promise<Verdict> {
+  try {
+    const settings = glanceSettings({ signatureCertificatesPath: trusted });
+    const check = await signatureCheck({ signature: imageSignature('the image', properties) }, settings);
+    const verifier = signatureVerifier(check ?? assert.fail());
+    verifier.update(bytes);
+    return verifier.isValid() ? 'valid' : 'invalid';
+  } catch (error) {
+    if ((error as EverbootFailure).code === 'ImageSignatureInvalid') return 'invalid';
+    throw error;
+  }
+}
+
 /** A Glance that tells of the image with these properties, and sends it as `answers` say. */
 async function glanceOf(t: TestContext, properties: Properties, answers: readonly Answer[] = [serve(bytes)]) {
   const hash = createHash('sha512').update(bytes).digest('hex');
@@ -109,8 +166,14 @@ async function glanceOf(t: TestContext, properties: Properties, answers: readonl
   return { server, fetches: () => files, fetch: () => fetchSigned(t, server.url, id) };
 }
 
-async function fetchSigned(t: TestContext, server: string, image: string, changes: Partial<GlanceSettings> = {}) {
-  const own = await mkdtemp(join(folder, 'fetch-'));
+async function fetchSigned(
+  t: TestContext,
+  server: string,
+  image: string,
+  changes: Partial<GlanceSettings> = {},
+  into?: string,
+) {
+  const own = into ?? (await mkdtemp(join(folder, 'fetch-')));
   t.after(() => rm(own, { recursive: true, force: true }));
   const signatures = { verifyGlanceSignatures: true, signatureCertificatesPath: trusted };
   const glance = glanceSettings({ apiServers: [server], ...signatures, ...changes });
@@ -144,47 +207,35 @@ describe('an image’s signature', () => {
     });
   }
 
-  test('is judged as cursive judges it', async () => {
-    const cases = [];
+  test('is judged as cursive judges it, the right ones and the wrong ones', async () => {
+    const right = [];
     for (const keyType of signatureKeyTypes) {
-      for (const hashMethod of signatureHashMethods) {
-        const { img_signature: signature } = await signed(keyType, hashMethod);
-        cases.push({ keyType, hashMethod, signature, certificate: join(trusted, `${certificates[keyType]}.pem`) });
-      }
+      for (const hashMethod of signatureHashMethods) right.push(await signed(keyType, hashMethod));
     }
-    const script = `
-import base64, json, sys
-from cryptography import x509
-from cursive import signature_utils as s
-said = []
-for case in json.load(sys.stdin):
-    if case['keyType'] not in s.SignatureKeyType.REGISTERED_TYPES:
-        said.append('unknown'); continue
-    key = x509.load_pem_x509_certificate(open(case['certificate'], 'rb').read()).public_key()
-    kind = s.SignatureKeyType.lookup(case['keyType'])
-    verifier = kind.create_verifier(base64.b64decode(case['signature']), s.HASH_METHODS[case['hashMethod']], key)
-    verifier.update(open(${JSON.stringify(join(folder, 'image'))}, 'rb').read())
-    verifier.verify(); said.append('valid')
-print(json.dumps(said))`;
-    const python = join(stateDirectory(), 'glance', 'bin', 'python');
-    const { stdout } = await runProgram(python, ['-c', script], { timeoutMs: 60_000, input: JSON.stringify(cases) });
-    const said: string[] = JSON.parse(stdout);
-    const unknown = cases.filter((_case, index) => said[index] === 'unknown').map(({ keyType }) => keyType);
-    assert.ok(
-      unknown.every((type) => type.startsWith('ECC_SECT')),
-      'newer cryptography has no binary curves',
-    );
-    assert.ok(said.filter((word) => word === 'valid').length >= 16, said.join());
-  });
-
-  test('with another salt than cursive’s is not taken', async (t) => {
-    const properties = await signed('RSA-PSS');
-    const output = join(folder, 'short-salt.sig');
-    const options = ['-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:32'];
-    const key = join(folder, `${certificates['RSA-PSS']}.key`);
-    await openssl('dgst', '-sha256', ...options, '-sign', key, '-out', output, join(folder, 'image'));
-    const glance = await glanceOf(t, { ...properties, img_signature: (await readFile(output)).toString('base64') });
-    await refused(glance.fetch(), /does not verify/);
+    for (const saltBytes of [0, 20, 32]) {
+      right.push({ ...(await signed('RSA-PSS')), img_signature: await signedWithSalt(saltBytes) });
+    }
+    const [rsa, dsa, curve] = [await signed('RSA-PSS'), await signed('DSA'), await signed('ECC_SECP384R1')];
+    const wrong: Properties[] = [
+      ...[rsa, dsa, curve].flatMap((good) => [
+        { ...good, img_signature_hash_method: 'SHA-512' },
+        { ...good, img_signature: Buffer.from('no signature at all').toString('base64') },
+        { ...good, img_signature: '' },
+        { ...good, img_signature: good.img_signature?.slice(1) ?? '' },
+        { ...good, img_signature_key_type: good === dsa ? 'RSA-PSS' : 'DSA' },
+        { ...good, img_signature_certificate_uuid: certificates.ECC_SECP521R1 },
+      ]),
+    ];
+    const cases = [...right, ...wrong];
+    const theirs = await judgedByCursive(cases);
+    const ours = [];
+    for (const properties of cases) ours.push(await judgedByUs(properties));
+    assert.deepEqual(new Set(ours.slice(0, right.length)), new Set(['valid']));
+    assert.deepEqual(new Set(ours.slice(right.length)), new Set(['invalid']));
+    // Newer releases of cryptography have no binary curves.
+    const known = (verdicts: string[]) => verdicts.filter((_verdict, index) => theirs[index] !== 'unknown');
+    assert.deepEqual(known(ours), known(theirs));
+    assert.ok(known(theirs).length >= 19 + wrong.length);
   });
 
   test('that nothing could verify costs not a byte of the image', async (t) => {
@@ -224,8 +275,40 @@ print(json.dumps(said))`;
 
   test('verifies over a download that was cut and gone on with', async (t) => {
     const glance = await glanceOf(t, await signed('RSA-PSS'), [cutAfter(bytes, 700_000), serve(bytes)]);
-    await glance.fetch();
+    assert.equal((await glance.fetch()).sizeBytes, bytes.length);
+    assert.match(glance.server.requests.at(-1) ?? '', /bytes=[1-9]/);
+  });
+
+  test('that is wrong over such a download is final, for the digest says that the bytes are right', async (t) => {
+    const wrong = { ...(await signed('RSA-PSS')), img_signature: 'AAAA' };
+    const glance = await glanceOf(t, wrong, [cutAfter(bytes, 700_000), serve(bytes)]);
+    await refused(glance.fetch(), /does not verify/);
     assert.equal(glance.fetches(), 2);
+  });
+
+  test('of an image without a digest is worth one clean fetch', async (t) => {
+    const other = randomBytes(bytes.length);
+    const noDigest = { os_hash_algo: '', os_hash_value: '', ...(await signed('RSA-PSS')) };
+    const answers = [cutAfter(bytes, 700_000), serve(other), serve(bytes)];
+    const glance = await glanceOf(t, noDigest, answers);
+    const own = await mkdtemp(join(folder, 'again-'));
+    const fetchAgain = () => fetchSigned(t, glance.server.url, id, { allowUnverified: true }, own);
+    await assert.rejects(fetchAgain(), { code: 'SourceChanged', message: /does not verify with the certificate/ });
+    assert.deepEqual(await fetchAgain(), { sizeBytes: bytes.length, resumedAtBytes: 0 });
+  });
+
+  test('is asked for of a file that was fetched whole before the host verified signatures', async (t) => {
+    const own = await mkdtemp(join(folder, 'whole-'));
+    const good = await glanceOf(t, await signed('DSA'));
+    await fetchSigned(t, good.server.url, id, { verifyGlanceSignatures: false }, own);
+    assert.equal((await fetchSigned(t, good.server.url, id, {}, own)).sizeBytes, bytes.length);
+    assert.equal(good.fetches(), 1);
+    await rm(own, { recursive: true });
+    await mkdir(own);
+    const bad = await glanceOf(t, { ...(await signed('DSA')), img_signature: 'AAAA' });
+    await fetchSigned(t, bad.server.url, id, { verifyGlanceSignatures: false }, own);
+    await refused(fetchSigned(t, bad.server.url, id, {}, own), /does not verify/);
+    assert.equal(bad.fetches(), 1);
   });
 
   test('is not asked for where the host does not verify them', async (t) => {
