@@ -46,5 +46,5 @@ export async function downloadImage(host: Host, order: FetchOrder): Promise<Down
   );
   // Another build finished the image in between: there is nothing left to fetch.
   if ('cacheName' in made) return { sizeBytes: 0, resumedAtBytes: 0 };
-  return { sizeBytes: made.sizeBytes, resumedAtBytes: made.resumedAtBytes };
+  return made;
 }

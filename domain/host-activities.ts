@@ -45,6 +45,8 @@ export interface DownloadedBase {
   readonly sizeBytes: number;
   /** How many bytes an earlier attempt had left. */
   readonly resumedAtBytes: number;
+  /** Why the image came through Glance's API, where the host would have copied Glance's file. Names no path. */
+  readonly notDirect?: string;
 }
 
 export interface VerifiedBase {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Domain, Hypervisor } from 'libvirt';
+import { type Domain, DomainGetXMLDescFlags, Hypervisor } from 'libvirt';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { claimInDomainXml } from '../domain/domain-metadata.ts';
 import { EverbootFailure } from '../domain/failures.ts';
@@ -90,14 +90,19 @@ export async function domainState(uri: string, instanceId: string): Promise<'run
   });
 }
 
-/** All domains, running or not, whoever defined them: id and XML. */
+/**
+ * All domains, running or not, whoever defined them: id and XML, each as it runs and as it would start next; after a
+ * block job on a running guest the two name different files.
+ */
 export async function allDomains(uri: string): Promise<{ readonly id: string; readonly xml: string }[]> {
   return await withLibvirt(uri, 'list its domains', async (call) => {
     const found: { id: string; xml: string }[] = [];
     for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
       const id = await call(() => domain.getUUIDString());
       try {
-        found.push({ id, xml: await call(() => domain.getXMLDesc()) });
+        for (const flags of [DomainGetXMLDescFlags.NONE, DomainGetXMLDescFlags.INACTIVE]) {
+          found.push({ id, xml: await call(() => domain.getXMLDesc(flags)) });
+        }
       } catch (error) {
         // One that was forgotten since the list was made uses nothing any more.
         if (error instanceof EverbootFailure || (await findDomain(call, id)) !== undefined) throw error;

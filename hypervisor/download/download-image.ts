@@ -29,6 +29,8 @@ export interface Downloaded {
   readonly sizeBytes: number;
   /** The byte that this call went on from; the size, when nothing was left to do. */
   readonly resumedAtBytes: number;
+  /** Why the image came through Glance’s API, where direct URLs are allowed. Names no path. */
+  readonly notDirect?: string;
 }
 
 const reportEveryMs = 250;
@@ -53,7 +55,8 @@ export async function downloadImage(
   const { imageMaxBytes } = settings.glance;
   throwIfTooLarge(image.title, image.sizeBytes, settings.glance);
   const signature = await signatureCheck(image, settings.glance);
-  const isCopy = await copyIfLocal({ image, partPath, heldLocks, ...(judgeHead && { judgeHead }) }, settings, control);
+  const copyOrder = { image, partPath, heldLocks, ...(judgeHead && { judgeHead }) };
+  const { isCopy, ...whyNot } = await copyIfLocal(copyOrder, settings, control);
   const source = byteSource(image, settings);
   const part = await openPartFile(partPath, image, signature);
   if (part.state.fetcher !== fetcher) Object.assign(part.state, { fetcher, spentMs: 0 });
@@ -75,7 +78,7 @@ export async function downloadImage(
     await takeUp(fetch, isCopy);
     await fetchRest(fetch);
     await verify(fetch);
-    return { sizeBytes: part.position(), resumedAtBytes: fetch.resumedAtBytes };
+    return { sizeBytes: part.position(), resumedAtBytes: fetch.resumedAtBytes, ...whyNot };
   } catch (error) {
     const failure = await settleFailure(fetch, time, error);
     control.signal.throwIfAborted();
@@ -115,7 +118,10 @@ async function verify(fetch: Fetch): Promise<void> {
   const isFinal = wrong.code === 'ImageSignatureInvalid' && image.digest !== null;
   if (isFinal || !isPieced || part.state.onePiece) throw wrong;
   await startOver(fetch, { onePiece: true });
-  throw new EverbootFailure('SourceChanged', `put together from several answers, ${wrong.message}`);
+  throw new EverbootFailure(
+    'SourceChanged',
+    `put together from several answers, or copied past Glance: ${wrong.message}`,
+  );
 }
 
 async function wrongDigest({ image, part }: Fetch): Promise<EverbootFailure | undefined> {

@@ -104,10 +104,13 @@ export async function verifiedSize(partPath: string, image: ImageDescription): P
   return (await heldBytes(state, found.size)) === found.size ? found.size : undefined;
 }
 
-/** Removes a partial file that nobody is to go on from. */
+/**
+ * Removes a partial file that nobody is to go on from; the sidecar last, as it tells that the file is ours. What it
+ * promises of a file that is gone or shorter counts for nothing.
+ */
 export async function removePart(partPath: string): Promise<void> {
-  await removeFile(sidecarPath(partPath));
   await removeFile(partPath);
+  await removeFile(sidecarPath(partPath));
 }
 
 export async function writePartState(partPath: string, state: PartState): Promise<void> {

@@ -8,6 +8,7 @@ import { removeFacts } from './base-facts.ts';
 import { claimsOn, removeClaim } from './claims.ts';
 import { dropLease, fetchLockKey } from './fetch-lease.ts';
 import { fetchFiles } from './fetch-step.ts';
+import { ownHalfMade } from './half-made.ts';
 
 /**
  * Gives up a claim on a cached file. The file itself stays for the next instance; what is only half there goes when
@@ -25,7 +26,11 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     // Somebody may have claimed it, or finished it, while this waited for the lock.
     if ((await claimsOn(paths, cacheName)).length > 0) return;
     const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
-    for (const path of [converted, part, sidecar]) await removeFile(path);
+    const own = await ownHalfMade(paths, cacheName);
+    if (own.converted) await removeFile(converted);
+    if (own.part) await removeFile(part);
+    // Last: as long as it is there, the others are known to be ours.
+    await removeFile(sidecar);
     // Its age counts from the end of its last use.
     if (await isThere(final)) await utimes(final, new Date(), new Date());
     else await removeFacts(paths, cacheName);

@@ -11,28 +11,45 @@ const maxPathLength = 4096;
 /** Asking must not take longer than the image is worth. */
 const maxMs = 15_000;
 
+export interface DirectPlaces {
+  readonly paths: readonly string[];
+  /** Why there are none; absent where nobody asked for any. Names no path. */
+  readonly reason?: string;
+}
+
 /**
- * Where on this host Glance says that an image's bytes lie, as paths; none where the host does not allow the scheme
- * `file`, and none for an image on another Glance than the host's own, which could name any file in the roots. A Glance
- * that does not tell, or cannot be asked, has no locations: the image is fetched through the API then.
+ * Where on this host Glance says that an image's bytes lie; nothing where the host does not allow the scheme `file`, and
+ * nothing for an image on another Glance than the host's own, which could name any file in the roots. A Glance that does
+ * not tell, or cannot be asked, has no locations: the image is fetched through the API then.
  */
-export async function directPaths(
+export async function directPlaces(
   { reference }: Pick<ImageDescription, 'reference'>,
   settings: ImageSourceSettings,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (!settings.glance.allowedDirectUrlSchemes.includes('file') || !('glance' in reference)) return [];
+): Promise<DirectPlaces> {
+  if (!settings.glance.allowedDirectUrlSchemes.includes('file') || !('glance' in reference)) return { paths: [] };
   const { id, servers } = glanceImageAddress(reference.glance, settings);
-  const [server] = servers;
-  const isOurs = !reference.glance.includes('/') || settings.glance.apiServers.includes(server ?? '');
-  if (server === undefined || !isOurs) return [];
+  const isOurs = !reference.glance.includes('/') || settings.glance.apiServers.includes(servers[0] ?? '');
+  if (!isOurs) return { paths: [], reason: 'its Glance is not one of [glance] api_servers' };
   const late = AbortSignal.timeout(maxMs);
-  const places = await locationsAt(server, id, settings, AbortSignal.any([signal, late])).catch((error: unknown) => {
-    signal.throwIfAborted();
-    if (error instanceof EverbootFailure || late.aborted) return [];
-    throw error;
-  });
-  return places.flatMap(pathOf);
+  let reason = 'Glance tells no place of it';
+  for (const server of servers) {
+    try {
+      const told = await locationsAt(server, id, settings, AbortSignal.any([signal, late]));
+      if (told.length > 0) reason = 'none of the places that Glance tells is a file on this host';
+      return placesOf(told.flatMap(pathOf), reason);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (late.aborted) return { paths: [], reason: `Glance did not tell its places within ${maxMs / 1000} s` };
+      if (!(error instanceof EverbootFailure)) throw error;
+      reason = `Glance did not tell its places: ${error.message}`;
+    }
+  }
+  return { paths: [], reason };
+}
+
+function placesOf(paths: readonly string[], reason: string): DirectPlaces {
+  return paths.length > 0 ? { paths } : { paths, reason };
 }
 
 /** Old Glances tell them in the image's record, where that is switched on; new ones at an address of their own. */

@@ -1,12 +1,13 @@
 /**
  * Records the histories that replay.test.ts replays. Run it only when the workflows were changed on purpose, and keep the
- * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts`.
+ * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts instance|cache`.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { cacheWorkflowId } from '../../domain/cache.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
@@ -32,8 +33,8 @@ const spec = {
   boot: 'defined',
 };
 
-async function record(name: string, id: string): Promise<void> {
-  const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
+async function record(name: string, workflowId: string): Promise<void> {
+  const handle = host.client.workflow.getHandle(workflowId);
   await handle.result().catch(() => undefined);
   // The CLI's form is the one that the UI exports too, and in which a replay takes a history.
   const args = ['workflow', 'show', '--address', server.address, '-w', handle.workflowId, '-o', 'json'];
@@ -48,7 +49,7 @@ async function record(name: string, id: string): Promise<void> {
 
 async function create(name: string): Promise<string> {
   const { spec: made } = await host.create(spec);
-  await record(name, made.id);
+  await record(name, instanceWorkflowId(made.id));
   return made.id;
 }
 
@@ -58,42 +59,66 @@ async function remove(name: string | undefined, id: string): Promise<void> {
     taskQueue: 'everboot',
     workflowId: instanceWorkflowId(id),
   });
-  if (name !== undefined) await record(name, id);
+  if (name !== undefined) await record(name, instanceWorkflowId(id));
 }
 
 function strike(step: keyof HostActivities, blow: (run: () => Promise<unknown>) => Promise<unknown>): void {
   host.strike = async (name, run) => (name === step ? await blow(run) : await run());
 }
 
-await remove('delete', await create('create-cold'));
-await remove(undefined, await create('create-warm'));
+async function recordInstances(): Promise<void> {
+  await remove('delete', await create('create-cold'));
+  await remove(undefined, await create('create-warm'));
 
-let failures = 0;
-strike('createSwapDisk', async (run) => {
-  failures += 1;
-  if (failures < 3) throw new EverbootFailure('HostIoError', 'struck', { retryAfterMs: 10 });
-  return await run();
-});
-await remove(undefined, await create('create-retried'));
+  let failures = 0;
+  strike('createSwapDisk', async (run) => {
+    failures += 1;
+    if (failures < 3) throw new EverbootFailure('HostIoError', 'struck', { retryAfterMs: 10 });
+    return await run();
+  });
+  await remove(undefined, await create('create-retried'));
 
-strike('defineDomain', async () => {
-  throw new EverbootFailure('DomainRejected', 'struck');
-});
-await create('create-failed');
+  strike('defineDomain', async () => {
+    throw new EverbootFailure('DomainRejected', 'struck');
+  });
+  await create('create-failed');
 
-const begun = Promise.withResolvers<void>();
-strike('createRootDisk', async () => {
-  begun.resolve();
-  const signal = cancellationSignal();
-  while (!signal.aborted) {
-    heartbeat();
-    await sleep(20);
-  }
-  throw signal.reason;
-});
-const { spec: cancelled } = await host.create(spec);
-await begun.promise;
-await host.client.workflow.getHandle(instanceWorkflowId(cancelled.id)).cancel();
-await record('create-cancelled', cancelled.id);
+  const begun = Promise.withResolvers<void>();
+  strike('createRootDisk', async () => {
+    begun.resolve();
+    const signal = cancellationSignal();
+    while (!signal.aborted) {
+      heartbeat();
+      await sleep(20);
+    }
+    throw signal.reason;
+  });
+  const { spec: cancelled } = await host.create(spec);
+  await begun.promise;
+  await host.client.workflow.getHandle(instanceWorkflowId(cancelled.id)).cancel();
+  await record('create-cancelled', instanceWorkflowId(cancelled.id));
+}
+
+async function onCache(name: string, workflowType: string, input: object): Promise<void> {
+  const workflowId = cacheWorkflowId(host.name, name);
+  await host.client.workflow.start(workflowType, {
+    args: [{ host: host.name, ...input }],
+    taskQueue: 'everboot',
+    workflowId,
+  });
+  await record(name, workflowId);
+}
+
+async function recordCache(): Promise<void> {
+  await onCache('cache-precache', 'precacheImage', { image: spec.image, pin: true });
+  await onCache('cache-list', 'listCache', {});
+  await onCache('cache-sweep', 'sweepCache', { dryRun: false });
+  await onCache('cache-scrub', 'scrubCache', { names: null, force: true });
+  const [name = ''] = await readdir(host.paths.bases);
+  await appendFile(join(host.paths.cache, name.replace(/\.json$/, '')), 'rotten');
+  await onCache('cache-scrub-damaged', 'scrubCache', { names: null, force: true });
+}
+
+await (process.argv[2] === 'cache' ? recordCache() : recordInstances());
 await host.stop();
 await server.stop();

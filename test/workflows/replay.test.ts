@@ -19,8 +19,10 @@ async function replay(history: unknown): Promise<void> {
   await Worker.runReplayHistory({ workflowBundle: bundle }, historyFromJSON(history));
 }
 
-test('histories of a boot, a failure, a cancellation and a deletion were recorded', () => {
-  for (const kind of ['create-cold', 'create-warm', 'create-failed', 'create-cancelled', 'create-retried', 'delete']) {
+test('histories of a boot, a failure, a cancellation, a deletion and the care of a cache were recorded', () => {
+  const instance = ['create-cold', 'create-warm', 'create-failed', 'create-cancelled', 'create-retried', 'delete'];
+  const cache = ['cache-precache', 'cache-list', 'cache-sweep', 'cache-scrub', 'cache-scrub-damaged'];
+  for (const kind of [...instance, ...cache]) {
     assert.ok(
       names.some((name) => name.startsWith(kind)),
       kind,

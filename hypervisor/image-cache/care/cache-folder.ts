@@ -1,12 +1,11 @@
 import type { Stats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import type { CachedFileKind } from '../../../domain/cache.ts';
-import type { HostPaths } from '../../../domain/host-paths.ts';
+import { type HostPaths, isInstanceId } from '../../../domain/host-paths.ts';
 import { temporarySuffix } from '../../publish-file.ts';
-import { isThere, listFolder } from '../../small-file.ts';
+import { listFolder } from '../../small-file.ts';
 import { type BaseMark, readMark } from '../base-facts.ts';
-import { claimsOn } from '../claims.ts';
-import { readLease } from '../fetch-lease.ts';
+import { ownHalfMade } from '../half-made.ts';
 
 /** No cache has more files; one that does is looked at as far as this. */
 const maxFiles = 100_000;
@@ -27,6 +26,14 @@ export interface FoundFile {
 /** What a file occupies, which for a sparse one is less than its size. */
 export function occupiedBytes({ stats }: FoundFile): number {
   return stats.blocks * 512;
+}
+
+/**
+ * Whether the file that was found is still the one that has the name. Inodes are used again, so the time of its birth
+ * counts, too, where the file system keeps it.
+ */
+export function isSameFile(found: Stats, now: Stats): boolean {
+  return found.ino === now.ino && found.birthtimeMs === now.birthtimeMs;
 }
 
 /** Every regular file of the cache, with what it is. Links and folders are nobody's that everboot knows, and left out. */
@@ -54,21 +61,23 @@ function cacheNameOf(name: string): string {
     .replace(/\.(part\.json|part|converted)$/, '');
 }
 
+/** Whether everboot could have given a cached file that name, see cache-name.ts. */
+function isCacheName(name: string): boolean {
+  return /^([0-9a-f]{40}|(ephemeral|swap)_[\w.]+)$/.test(name) || isInstanceId(name);
+}
+
 /**
- * What a file is. A file is ours only if something else of ours says so: a mark for what is finished; a sidecar, a
- * lease or a claim for what is half there, since a Nova calls its own half-made files the same.
+ * What a file is. Whatever is not known to be ours is foreign: what is finished needs its mark, what is half-made under
+ * one of Nova's names needs what `ownHalfMade` asks for, and no Nova uses the other names.
  */
 async function kindOf(
   paths: HostPaths,
   { name, cacheName, mark }: Pick<FoundFile, 'name' | 'cacheName' | 'mark'>,
 ): Promise<CachedFileKind> {
-  if (temporary.test(name) || name.endsWith('.part.json')) return 'temporary';
-  if (quarantined.test(name)) return 'quarantined';
   if (name === cacheName) return mark?.kind ?? 'foreign';
-  const isOurs =
-    mark !== undefined ||
-    (await isThere(`${paths.cache}/${cacheName}.part.json`)) ||
-    (await readLease(paths, cacheName)) !== undefined ||
-    (await claimsOn(paths, cacheName)).length > 0;
-  return isOurs ? 'temporary' : 'foreign';
+  if (!isCacheName(cacheName)) return 'foreign';
+  if (quarantined.test(name)) return 'quarantined';
+  if (temporary.test(name) || name.endsWith('.part.json')) return 'temporary';
+  const own = await ownHalfMade(paths, cacheName);
+  return (name.endsWith('.part') ? own.part : own.converted) ? 'temporary' : 'foreign';
 }

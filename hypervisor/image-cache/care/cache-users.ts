@@ -1,4 +1,5 @@
-import { lstat, realpath } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { allDomains } from '../../libvirt.ts';
 import { listFolder } from '../../small-file.ts';
@@ -6,9 +7,11 @@ import { claimsOn } from '../claims.ts';
 import { backingChain } from './backing-chain.ts';
 import type { CacheCare } from './cache-care.ts';
 
-/** More than any host has. */
-const maxDirectories = 20_000;
-const maxFilesEach = 64;
+/** More than any host has. Beyond them nothing is said to be unused. */
+const maxFiles = 100_000;
+const maxDepth = 8;
+/** A guest can invent a name that no file can have; none of the cache's is nearly as long. */
+const maxNameLength = 200;
 
 /** Who needs which cached file. */
 export interface CacheUsers {
@@ -18,53 +21,92 @@ export interface CacheUsers {
   readonly problem: string | null;
 }
 
+type Visit = (path: string, user: string) => Promise<void>;
+
 /**
  * Finds everything on the host that needs a cached file: claims, disks whose backing chain leads into the cache (whoever
  * made them), and libvirt's domains. Any one of them keeps a file, since a crash may have lost the others.
  */
 export async function findCacheUsers(care: CacheCare): Promise<CacheUsers> {
+  const { paths, connectionUri } = care;
   const byName = new Map<string, Set<string>>();
-  const cacheFolder = await realpath(care.paths.cache).catch(() => care.paths.cache);
+  const cacheFolder = await realpath(paths.cache).catch(() => paths.cache);
   const use = (name: string, user: string): void => {
     byName.set(name, (byName.get(name) ?? new Set()).add(user));
   };
-  const useFile = async (path: string, user: string): Promise<void> => {
+  const useFile: Visit = async (path, user) => {
     const folder = await realpath(dirname(path)).catch(() => dirname(path));
-    if (folder === cacheFolder) use(basename(path), user);
+    const name = basename(path);
+    if (folder === cacheFolder && name.length <= maxNameLength) use(name, user);
   };
-  const useChain = async (disk: string, user: string): Promise<void> => {
-    for (const path of [disk, ...(await backingChain(disk))]) await useFile(path, user);
+  const useChain: Visit = async (disk, user) => {
+    await useFile(disk, user);
+    for (const path of await backingChain(disk)) await useFile(path, user);
   };
 
-  for (const cacheName of await listFolder(care.paths.claims)) {
-    for (const claim of await claimsOn(care.paths, cacheName)) use(cacheName, claim.split('~')[0] ?? claim);
+  for (const cacheName of await listFolder(paths.claims)) {
+    for (const claim of await claimsOn(paths, cacheName)) use(cacheName, claim.split('~')[0] ?? claim);
   }
-  await forEachDisk(care, useChain);
-  return { byName, problem: await forEachDomainFile(care.connectionUri, useChain) };
+  const problems = [
+    await problemOf('the disks of the host were not all read', () => visitDisks(care, useChain)),
+    await problemOf("it is not known what libvirt's domains use", () => visitDomainFiles(connectionUri, useChain)),
+  ].filter((problem) => problem !== null);
+  return { byName, problem: problems.length === 0 ? null : problems.join('; ') };
 }
 
-type Visit = (path: string, user: string) => Promise<void>;
-
-async function forEachDisk({ paths }: CacheCare, visit: Visit): Promise<void> {
-  const own = new Set([basename(paths.cache), '.everboot']);
-  for (const directory of (await listFolder(paths.instances)).slice(0, maxDirectories)) {
-    if (own.has(directory)) continue;
-    const folder = `${paths.instances}/${directory}`;
-    const names = (await lstat(folder).catch(() => undefined))?.isDirectory() === true ? await listFolder(folder) : [];
-    // `_resize` and the like are Nova's names for a directory that an instance has left.
-    const user = directory.replace(/[._].*$/, '');
-    for (const name of names.slice(0, maxFilesEach)) await visit(`${folder}/${name}`, user);
-  }
-}
-
-async function forEachDomainFile(uri: string, visit: Visit): Promise<string | null> {
+async function problemOf(what: string, work: () => Promise<void>): Promise<string | null> {
   try {
-    for (const { id, xml } of await allDomains(uri)) {
-      for (const path of filesInDomainXml(xml)) await visit(path, id);
-    }
+    await work();
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return `${what}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Every file below `instances_path` but the cache's own and ours: a Nova's snapshots lie deeper than its disks. */
+async function visitDisks({ paths }: CacheCare, visit: Visit): Promise<void> {
+  const own = new Set([basename(paths.cache), '.everboot']);
+  let visited = 0;
+  const walk = async (folder: string, depth: number, owner: string | null): Promise<void> => {
+    for (const entry of await entriesOf(folder)) {
+      if (depth === 0 && own.has(entry.name)) continue;
+      const path = `${folder}/${entry.name}`;
+      const user = owner ?? userNamed(entry.name);
+      visited += 1;
+      if (visited > maxFiles || depth > maxDepth)
+        throw new Error(`${paths.instances} has too many files or levels of folders`);
+      if (await isFolder(path, entry)) await walk(path, depth + 1, user);
+      else await visit(path, user);
+    }
+  };
+  await walk(paths.instances, 0, null);
+}
+
+/** The entries of a folder; none when it went away in between, as those of deleted instances do. */
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  return await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+}
+
+/** An operator may have moved an instance's folder to another disk, and left a link. */
+async function isFolder(path: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}
+
+/** `_resize` and the like are Nova's names for a directory that an instance has left, `.….everboot-tmp` is ours. */
+function userNamed(directory: string): string {
+  return directory.replace(/(?<=.)[._].*$/, '');
+}
+
+async function visitDomainFiles(uri: string, visit: Visit): Promise<void> {
+  for (const { id, xml } of await allDomains(uri)) {
+    for (const path of filesInDomainXml(xml)) await visit(path, id);
   }
 }
 

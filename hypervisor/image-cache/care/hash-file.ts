@@ -9,7 +9,12 @@ export interface HashFileData {
 export type HashFileMessage =
   | { readonly kind: 'progress'; readonly doneBytes: number; readonly totalBytes: number }
   | { readonly kind: 'done'; readonly hash: string; readonly sizeBytes: number; readonly inode: number }
-  | { readonly kind: 'failed'; readonly code: string | null; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly code: string | null;
+      readonly errno: number | null;
+      readonly message: string;
+    };
 
 export interface HashedFile {
   readonly hash: string;
@@ -22,7 +27,7 @@ export interface HashedFile {
  * Hashes a cached file on a thread of its own: SHA-256 over its size and each piece that is not zero, with its place. So
  * two files that hold the same bytes have the same hash, wherever their holes are. Data is read at no more than the rate.
  *
- * Throws the operating system's error (EIO, ENOENT) with its code, and the signal's reason.
+ * Throws the operating system's error (EIO, ENOENT) with its code and number, and the signal's reason.
  */
 export async function hashFile(data: HashFileData, control: WorkControl): Promise<HashedFile> {
   control.signal.throwIfAborted();
@@ -33,7 +38,7 @@ export async function hashFile(data: HashFileData, control: WorkControl): Promis
   thread.on('message', (message: HashFileMessage) => {
     if (message.kind === 'progress') control.onProgress(message);
     else if (message.kind === 'done') ended.resolve(message);
-    else ended.reject(Object.assign(new Error(message.message), { code: message.code ?? undefined }));
+    else ended.reject(failureOf(message));
   });
   thread.on('error', (error) => ended.reject(error));
   thread.on('exit', () => ended.reject(new Error('the thread that hashes has ended')));
@@ -44,4 +49,9 @@ export async function hashFile(data: HashFileData, control: WorkControl): Promis
     control.signal.removeEventListener('abort', stop);
     await thread.terminate();
   }
+}
+
+/** Errors lose what they were given beyond their message on their way between threads. */
+function failureOf({ code, errno, message }: Extract<HashFileMessage, { kind: 'failed' }>): Error {
+  return Object.assign(new Error(message), { code: code ?? undefined, errno: errno ?? undefined });
 }

@@ -6,7 +6,12 @@ import { findCacheUsers } from './cache-users.ts';
 import { pinnedNames } from './pins.ts';
 import { readScrubRecord } from './scrub-record.ts';
 
-/** Lists what is in the cache, with what needs each file; the last used first. Changes nothing. */
+/** What fits in a workflow's result, with room for many users. */
+const maxListed = 2000;
+
+/**
+ * Lists what is in the cache, with what needs each file; the last used first, and no more than `maxListed`. Changes nothing.
+ */
 export async function listCache(care: CacheCare): Promise<CacheListing> {
   const { paths, settings, host } = care;
   const [found, users, pins] = await Promise.all([readCacheFolder(paths), findCacheUsers(care), pinnedNames(paths)]);
@@ -32,7 +37,8 @@ export async function listCache(care: CacheCare): Promise<CacheListing> {
   }
   files.sort((one, other) => other.lastUsedAt.localeCompare(one.lastUsedAt) || one.name.localeCompare(other.name));
   const total = files.reduce((sum, file) => sum + file.occupiedBytes, 0);
-  return { host, folder: paths.cache, files, occupiedBytes: total, maxBytes: settings.maxBytes };
+  const listed = files.slice(0, maxListed);
+  return { host, folder: paths.cache, files: listed, occupiedBytes: total, maxBytes: settings.maxBytes };
 }
 
 function stateOf(

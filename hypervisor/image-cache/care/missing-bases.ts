@@ -1,11 +1,13 @@
 import type { DamagedBase } from '../../../domain/cache.ts';
 import { isThere, listFolder } from '../../small-file.ts';
 import { readFacts } from '../base-facts.ts';
+import { fetchFiles } from '../fetch-step.ts';
 import type { CacheCare } from './cache-care.ts';
+import { readScrubRecord } from './scrub-record.ts';
 
 /**
- * Bases that disks lie on and that are not in the cache: removed by hand, or put aside by a scrub that was interrupted
- * before it said so. `known` are those that are told of already.
+ * Bases that disks lie on and that are not in the cache: removed by hand, put aside by a scrub that was interrupted before
+ * it said so, or not fetched again because the source was away. `known` are those that are told of already.
  */
 export async function missingBases(
   { paths }: CacheCare,
@@ -15,12 +17,13 @@ export async function missingBases(
   const missing: DamagedBase[] = [];
   for (const [name, instances] of users) {
     if (known.has(name)) continue;
-    const facts = await readFacts(paths, name);
-    const isHere = (await isThere(`${paths.cache}/${name}`)) || (await isThere(`${paths.cache}/${name}.part`));
-    // One that is on its way has facts only when it is about to get its name.
-    if (facts === undefined || isHere || (await isThere(`${paths.cache}/${name}.converted`))) continue;
+    const { final, part, converted } = fetchFiles(paths, name);
+    // Whatever is on its way is not missing. The final name last, since the others become it.
+    if ((await isThere(part)) || (await isThere(converted)) || (await isThere(final))) continue;
+    const found = (await readFacts(paths, name)) ?? (await readScrubRecord(paths, name));
+    if (found === undefined) continue;
     const aside = (await listFolder(paths.cache)).find((other) => other.startsWith(`${name}.damaged-`));
-    const [title, order] = [facts.title, facts.order];
+    const [title, order] = [found.title ?? name, found.order];
     missing.push({ name, title, quarantinedAs: aside ?? null, instances: [...instances].sort(), order });
   }
   return missing;

@@ -1,32 +1,41 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, readlink, rename } from 'node:fs/promises';
+import { lstat, readlink, realpath, rename } from 'node:fs/promises';
 import type { SweptFile } from '../../../domain/cache.ts';
 import { syncPath } from '../../publish-file.ts';
 import { listFolder, removeFile } from '../../small-file.ts';
 import type { CacheCare } from './cache-care.ts';
-import { type FoundFile, occupiedBytes } from './cache-folder.ts';
+import { type FoundFile, isSameFile, occupiedBytes } from './cache-folder.ts';
 import { aloneWith } from './evict.ts';
+
+/** Whoever claims the file holds its lock for a moment only. */
+const lockWaitMs = 10_000;
 
 /**
  * Takes a damaged file out of use: under another name nothing is built on it. What runs on it keeps it open, and gets
- * the right bytes with its next start, when the image was fetched again. Returns the new name; undefined when somebody
- * is at the file right now, or it is another one by now.
+ * the right bytes with its next start, when the image was fetched again: the same digest, converted the same way, is the
+ * same raw disk byte for byte, so that every overlay fits the new file as it did the old one. Facts and hash stay, since
+ * they tell how to fetch it and what it has to be.
+ *
+ * Returns the new name; undefined when somebody is at the file for longer than a moment, or it is another one by now.
  */
 export async function quarantine(care: CacheCare, { cacheName, path, stats }: FoundFile): Promise<string | undefined> {
   const name = `${cacheName}.damaged-${randomBytes(4).toString('hex')}`;
   let isDone = false;
   const moveAside = async (): Promise<void> => {
     const now = await lstat(path).catch(() => undefined);
-    if (now?.ino !== stats.ino) return;
+    if (now === undefined || !isSameFile(stats, now)) return;
     await rename(path, `${care.paths.cache}/${name}`);
     await syncPath(care.paths.cache);
     isDone = true;
   };
-  await aloneWith(care, cacheName, moveAside, { mayBeClaimed: true });
+  await aloneWith(care, cacheName, moveAside, { mayBeClaimed: true, waitMs: lockWaitMs });
   return isDone ? name : undefined;
 }
 
-/** Removes damaged files that were put aside long enough ago, and that no process has open any more. */
+/**
+ * Removes damaged files that were put aside long enough ago, and that no process has open any more. It would do a guest no
+ * harm, which keeps what it has open; but as long as it runs, the file is the only trace of what it reads.
+ */
 export async function sweepQuarantined(
   care: CacheCare,
   found: readonly FoundFile[],
@@ -37,9 +46,10 @@ export async function sweepQuarantined(
   const old = found.filter(({ kind, stats }) => kind === 'quarantined' && Date.now() - stats.ctimeMs >= minimumAgeMs);
   if (old.length === 0) return [];
   const open = await openFiles();
+  const folder = await realpath(care.paths.cache);
   const swept: SweptFile[] = [];
   for (const file of old) {
-    if (open.has(file.path)) continue;
+    if (open.has(`${folder}/${file.name}`)) continue;
     if (!dryRun) await removeFile(file.path);
     swept.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason: 'damaged, and put aside long ago' });
   }

@@ -2,13 +2,14 @@ import type { DamagedBase, ScrubReport } from '../../../domain/cache.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { StepProgress, WorkControl } from '../../../domain/step-progress.ts';
 import { waitForKernelLock } from '../../kernel-lock.ts';
+import { type BaseFacts, readFacts } from '../base-facts.ts';
 import type { CacheCare } from './cache-care.ts';
 import { type FoundFile, readCacheFolder } from './cache-folder.ts';
 import { findCacheUsers } from './cache-users.ts';
 import { type HashedFile, hashFile } from './hash-file.ts';
 import { missingBases } from './missing-bases.ts';
 import { quarantine } from './quarantine.ts';
-import { readScrubRecord, type ScrubRecord, writeScrubRecord } from './scrub-record.ts';
+import { type ScrubRecord, scrubRecordOf, writeScrubRecord } from './scrub-record.ts';
 
 /** A scrub of a large cache takes long; another one waits for it. */
 const longestScrubMs = 24 * 3_600_000;
@@ -43,36 +44,48 @@ export async function scrubCache(care: CacheCare, request: ScrubRequest, control
 async function scrubAlone(care: CacheCare, request: ScrubRequest, control: WorkControl): Promise<ScrubReport> {
   const files = await filesToScrub(care, request);
   const totalBytes = files.reduce((sum, { stats }) => sum + stats.size, 0);
-  const damaged: { file: FoundFile; quarantinedAs: string }[] = [];
-  let [doneBytes, checkedFiles, recordedFiles] = [0, 0, 0];
-  for (const file of files) {
-    const before = doneBytes;
-    const onProgress = (progress: StepProgress): void =>
-      control.onProgress({ doneBytes: before + progress.doneBytes, totalBytes, note: file.name.slice(0, 12) });
-    const outcome = await scrubFile(care, file, { signal: control.signal, onProgress });
-    doneBytes += file.stats.size;
+  const damaged: { image: CachedImage; quarantinedAs: string }[] = [];
+  let [passedBytes, checkedBytes, checkedFiles, recordedFiles] = [0, 0, 0, 0];
+  for (const image of files) {
+    if (damaged.length === maxDamaged) break;
+    const before = passedBytes;
+    const onProgress = ({ doneBytes }: StepProgress): void =>
+      control.onProgress({ doneBytes: before + doneBytes, totalBytes, note: image.name.slice(0, 12) });
+    const outcome = await scrubFile(care, image, { signal: control.signal, onProgress });
+    passedBytes += image.stats.size;
     if (outcome === 'gone') continue;
     checkedFiles += 1;
+    checkedBytes += image.stats.size;
     if (outcome === 'recorded') recordedFiles += 1;
-    if (typeof outcome === 'object') damaged.push({ file, ...outcome });
+    if (typeof outcome === 'object') damaged.push({ image, ...outcome });
   }
   const { byName } = await findCacheUsers(care);
-  const aside = damaged.map(({ file, quarantinedAs }): DamagedBase => {
-    const facts = file.mark?.kind === 'image' ? file.mark : undefined;
-    const instances = [...(byName.get(file.name) ?? [])].sort();
-    return { name: file.name, title: facts?.title ?? file.name, quarantinedAs, instances, order: facts?.order ?? null };
+  const aside = damaged.map(({ image, quarantinedAs }): DamagedBase => {
+    const { title, order } = image.mark;
+    return { name: image.name, title, quarantinedAs, instances: [...(byName.get(image.name) ?? [])].sort(), order };
   });
   const missing = await missingBases(care, byName, new Set(aside.map(({ name }) => name)));
-  return {
-    host: care.host,
-    ...{ checkedFiles, checkedBytes: doneBytes, recordedFiles },
-    damaged: [...aside, ...missing],
-  };
+  const all = [...aside, ...missing].slice(0, maxDamaged);
+  return { host: care.host, checkedFiles, checkedBytes, recordedFiles, damaged: all };
 }
 
-/** Images alone: a blank disk is made again in no time, and nothing in it is anybody's. */
-async function filesToScrub(care: CacheCare, { names, force }: ScrubRequest): Promise<FoundFile[]> {
-  const images = (await readCacheFolder(care.paths)).filter(({ kind }) => kind === 'image');
+/**
+ * So many are put aside and fetched again at once: a disk that is dying takes everything along, and the report of it has to
+ * fit in a history. The next scrub goes on.
+ */
+const maxDamaged = 20;
+
+/** An image of ours, as opposed to blank disks and foreign files. */
+interface CachedImage extends FoundFile {
+  readonly mark: BaseFacts;
+}
+
+/**
+ * What is due, the longest unchecked first. Images alone: a blank disk is made again in no time, and nothing in it is
+ * anybody's.
+ */
+async function filesToScrub(care: CacheCare, { names, force }: ScrubRequest): Promise<CachedImage[]> {
+  const images = (await readCacheFolder(care.paths)).filter(isCachedImage);
   const unknown = names?.find((name) => !images.some((image) => image.name === name));
   if (unknown !== undefined) {
     throw new EverbootFailure(
@@ -81,31 +94,35 @@ async function filesToScrub(care: CacheCare, { names, force }: ScrubRequest): Pr
       { remedy: 'Name an image as `everboot cache list` shows it.' },
     );
   }
-  const chosen = names === null ? images : images.filter(({ name }) => names.includes(name));
-  const due: FoundFile[] = [];
-  for (const file of chosen) {
-    const record = await readScrubRecord(care.paths, file.name);
-    const dueAtMs = (record?.scrubbedAtMs ?? 0) + care.settings.scrubInterval * 1000;
-    if (force || Date.now() >= dueAtMs) due.push(file);
+  const due: { image: CachedImage; scrubbedAtMs: number }[] = [];
+  for (const image of images) {
+    if (names?.includes(image.name) === false) continue;
+    const scrubbedAtMs = (await scrubRecordOf(care.paths, image.mark))?.scrubbedAtMs ?? 0;
+    const isDue = Date.now() >= scrubbedAtMs + care.settings.scrubInterval * 1000;
+    if (force || isDue) due.push({ image, scrubbedAtMs });
   }
-  return due;
+  return due.sort((one, other) => one.scrubbedAtMs - other.scrubbedAtMs).map(({ image }) => image);
+}
+
+function isCachedImage(file: FoundFile): file is CachedImage {
+  return file.kind === 'image' && file.mark?.kind === 'image';
 }
 
 type Outcome = 'sound' | 'recorded' | 'gone' | { readonly quarantinedAs: string };
 
-async function scrubFile(care: CacheCare, file: FoundFile, control: WorkControl): Promise<Outcome> {
-  const record = await readScrubRecord(care.paths, file.name);
-  let differs = await compare(care, file, record, control);
+async function scrubFile(care: CacheCare, image: CachedImage, control: WorkControl): Promise<Outcome> {
+  const record = await scrubRecordOf(care.paths, image.mark);
+  let outcome = await compare(care, image, record, control);
   // A bad read may be the bus's or the memory's fault, and is worth another look.
-  if (differs === 'damaged') differs = await compare(care, file, record, control);
-  if (differs !== 'damaged') return differs;
-  const quarantinedAs = await quarantine(care, file);
+  if (outcome === 'damaged') outcome = await compare(care, image, record, control);
+  if (outcome !== 'damaged') return outcome;
+  const quarantinedAs = await quarantine(care, image);
   return quarantinedAs === undefined ? 'gone' : { quarantinedAs };
 }
 
 async function compare(
   { paths, settings }: CacheCare,
-  { path, name, stats }: FoundFile,
+  { path, mark, stats }: CachedImage,
   record: ScrubRecord | undefined,
   control: WorkControl,
 ): Promise<Exclude<Outcome, object> | 'damaged'> {
@@ -114,21 +131,28 @@ async function compare(
     hashed = await hashFile({ path, bytesPerSecond: settings.scrubBytesPerSecond }, control);
   } catch (error) {
     control.signal.throwIfAborted();
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, errno } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return 'gone';
-    if (code === 'EIO' || code === 'EBADMSG') return 'damaged';
+    if (errno !== undefined && badMediumErrnos.has(-errno)) return 'damaged';
     throw error;
   }
   if (hashed.inode !== stats.ino) return 'gone';
   if (record !== undefined && record.hash !== hashed.hash) return 'damaged';
-  await writeScrubRecord(paths, name, hashed.hash);
+  await writeScrubRecord(paths, mark, hashed.hash);
   return record === undefined ? 'recorded' : 'sound';
 }
 
-/** Records the hash of a file that has just been published, unless it has one. Throws as `hashFile` does. */
+/** EIO, ENODATA, EBADMSG, EILSEQ, EUCLEAN, EREMOTEIO: Linux's words for bytes that the medium no longer has. */
+const badMediumErrnos: ReadonlySet<number> = new Set([5, 61, 74, 84, 117, 121]);
+
+/**
+ * Records the hash of a file that has just been published, unless it has one of the same content: then the new file has
+ * to prove by the next scrub that it is the old one. Throws as `hashFile` does.
+ */
 export async function recordBaseHash(care: CacheCare, name: string, control: WorkControl): Promise<void> {
-  if ((await readScrubRecord(care.paths, name)) !== undefined) return;
+  const facts = await readFacts(care.paths, name);
+  if (facts === undefined || (await scrubRecordOf(care.paths, facts)) !== undefined) return;
   const path = `${care.paths.cache}/${name}`;
   const { hash } = await hashFile({ path, bytesPerSecond: care.settings.scrubBytesPerSecond }, control);
-  if ((await readScrubRecord(care.paths, name)) === undefined) await writeScrubRecord(care.paths, name, hash);
+  if ((await scrubRecordOf(care.paths, facts)) === undefined) await writeScrubRecord(care.paths, facts, hash);
 }

@@ -8,6 +8,11 @@ import { sweepLeftOvers, tidyState } from './left-overs.ts';
 import { pinnedNames } from './pins.ts';
 import { sweepQuarantined } from './quarantine.ts';
 
+/** For how long it counts who was found to use what. */
+const lookAgainMs = 2000;
+/** What fits in a workflow's result; the next sweep goes on. */
+const maxRemoved = 2000;
+
 /**
  * Removes from the cache what nobody goes on with, what was not used for long, and, least recently used first, what is
  * over the budget. Never what anything uses, what is pinned, or what everboot did not make. Where it cannot be told what
@@ -25,19 +30,28 @@ export async function sweepCache(
   const removed: SweptFile[] = [...(await sweepLeftOvers(care, found, { dryRun }))];
   signal.throwIfAborted();
 
-  const users = await findCacheUsers(care);
-  if (users.problem === null) {
-    removed.push(...(await sweepQuarantined(care, found, { dryRun })));
-    const unused = await unusedFiles(care, found, users);
-    for (const { file, reason } of chosen(unused, total - freedBy(removed), care)) {
-      signal.throwIfAborted();
-      if (!dryRun && !(await evict(care, file))) continue;
-      removed.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason });
+  let users = await findCacheUsers(care);
+  let lookedAtMs = Date.now();
+  if (users.problem === null) removed.push(...(await sweepQuarantined(care, found, { dryRun })));
+  const others = removed.length;
+  const unused = users.problem === null ? await unusedFiles(care, found, users) : [];
+  for (const { file, reason } of chosen(unused, total - freedBy(removed), care)) {
+    signal.throwIfAborted();
+    if (!dryRun) {
+      // Whoever claims a file is seen at once, under its lock; whoever does not, like a Nova, only by looking again.
+      if (Date.now() - lookedAtMs > lookAgainMs) [users, lookedAtMs] = [await findCacheUsers(care), Date.now()];
+      if (users.problem !== null) break;
+      if (users.byName.has(file.name) || !(await evict(care, file))) continue;
     }
-  } else {
-    notes.push(`no image was removed, because it is not known what libvirt's domains use: ${users.problem}`);
+    removed.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason });
+    if (removed.length >= maxRemoved) break;
   }
-  if (!dryRun) await tidyState(care);
+  if (users.problem !== null) {
+    notes.push(
+      `${removed.length === others ? 'no image was' : 'no more images were'} removed, because ${users.problem}`,
+    );
+  }
+  if (!dryRun) await tidyState(care, users);
 
   const left = total - freedBy(removed);
   if (settings.maxBytes !== null && left > settings.maxBytes) {

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { sweepCache } from '../../../hypervisor/image-cache/care/sweep-cache.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
+
+after(closeLibvirt);
+
+/**
+ * A build, again and again: claims a file, makes it as a fetch does where it is missing, and looks for a while whether it
+ * stays. It ends with a line as soon as a file vanished under its claim.
+ */
+const building = `
+  const { randomUUID } = await import('node:crypto');
+  const { rename, writeFile } = await import('node:fs/promises');
+  const { setTimeout: sleep } = await import('node:timers/promises');
+  const { addClaim, removeClaim } = await load('hypervisor/image-cache/claims.ts');
+  const { writeFacts, readFacts } = await load('hypervisor/image-cache/base-facts.ts');
+  const { fetchLockKey } = await load('hypervisor/image-cache/fetch-lease.ts');
+  const { waitForKernelLock } = await load('hypervisor/kernel-lock.ts');
+  const { isThere } = await load('hypervisor/small-file.ts');
+  const { paths, orders } = given;
+  for (let uses = 0; ; uses += 1) {
+    const order = orders[uses % orders.length];
+    const { cacheName } = order;
+    const path = paths.cache + '/' + cacheName;
+    const claim = { instanceId: randomUUID(), operationId: randomUUID() };
+    await addClaim(paths, cacheName, claim);
+    if (!(await isThere(path))) {
+      const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 10_000 });
+      if (!(await isThere(path))) {
+        await writeFacts(paths, order, { from: 'part', format: 'raw', virtualSizeBytes: 4, fileSizeBytes: 4 });
+        const temporary = path + '.0a1b2c3d.everboot-tmp';
+        await writeFile(temporary, 'disk');
+        await rename(temporary, path);
+      }
+      await lock.release();
+    }
+    for (let looks = 0; looks < 3; looks += 1) {
+      if (!(await isThere(path)) || (await readFacts(paths, cacheName)) === undefined) {
+        process.stdout.write('lost ' + cacheName + '\\n');
+        process.exit(1);
+      }
+      await sleep(Math.random() * 3);
+    }
+    await removeClaim(paths, cacheName, claim);
+    process.stdout.write('used\\n');
+    await sleep(Math.random() * 4);
+  }`;
+
+test('no base goes from under a claim, however often two builds and two sweeps meet', {
+  timeout: 120_000,
+}, async (t) => {
+  const care = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
+  const orders = ['a', 'b'].map((letter) => orderOf(named(letter), 4));
+  let said = '';
+  const children = [0, 1].map(() => startProcess(t, building, { paths: care.paths, orders }));
+  for (const child of children) child.stdout?.on('data', (text: Buffer) => (said += text.toString()));
+  const sweeper = startProcess(
+    t,
+    `const { sweepCache } = await load('hypervisor/image-cache/care/sweep-cache.ts');
+     for (;;) await sweepCache(given, { dryRun: false }, control);`,
+    care,
+  );
+  const usesAtLeast = (count: number): boolean => said.split('used\n').length > count;
+  let removals = 0;
+  while (removals < 40 || !usesAtLeast(200)) {
+    assert.ok(!said.includes('lost'), said.slice(-100));
+    assert.deepEqual([sweeper.exitCode, ...children.map(({ exitCode }) => exitCode)], [null, null, null]);
+    const control = { signal: t.signal, onProgress: () => undefined };
+    removals += (await sweepCache(care, { dryRun: false }, control)).removed.length;
+  }
+});
