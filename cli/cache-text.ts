@@ -5,7 +5,7 @@ import { sizeText, timeText } from './units.ts';
 /** A host’s cache as people read it: a line a file, then what all of them take. */
 export function listingText({ host, folder, files, occupiedBytes, maxBytes }: CacheListing): string {
   const limit = maxBytes === null ? 'no limit' : `of ${sizeText(maxBytes)}`;
-  const total = `${host}: ${files.length} files in ${folder}, ${sizeText(occupiedBytes)}, ${limit}`;
+  const total = `${host}: ${filesText(files.length)} in ${folder}, ${sizeText(occupiedBytes)}, ${limit}`;
   if (files.length === 0) return total;
   const rows = files.map(({ name, kind, state, title, format, occupiedBytes: bytes, lastUsedAt, users, pinned }) => [
     ...[name, kind, pinned && state !== 'pinned' ? `${state}, pinned` : state],
@@ -28,7 +28,7 @@ export function sweepText({ host, dryRun, removed, freedBytes, occupiedBytes, no
   return [
     ...textTable(rows, '  '),
     ...notes.map((note) => `  note: ${note}`),
-    `${host}: ${removed.length} files ${did}, ${sizeText(freedBytes)}; ${sizeText(occupiedBytes)} ${dryRun ? 'are' : 'stay'} in the cache`,
+    `${host}: ${filesText(removed.length)} ${did}, ${sizeText(freedBytes)}; ${sizeText(occupiedBytes)} ${dryRun ? 'are' : 'stay'} in the cache`,
   ].join('\n');
 }
 
@@ -46,11 +46,15 @@ export function scrubText(result: ScrubResult): string {
   const recorded = recordedFiles === 0 ? '' : `, the hashes of ${recordedFiles} new ones recorded`;
   return [
     ...lines,
-    `${host}: ${checkedFiles} files compared (${sizeText(checkedBytes)}), ${damaged.length} damaged${recorded}`,
+    `${host}: ${filesText(checkedFiles)} compared (${sizeText(checkedBytes)}), ${damaged.length} damaged${recorded}`,
   ].join('\n');
 }
 
 export function precacheText({ host, title, base, pinned }: PrecacheResult): string {
   const { cacheName, format, virtualSizeBytes } = base;
   return `${title} is in the cache of ${host}: ${cacheName}, ${format}, ${sizeText(virtualSizeBytes)}${pinned ? ', pinned' : ''}`;
+}
+
+function filesText(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
 }
