@@ -128,8 +128,8 @@ function driverOf(format: string): string {
 /** What qemu-img says when it is not the image that is at fault, but the host's own disk. */
 const hostFault = /error while writing|No such file or directory|Permission denied/;
 
-/** Its own words, or the end that a limit or a bug in it made of it. Anything else comes from around it. */
-const judgement = /(: |\n)qemu-img: |ended with SIG(XCPU|XFSZ|SEGV|ABRT|BUS|ILL|FPE)/;
+/** Its own words, too many of them, or the end that a limit or a bug in it made of it. Anything else comes from around it. */
+const judgement = /(: |\n)qemu-img: |ended with SIG(XCPU|XFSZ|SEGV|ABRT|BUS|ILL|FPE)|printed more than/;
 
 /** A program that could not read a tenant's image is the image's failure. */
 async function judging<Output>(path: string, running: Promise<Output>): Promise<Output> {

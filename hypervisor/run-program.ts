@@ -71,6 +71,7 @@ export async function runProgram(
   options: ProgramOptions,
 ): Promise<ProgramOutput> {
   options.signal?.throwIfAborted();
+  const { maxOutputBytes = defaultMaxOutputBytes } = options;
   const [file, ...wrapped] = [...wrapperFor(options), program, ...args] as [string, ...string[]];
   // execa's types know the standard descriptors only, though it hands on any that it is given.
   const inherited = [...(options.openFiles ?? []), ...(options.heldLocks ?? [])] as unknown as readonly 'inherit'[];
@@ -80,7 +81,7 @@ export async function runProgram(
     cwd: options.workingDirectory ?? '/',
     detached: true,
     cleanup: true,
-    maxBuffer: options.maxOutputBytes ?? defaultMaxOutputBytes,
+    maxBuffer: maxOutputBytes,
     stripFinalNewline: false,
     ...(options.input === undefined ? {} : { input: options.input }),
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...inherited],
@@ -110,7 +111,7 @@ export async function runProgram(
     killGroup();
     options.signal?.throwIfAborted();
     if (timedOut) throw timeoutFailure(program, options.timeoutMs);
-    throw programFailure(program, error);
+    throw programFailure(program, error, maxOutputBytes);
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', killGroup);
@@ -178,9 +179,13 @@ function timeoutFailure(program: string, timeoutMs: number): EverbootFailure {
   return new EverbootFailure('ProgramTimedOut', `${program} ran longer than ${timeoutMs / 1000} s and was ended`);
 }
 
-function programFailure(program: string, error: unknown): EverbootFailure {
+function programFailure(program: string, error: unknown, maxOutputBytes: number): EverbootFailure {
   if (!(error instanceof ExecaError))
     return new EverbootFailure('ProgramFailed', `${program}: ${error}`, { cause: error });
+  if (error.isMaxBuffer) {
+    // Whatever it made of its broken pipe says nothing of what was wrong.
+    return new EverbootFailure('ProgramFailed', `${program} printed more than ${maxOutputBytes} bytes and was ended`);
+  }
   const said = lastWords(String(error.stderr ?? ''));
   // A wrapper that cannot find its program exits with 127 and says so; a missing wrapper is ENOENT.
   if (error.code === 'ENOENT' || (error.exitCode === 127 && /No such file or directory/.test(said))) {
@@ -194,6 +199,10 @@ function programFailure(program: string, error: unknown): EverbootFailure {
   }
   if (/No space left on device/.test(said)) {
     return new EverbootFailure('InsufficientSpace', `${program} ran out of space: ${said}`);
+  }
+  if (/Resource temporarily unavailable/.test(said)) {
+    // A process or a thread could not be started, which has no more to do with the program's work than with the time.
+    return new EverbootFailure('HostIoError', `${program} could not run: ${said}`);
   }
   if (error.signal === 'SIGKILL') {
     // Nobody here killed it: the kernel did, for want of memory, or an operator.

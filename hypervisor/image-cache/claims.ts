@@ -35,12 +35,12 @@ export function evictionLockKey(cacheName: string): string {
 
 async function writeClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    await mkdir(`${paths.claims}/${cacheName}`, { recursive: true });
     try {
+      await mkdir(`${paths.claims}/${cacheName}`, { recursive: true });
       await writeFile(`${paths.claims}/${cacheName}/${claimName(claim)}`, '');
       return;
     } catch (error) {
-      // Somebody removed the last claim, and the folder with it, in between.
+      // Somebody removed the last claim, and the folder with it, in between; that may fail the making of it, too.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt >= maxAttempts) throw error;
     }
   }

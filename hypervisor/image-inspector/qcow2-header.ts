@@ -108,7 +108,8 @@ function judgeTables(header: Qcow2Header, fileSizeBytes: number | null, refuse: 
   else if (refcountTable.bytes > maxRefcountTableBytes) refuse('its refcount table is larger than 8 MiB');
   else requireInside('the refcount table', refcountTable.offset, refcountTable.bytes, fileSizeBytes, refuse);
 
-  if (snapshots.count > 0) aligned('the snapshot table', snapshots.offset);
+  // QEMU looks at the place of the table even where it has no entries.
+  aligned('the snapshot table', snapshots.offset);
   if (snapshots.count > maxSnapshots) refuse(`it has ${snapshots.count} snapshots; at most ${maxSnapshots} are read`);
   else requireInside('the snapshot table', snapshots.offset, snapshots.count * 40, fileSizeBytes, refuse);
 

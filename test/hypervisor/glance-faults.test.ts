@@ -44,8 +44,9 @@ async function tell(path: string, init: RequestInit): Promise<Response> {
 }
 
 /** An uploaded image behind a line with these faults. Each `get` is one try of the step. */
-async function struck(t: TestContext, faults: readonly (LineFault | null)[]) {
-  const image = await described(await upload());
+async function struck(t: TestContext, faults: readonly LineFault[], reference?: { readonly glance: string }) {
+  const uploaded = await described(await upload());
+  const image = { ...uploaded, reference: reference ?? uploaded.reference };
   const proxy = await cuttingProxy(t, glance.endpoint, faults);
   const partPath = join(await mkdtemp(join(folder, 'part-')), 'base.part');
   const get = (numRetries = 3) =>
@@ -74,9 +75,9 @@ function failsWith(code: FailureCode) {
 
 test('a fetch from a real Glance goes on at its byte after a reset, an early end and a stall', async (t) => {
   const faults = [
-    { afterBytes: 3 * mebibyte, then: 'reset' },
-    { afterBytes: 2 * mebibyte, then: 'end' },
-    { afterBytes: mebibyte, then: 'stall' },
+    { afterBytes: 3 * mebibyte, how: 'reset' },
+    { afterBytes: 2 * mebibyte, how: 'end' },
+    { afterBytes: mebibyte, how: 'stall' },
   ] as const;
   const { proxy, get, isWhole } = await struck(t, faults);
   await get();
@@ -93,9 +94,14 @@ test('a fetch from a real Glance goes on at its byte after a reset, an early end
 });
 
 test('a Glance that is stopped in the middle and started again is gone on with at its byte', async (t) => {
-  const { proxy, get, isWhole } = await struck(t, [{ afterBytes: 4 * mebibyte, then: 'stall' }]);
-  proxy.onFault = () => void glance.stop();
+  const faults = [{ afterBytes: 4 * mebibyte, how: 'stall' } as const, { afterBytes: 0, how: 'end' } as const];
+  const { proxy, get, isWhole } = await struck(t, faults);
+  let stopped: Promise<void> | undefined;
+  proxy.onFault = () => {
+    stopped ??= glance.stop();
+  };
   await assert.rejects(get(1), failsWith('GlanceUnavailable'));
+  await stopped;
   await glance.start();
   const { resumedAtBytes } = await get();
   assert.ok(resumedAtBytes > 3 * mebibyte);
@@ -104,7 +110,7 @@ test('a Glance that is stopped in the middle and started again is gone on with a
 });
 
 test('an image that is deleted in the middle is ImageNotFound as soon as it is asked for again', async (t) => {
-  const { id, proxy, get } = await struck(t, [{ afterBytes: 4 * mebibyte, then: 'stall' }]);
+  const { id, proxy, get } = await struck(t, [{ afterBytes: 4 * mebibyte, how: 'stall' }]);
   proxy.onFault = () => void tell(`/v2/images/${id}`, { method: 'DELETE' });
   await assert.rejects(get(), failsWith('ImageNotFound'));
   assert.deepEqual(
@@ -131,15 +137,10 @@ test('an image without data is ImageNotActive by its record, and by what its byt
   const { id, status } = (await made.json()) as { id: string; status: string };
   assert.equal(status, 'queued');
   await assert.rejects(described(id), failsWith('ImageNotActive'));
-  const { get, proxy } = await struck(t, []);
-  await get();
-  const image = { ...(await described(await upload())), reference: { glance: id } };
-  const settings = { glance: glanceSettings({ apiServers: [proxy.url] }), fileImageRoots: [] };
-  const control = { signal: t.signal, onProgress: () => undefined };
-  const partPath = join(folder, 'queued.part');
-  await assert.rejects(
-    downloadImage({ image, partPath, timeMs: 10_000 }, settings, control),
-    failsWith('ImageNotActive'),
+  const { get, proxy } = await struck(t, [], { glance: id });
+  await assert.rejects(get(), failsWith('ImageNotActive'));
+  assert.deepEqual(
+    starts(proxy).map((start) => start.status),
+    ['204'],
   );
-  assert.equal(starts(proxy).at(-1)?.status, '204');
 });

@@ -1,97 +1,150 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createRootDisk } from '../../activities/create-root-disk.ts';
+import type { Host } from '../../activities/host.ts';
+import type { Configuration } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
+import { hostPaths } from '../../domain/host-paths.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { promiseSpace, returnSpace } from '../../hypervisor/space-ledger.ts';
+import { testConfiguration } from '../fixtures/test-host.ts';
 
 const mebibyte = 2 ** 20;
-const sizeMib = 96;
-let mount: string;
-let paths: HostPaths;
-let isMounted = false;
+let folder: string;
 before(async () => {
-  mount = await mkdtemp(join(tmpdir(), 'everboot-ledger-'));
-  isMounted = await runProgram('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs', mount], {
-    timeoutMs: 10_000,
-  }).then(
-    () => true,
-    () => false,
+  folder = await mkdtemp(join(tmpdir(), 'everboot-ledger-'));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** A small file system of the test's own; undefined, with the test skipped, where mounting is not permitted. */
+async function smallFileSystem(t: TestContext, sizeMib: number): Promise<string | undefined> {
+  const directory = await mkdtemp(join(folder, 'mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'none', directory], { stdio: 'pipe' });
+  } catch (error) {
+    t.skip(`this machine cannot mount a tmpfs: ${(error as Error).message}`);
+    return undefined;
+  }
+  t.after(() => execFileSync('umount', [directory]));
+  return directory;
+}
+
+const ledger = new URL('../../hypervisor/space-ledger.ts', import.meta.url).href;
+/** Ten builds of one process that ask at once; prints how many were promised what they asked for. */
+const builds = `
+  const { promiseSpace } = await import(${JSON.stringify(ledger)});
+  const [paths, bytes, reservedBytes] = JSON.parse(process.argv[1]);
+  const asked = Array.from({ length: 10 }, () => {
+    const claim = { instanceId: crypto.randomUUID(), operationId: crypto.randomUUID() };
+    const path = paths.instances + '/' + claim.instanceId;
+    return promiseSpace(paths, { claim, purpose: 'disk-disk', path, bytes, reservedBytes }).then(() => 1, (error) => {
+      if (error.code !== 'InsufficientSpace') throw error;
+      return 0;
+    });
+  });
+  console.log((await Promise.all(asked)).reduce((sum, one) => sum + one, 0));
+`;
+
+test('fifty builds that ask at once, in several processes, are promised no more than there is', async (t) => {
+  const mounted = await smallFileSystem(t, 256);
+  if (mounted === undefined) return;
+  const paths = hostPaths(mounted, '_base');
+  await prepareFolders(paths);
+  const [wantedBytes, reservedBytes] = [20 * mebibyte, 16 * mebibyte];
+  const { bavail, bsize } = await statfs(mounted);
+  const order = JSON.stringify([paths, wantedBytes, reservedBytes]);
+  const granted = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const asking = spawn(process.execPath, ['--input-type=module', '-e', builds, order]);
+      let said = '';
+      asking.stdout.on('data', (text) => {
+        said += text;
+      });
+      const [code] = await once(asking, 'close');
+      assert.equal(code, 0);
+      return Number(said);
+    }),
   );
-  paths = hostPaths(join(mount, 'instances'), '_base');
-  await prepareFolders(paths);
-});
-after(async () => {
-  if (isMounted) await runProgram('umount', [mount], { timeoutMs: 10_000 });
-  await rm(mount, { recursive: true, force: true });
+  const promises = granted.reduce((sum, one) => sum + one, 0);
+  // The promises themselves take a page each, so that the last one may have to be refused.
+  const most = Math.floor((bavail * bsize - reservedBytes) / wantedBytes);
+  assert.ok(promises === most || promises === most - 1, `${promises} promises, and room for ${most}`);
+  assert.equal((await readdir(paths.ledger)).length, promises);
 });
 
-/** Asks for space for ten builds at once, in a process of its own, and says for how many it was promised. */
-async function askForTen(bytes: number): Promise<number> {
-  const module = new URL('../../hypervisor/space-ledger.ts', import.meta.url).href;
-  const script = `
-    const { promiseSpace } = await import(${JSON.stringify(module)});
-    const { randomUUID } = await import('node:crypto');
-    const paths = JSON.parse(process.env.PATHS);
-    const claim = () => ({ instanceId: randomUUID(), operationId: randomUUID() });
-    const ask = () => promiseSpace(paths, {
-      claim: claim(), purpose: 'download', path: paths.cache + '/' + randomUUID(), bytes: ${bytes}, reservedBytes: 0 });
-    const asked = await Promise.allSettled(Array.from({ length: 10 }, ask));
-    const refused = asked.filter((each) => each.status === 'rejected' && each.reason.code !== 'InsufficientSpace');
-    if (refused.length > 0) throw refused[0].reason;
-    process.stdout.write(String(asked.filter((each) => each.status === 'fulfilled').length));`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    env: { PATHS: JSON.stringify(paths) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let said = '';
-  child.stdout.on('data', (piece) => {
-    said += String(piece);
-  });
-  const [code] = await once(child, 'close');
-  assert.equal(code, 0);
-  return Number(said);
+test('what is written of a promise counts once, and a promise that is given back is free again', async (t) => {
+  const mounted = await smallFileSystem(t, 64);
+  if (mounted === undefined) return;
+  const paths = hostPaths(mounted, '_base');
+  await prepareFolders(paths);
+  const ask = async (bytes: number) => {
+    const claim = { instanceId: randomUUID(), operationId: randomUUID() };
+    const path = join(mounted, claim.instanceId);
+    await promiseSpace(paths, { claim, purpose: 'disk-disk', path, bytes, reservedBytes: 0 });
+    return { claim, path };
+  };
+  const first = await ask(40 * mebibyte);
+  await assert.rejects(ask(30 * mebibyte), { code: 'InsufficientSpace' });
+  await writeFile(first.path, Buffer.alloc(40 * mebibyte, 1));
+  await ask(20 * mebibyte);
+  await rm(first.path);
+  await assert.rejects(ask(30 * mebibyte), { code: 'InsufficientSpace' });
+  await returnSpace(paths, first.claim);
+  await ask(30 * mebibyte);
+});
+
+/** A host whose instances are on that file system. */
+async function hostOn(mounted: string, libvirt: Partial<Configuration['libvirt']>): Promise<Host> {
+  const known = await testConfiguration(mounted, 'test');
+  const paths = hostPaths(join(mounted, 'instances'), '_base');
+  await mkdir(paths.instances);
+  await prepareFolders(paths);
+  const configuration = { ...known, libvirt: { ...known.libvirt, ...libvirt } };
+  return { configuration, paths, stateDirectory: mounted };
 }
 
-async function freeBytes(): Promise<number> {
-  const { bavail, bsize } = await statfs(paths.instances);
-  return bavail * bsize;
-}
-
-test('fifty builds that ask at once are not all promised the same bytes', async (t) => {
-  if (!isMounted) return t.skip('a small file system cannot be mounted here');
-  const each = 8 * mebibyte;
-  const granted = (await Promise.all(Array.from({ length: 5 }, () => askForTen(each)))).reduce((sum, n) => sum + n, 0);
-  const fits = Math.floor((await freeBytes()) / each);
-  assert.ok(granted <= fits && granted >= fits - 1, `${granted} were granted, ${fits} fit`);
-});
-
-test('a promise counts what is not written yet, is given back, and says its numbers when it is refused', async (t) => {
-  if (!isMounted) return t.skip('a small file system cannot be mounted here');
-  await rm(paths.ledger, { recursive: true });
-  await prepareFolders(paths);
+async function makeRoot(host: Host, format: 'raw' | 'qcow2', sizeBytes: number) {
   const claim = { instanceId: randomUUID(), operationId: randomUUID() };
-  const path = join(paths.cache, 'half');
-  const free = await freeBytes();
-  const most = { claim, purpose: 'download-a', path, bytes: free - mebibyte, reservedBytes: 0 };
-  await promiseSpace(paths, most);
-  const other = { ...most, claim: { ...claim, operationId: randomUUID() }, path: join(paths.cache, 'b') };
-  await assert.rejects(promiseSpace(paths, { ...other, bytes: 8 * mebibyte }), (error: EverbootFailure) => {
-    assert.ok(error instanceof EverbootFailure);
-    assert.equal(error.code, 'InsufficientSpace');
-    assert.match(error.message, /needs 8 MiB in .*, where \d+ MiB may be used \(\d+ MiB are promised to other steps/);
-    return true;
-  });
-  // What was written of it takes the disk's space, and no longer the ledger's.
-  await writeFile(path, Buffer.alloc(32 * mebibyte, 1));
-  await assert.rejects(promiseSpace(paths, { ...other, bytes: 8 * mebibyte }), { code: 'InsufficientSpace' });
-  await returnSpace(paths, claim);
-  await promiseSpace(paths, { ...other, bytes: 8 * mebibyte });
+  const directory = join(host.paths.instances, claim.instanceId);
+  await mkdir(directory);
+  const createdAt = '2026-01-01T00:00:00.000Z';
+  const known = { name: 'web-1', host: 'test', specDigest: 'd', cacheNames: [], state: 'building', createdAt } as const;
+  await writeInstanceRecord(directory, { version: 1, claim, ...known });
+  const path = join(host.paths.cache, 'base');
+  await writeFile(path, Buffer.alloc(mebibyte, 1));
+  await truncate(path, 2 * mebibyte);
+  const base = { cacheName: 'base', path, format: 'raw', virtualSizeBytes: 2 * mebibyte } as const;
+  const disk = { kind: 'root', name: 'disk', format, sizeBytes, device: 'vda', bus: 'virtio' } as const;
+  const made = new MockActivityEnvironment().run(() => createRootDisk(host, { claim, disk, base }));
+  return { directory, made: await made.catch((error: unknown) => error) };
+}
+
+test('a disk that is larger than what is free is made as an overlay or with holes, and not with its space taken', async (t) => {
+  const mounted = await smallFileSystem(t, 150);
+  if (mounted === undefined) return;
+  const host = await hostOn(mounted, { preallocateImages: 'none' });
+  for (const format of ['qcow2', 'raw'] as const) {
+    const { made } = await makeRoot(host, format, 200 * mebibyte);
+    assert.equal((made as { virtualSizeBytes?: number }).virtualSizeBytes, 200 * mebibyte, String(made));
+  }
+  const { libvirt } = host.configuration;
+  const taking = {
+    ...host,
+    configuration: { ...host.configuration, libvirt: { ...libvirt, preallocateImages: 'space' } },
+  };
+  for (const format of ['qcow2', 'raw'] as const) {
+    const { directory, made } = await makeRoot(taking as Host, format, 200 * mebibyte);
+    assert.ok(made instanceof EverbootFailure && made.code === 'InsufficientSpace', String(made));
+    assert.match(made.message, /needs 200 MiB in .*, where 1\d\d MiB may be used \(0 MiB are promised/);
+    assert.ok(!(await readdir(directory)).includes('disk'));
+  }
+  assert.deepEqual(await readdir(host.paths.ledger), []);
 });

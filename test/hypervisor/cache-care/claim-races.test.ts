@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { sweepCache } from '../../../hypervisor/image-cache/care/sweep-cache.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
-import { named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
+import { killProcess, named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
 after(closeLibvirt);
 
@@ -62,12 +62,17 @@ test('no base goes from under a claim, however often two builds and two sweeps m
      for (;;) await sweepCache(given, { dryRun: false }, control);`,
     care,
   );
-  const usesAtLeast = (count: number): boolean => said.split('used\n').length > count;
-  let removals = 0;
-  while (removals < 40 || !usesAtLeast(200)) {
-    assert.ok(!said.includes('lost'), said.slice(-100));
-    assert.deepEqual([sweeper.exitCode, ...children.map(({ exitCode }) => exitCode)], [null, null, null]);
-    const control = { signal: t.signal, onProgress: () => undefined };
-    removals += (await sweepCache(care, { dryRun: false }, control)).removed.length;
+  try {
+    const usesAtLeast = (count: number): boolean => said.split('used\n').length > count;
+    let removals = 0;
+    while (removals < 40 || !usesAtLeast(200)) {
+      assert.ok(!said.includes('lost'), said.slice(-100));
+      assert.deepEqual([sweeper.exitCode, ...children.map(({ exitCode }) => exitCode)], [null, null, null]);
+      const control = { signal: t.signal, onProgress: () => undefined };
+      removals += (await sweepCache(care, { dryRun: false }, control)).removed.length;
+    }
+  } finally {
+    // Before the folder goes.
+    for (const child of [sweeper, ...children]) await killProcess(child);
   }
 });

@@ -35,6 +35,10 @@ refused('qcow2', {
     edit: (b) => b.writeUInt32BE(l1Entry(b) + 8, 44),
     reason: /middle of a cluster/,
   },
+  'with the place of a snapshot table off its cluster, and no snapshots': {
+    edit: (b) => b.writeUInt32BE(1, 68),
+    reason: /the snapshot table begins at byte 1,/,
+  },
   'with a refcount table beyond its end': {
     edit: (b) => b.writeUInt32BE(1, 48),
     reason: /the refcount table ends/,
