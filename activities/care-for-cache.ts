@@ -49,5 +49,5 @@ export async function planFetch(host: Host, order: { readonly image: ImageRefere
     throw new EverbootFailure('ImageUnacceptable', `${image.title} is a kernel or a ramdisk, which no disk is made of`);
   }
   const { forceRawImages } = host.configuration.libvirt;
-  return { role: 'root', cacheName: imageCacheName(reference, 'root'), image, forceRaw: forceRawImages };
+  return { role: 'root', cacheName: imageCacheName(image, 'root'), image, forceRaw: forceRawImages };
 }

@@ -50,7 +50,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];
     if (image === undefined || (role === 'root' && disks.root === null)) return [];
-    const cacheName = imageCacheName(image.reference, role);
+    const cacheName = imageCacheName(image, role);
     return [{ role, cacheName, image, forceRaw: role === 'root' && libvirt.forceRawImages }];
   });
   const directory = instanceDirectory(host.paths, claim.instanceId);

@@ -10,8 +10,9 @@ export async function withClient<Made>(
   const settings = given ?? (await loadSettings());
   const { foundBy: _anyWay, ...target } = await findTemporal(settings);
   const { connectClient } = await import('../client/connect-client.ts');
-  const { secrets, flavors } = settings.configuration;
-  const client = await connectClient(target, { publicKeyFile: secrets.publicKeyFile, flavors });
+  const { secrets, flavors, glance } = settings.configuration;
+  const { allowUnverified } = glance;
+  const client = await connectClient(target, { publicKeyFile: secrets.publicKeyFile, flavors, allowUnverified });
   try {
     return await work(client, settings);
   } finally {

@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Flavor } from '../domain/flavors.ts';
+import type { SpecRules } from '../domain/parse-spec.ts';
 
 /** What every operation of the client works with. */
 export interface ClientContext {
@@ -11,4 +12,6 @@ export interface ClientContext {
   readonly publicKeyFile: string | null;
   /** By name, for specs that name their flavor. */
   readonly flavors: Readonly<Record<string, Flavor>>;
+  /** What specs may leave out. */
+  readonly specRules: SpecRules;
 }

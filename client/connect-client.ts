@@ -31,6 +31,8 @@ export interface ClientSettings {
   readonly publicKeyFile?: string | null;
   /** What specs may name, by name; the built-in ones where it is absent. */
   readonly flavors?: Readonly<Record<string, Flavor>>;
+  /** True: specs may name images without a digest, for hosts with `[glance] allow_unverified`. */
+  readonly allowUnverified?: boolean;
 }
 
 /** Everything a control plane does with instances. Each method throws EverbootFailure, and nothing else on purpose. */
@@ -66,6 +68,7 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     address: target.address,
     namespace,
     publicKeyFile: settings.publicKeyFile ?? null,
+    specRules: { allowUnverified: settings.allowUnverified ?? false },
     flavors: settings.flavors ?? Object.fromEntries(builtInFlavors.map((flavor) => [flavor.name, flavor])),
   };
   return {

@@ -37,7 +37,7 @@ export async function createInstance(
   options: { readonly host?: string } = {},
 ): Promise<StartedInstance> {
   const identified = withInstanceId(document);
-  const request = resolveRequest(identified, context.flavors);
+  const request = resolveRequest(identified, context.flavors, context.specRules);
   const wantedHost = hostOf(request, options.host);
   const { id } = request.spec;
   // An id that was made a moment ago is nobody else’s, so Temporal need not be asked about it.

@@ -1,6 +1,6 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { Flavor } from '../domain/flavors.ts';
-import { parseSpec } from '../domain/parse-spec.ts';
+import { parseSpec, type SpecRules } from '../domain/parse-spec.ts';
 import type { InstanceSecrets, InstanceSpec } from '../domain/spec.ts';
 import { specDigest } from './spec-digest.ts';
 
@@ -14,8 +14,12 @@ export interface ResolvedRequest {
 }
 
 /** Reads a spec’s document, which has an id by now. Throws SpecInvalid, naming every mistake. */
-export function resolveRequest(document: unknown, flavors: Readonly<Record<string, Flavor>>): ResolvedRequest {
-  const { spec, secrets } = parseSpec(document);
+export function resolveRequest(
+  document: unknown,
+  flavors: Readonly<Record<string, Flavor>>,
+  rules: SpecRules = {},
+): ResolvedRequest {
+  const { spec, secrets } = parseSpec(document, rules);
   const flavor = resolveFlavor(spec.flavor, flavors);
   return { spec, secrets, flavor, specDigest: specDigest(spec, flavor, secrets) };
 }

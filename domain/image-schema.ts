@@ -9,13 +9,17 @@ const glance = text('an image’s UUID, or the http or https URL of an image on 
   pattern: new RegExp(`^(?:${uuid}|https?://[^\\s\\p{Cc}\\p{Cs}]+)$`, 'u'),
 }).refine((reference) => !reference.includes('/') || isPlainUrl(reference), 'a URL without a name and a password');
 
+/** What a digest looks like, for messages. */
+export const digestForms = 'sha256:<64 hex digits> or sha512:<128 hex digits>';
+
 /** In lower case from here on: a file in the cache is named after its digest. */
-const digest = text('sha256:<64 hex digits> or sha512:<128 hex digits>', {
+const digest = text(digestForms, {
   maxLength: 135,
   pattern: /^(?:sha256:[0-9A-Fa-f]{64}|sha512:[0-9A-Fa-f]{128})$/,
 }).toLowerCase();
 
-const declared = { digest, format: oneOf(imageFormats) };
+/** Whether an image may come without a digest is the host's to say ([glance] allow_unverified). */
+const declared = { digest: digest.exactOptional(), format: oneOf(imageFormats) };
 
 /** How a spec names an image. */
 export const imageReference = z

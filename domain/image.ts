@@ -4,11 +4,14 @@ import type { ImageSignature } from './image-signature.ts';
 export const imageFormats = ['raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami', 'aki', 'ari'] as const;
 export type ImageFormat = (typeof imageFormats)[number];
 
-/** An image as a spec names it. `glance` is an image id, or the whole URL of an image on another Glance. */
+/**
+ * An image as a spec names it. `glance` is an image id, or the whole URL of an image on another Glance. Addresses and
+ * files have a digest, unless the host accepts images that nobody can verify.
+ */
 export type ImageReference =
   | { readonly glance: string }
-  | { readonly url: string; readonly digest: string; readonly format: ImageFormat }
-  | { readonly file: string; readonly digest: string; readonly format: ImageFormat };
+  | { readonly url: string; readonly digest?: string; readonly format: ImageFormat }
+  | { readonly file: string; readonly digest?: string; readonly format: ImageFormat };
 
 /** A digest the image ought to have. Glance's checksum is MD5; it counts only where nothing better is known. */
 export interface ImageDigest {

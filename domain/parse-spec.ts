@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Flavor } from './flavors.ts';
 import type { ImageReference } from './image.ts';
-import { imageReference } from './image-schema.ts';
+import { digestForms, imageReference } from './image-schema.ts';
 import { dottedPlace, mistakes, problemLines } from './problems.ts';
 import { secretFields } from './sealing.ts';
 import type { InstanceSecrets, InstanceSpec, SealedSpec } from './spec.ts';
@@ -16,12 +16,18 @@ export interface ParsedSpec {
   readonly secrets: InstanceSecrets;
 }
 
+export interface SpecRules {
+  /** True: an address or a file may come without a digest. The host has the last word, `[glance] allow_unverified`. */
+  readonly allowUnverified?: boolean;
+}
+
 /**
  * Reads a spec as its author wrote it, from JSON or YAML, and fills in every default but the host's. Throws SpecInvalid
  * with a line for every mistake; what is secret is never in it.
  */
-export function parseSpec(document: unknown): ParsedSpec {
-  const { userData, adminPassword, files, ...open } = checked(specDocument, document);
+export function parseSpec(document: unknown, { allowUnverified = false }: SpecRules = {}): ParsedSpec {
+  const undigested = allowUnverified ? [] : missingDigests(document);
+  const { userData, adminPassword, files, ...open } = checked(specDocument, document, { first: undigested });
   const secrets = {
     ...(userData !== undefined && { userData }),
     ...(adminPassword !== undefined && { adminPassword }),
@@ -46,7 +52,17 @@ export function parseFlavor(document: unknown): Flavor {
 
 /** Checks an image as a spec names it. Throws SpecInvalid. */
 export function parseImageReference(document: unknown): ImageReference {
-  return checked(imageReference, document, 'the image');
+  return checked(imageReference, document, { what: 'the image' });
+}
+
+/** Addresses and files whose digest is not there; whatever else is wrong with them is the schema's to say. */
+function missingDigests(document: unknown): string[] {
+  return ['image', 'kernel', 'ramdisk'].flatMap((field) => {
+    const image = (document as Record<string, unknown> | null | undefined)?.[field];
+    if (typeof image !== 'object' || image === null || 'digest' in image) return [];
+    const isPlaced = ('url' in image || 'file' in image) && !('glance' in image);
+    return isPlaced ? [`${field}.digest: missing, expected ${digestForms}`] : [];
+  });
 }
 
 /** The JSON Schema of a spec's document. */
@@ -56,12 +72,19 @@ export function specJsonSchema(): z.core.JSONSchema.BaseSchema {
 
 const secretPlaces: ReadonlySet<PropertyKey> = new Set([...secretFields, 'secrets']);
 
-function checked<Schema extends z.ZodType>(schema: Schema, document: unknown, what = 'the spec'): z.output<Schema> {
+function checked<Schema extends z.ZodType>(
+  schema: Schema,
+  document: unknown,
+  { what = 'the spec', first = [] }: { readonly what?: string; readonly first?: readonly string[] } = {},
+): z.output<Schema> {
   const { data, error } = schema.safeParse(document);
-  if (error === undefined) return data as z.output<Schema>;
-  const lines = problemLines(error, document, {
-    place: (path) => (path.length === 0 ? what : dottedPlace(path)),
-    isSecret: ([field]) => field !== undefined && secretPlaces.has(field),
-  });
-  throw mistakes('SpecInvalid', what, lines);
+  if (error === undefined && first.length === 0) return data as z.output<Schema>;
+  const found =
+    error === undefined
+      ? []
+      : problemLines(error, document, {
+          place: (path) => (path.length === 0 ? what : dottedPlace(path)),
+          isSecret: ([field]) => field !== undefined && secretPlaces.has(field),
+        });
+  throw mistakes('SpecInvalid', what, [...first, ...found]);
 }

@@ -33,15 +33,15 @@ export function addCreateCommand(program: Command): void {
       const document = withInstanceId(await readSpecDocument(options.file));
       const settings = await loadSettings();
       if (options.dryRun === true) return await showRequest(output, settings, document);
-      await checkSpec(document);
+      await checkSpec(document, settings);
       await withClient((client) => create(client, output, document, options), settings);
     });
 }
 
 /** A spec’s mistakes are told whether or not Temporal answers. */
-async function checkSpec(document: unknown): Promise<void> {
+async function checkSpec(document: unknown, { configuration }: Settings): Promise<void> {
   const { parseSpec } = await import('../../domain/parse-spec.ts');
-  parseSpec(document);
+  parseSpec(document, configuration.glance);
 }
 
 async function create(
@@ -92,7 +92,7 @@ function howToGoOn(instanceId: string): string {
 
 async function showRequest(output: Output, { configuration }: Settings, document: unknown): Promise<void> {
   const { resolveRequest } = await import('../../client/resolve-request.ts');
-  const { spec, flavor, specDigest, secrets } = resolveRequest(document, configuration.flavors);
+  const { spec, flavor, specDigest, secrets } = resolveRequest(document, configuration.flavors, configuration.glance);
   const request = { spec, flavor, specDigest, secrets: Object.keys(secrets) };
   output.result(request, JSON.stringify(request, null, 2));
 }

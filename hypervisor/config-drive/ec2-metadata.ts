@@ -59,7 +59,8 @@ function shortId(prefix: string, hex: string): string {
 }
 
 function imageId(prefix: 'ami' | 'aki' | 'ari', image: ImageReference): string {
-  const identity = 'glance' in image ? image.glance : image.digest;
+  const place = 'glance' in image ? image.glance : 'url' in image ? image.url : image.file;
+  const identity = ('glance' in image ? undefined : image.digest) ?? place;
   return shortId(prefix, createHash('sha256').update(identity).digest('hex'));
 }
 

@@ -122,6 +122,8 @@ export async function writePartState(partPath: string, state: PartState): Promis
  * bytes. In Glance an image may be another one when its size, hash or `updated_at` is.
  */
 function sourceIdentity({ reference, version, sizeBytes, digest }: ImageDescription): string {
-  const identity = 'glance' in reference ? [reference.glance, version ?? null, sizeBytes, digest] : [digest];
+  const place = 'glance' in reference ? reference.glance : 'url' in reference ? reference.url : reference.file;
+  const isNamed = !('glance' in reference) && digest !== null;
+  const identity = isNamed ? [digest] : [place, version ?? null, sizeBytes, digest];
   return createHash('sha256').update(JSON.stringify(identity)).digest('hex');
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ImageReference, ImageRole } from '../../domain/image.ts';
+import type { ImageDescription, ImageReference, ImageRole } from '../../domain/image.ts';
 import { fileSystemCommand } from '../disks/make-file-system.ts';
 
 /** An image id that can be a file name as it is: it is no path, and no SHA-1 that would name another image's file. */
@@ -10,11 +10,21 @@ const plainId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * for URLs and files that of the digest's text, so that the content names it. The kernel and the ramdisk of a Glance go
  * by their plain id, as in a Nova that keeps unused kernels; other boot files by a name of their own.
  */
-export function imageCacheName(reference: ImageReference, role: ImageRole): string {
-  const identity = 'glance' in reference ? reference.glance : reference.digest;
+export function imageCacheName(
+  { reference, version }: Pick<ImageDescription, 'reference' | 'version'>,
+  role: ImageRole,
+): string {
+  const identity = identityOf(reference, version);
   if (role === 'root') return sha1(identity);
   // A boot file is kept as it is and never judged as a disk, so its name must not be one that a root image may have.
   return 'glance' in reference && plainId.test(identity) ? identity : sha1(`boot:${identity}`);
+}
+
+/** Without a digest the place names the image, and what its source says to change with it. */
+function identityOf(reference: ImageReference, version = ''): string {
+  if ('glance' in reference) return reference.glance;
+  const place = 'url' in reference ? reference.url : reference.file;
+  return reference.digest ?? `unverified:${place}#${version}`;
 }
 
 /** What shapes a formatted ephemeral disk. */

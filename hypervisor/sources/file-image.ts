@@ -4,22 +4,24 @@ import { basename, isAbsolute, normalize } from 'node:path';
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
-import { specDigest } from './image-digest.ts';
+import { digestOfSpec } from './image-digest.ts';
 import { throwIfTooLarge } from './size-limit.ts';
 
-/** What a file is described by. Throws ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable. */
+/** What a file is described by. Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable. */
 export async function describeFileImage(
   reference: Extract<ImageReference, { readonly file: string }>,
   fileImageRoots: readonly string[],
   glance: GlanceSettings,
 ): Promise<ImageDescription> {
-  const digest = specDigest(reference.digest);
   const title = basename(reference.file).slice(0, 255);
+  const digest = digestOfSpec({ digest: reference.digest, title }, glance);
   const file = await openImageFile(reference.file, fileImageRoots);
   try {
     const { size: sizeBytes } = await file.stat();
     throwIfTooLarge(title, sizeBytes, glance);
-    return { reference, title, format: reference.format, sizeBytes, digest, minDiskGb: 0, minRamMb: 0, properties: {} };
+    const described = { reference, title, format: reference.format, sizeBytes, digest };
+    const changing = digest === null ? { version: await fileVersion(file) } : {};
+    return { ...described, ...changing, minDiskGb: 0, minRamMb: 0, properties: {} };
   } finally {
     await file.close();
   }

@@ -1,3 +1,4 @@
+import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageDigest } from '../../domain/image.ts';
 
@@ -23,4 +24,16 @@ export function specDigest(text: string): ImageDigest {
     throw new EverbootFailure('SpecInvalid', 'an image’s digest is neither sha256:<64 hex> nor sha512:<128 hex>');
   }
   return digest;
+}
+
+/** As `specDigest`; null where the spec gives none and the host accepts that. Throws SpecInvalid, ImageUnverifiable. */
+export function digestOfSpec(
+  { digest, title }: { readonly digest: string | undefined; readonly title: string },
+  { allowUnverified }: GlanceSettings,
+): ImageDigest | null {
+  if (digest !== undefined) return specDigest(digest);
+  if (allowUnverified) return null;
+  throw new EverbootFailure('ImageUnverifiable', `the spec gives no digest of ${title}`, {
+    remedy: 'Give the image’s digest, sha256:<hex> or sha512:<hex>, or set [glance] allow_unverified on the host.',
+  });
 }

@@ -4,7 +4,7 @@ import type { ImageDescription, ImageReference } from '../../domain/image.ts';
 import { attemptRound } from './attempt-round.ts';
 import { type HttpAnswer, sendRequest, shownAddress } from './http-request.ts';
 import { statusFailure } from './http-status.ts';
-import { specDigest } from './image-digest.ts';
+import { digestOfSpec } from './image-digest.ts';
 import { throwIfTooLarge } from './size-limit.ts';
 
 /** The address of a `{url}`. Throws SourceUnavailable unless it is http or https. */
@@ -17,7 +17,7 @@ export function imageUrl(text: string): URL {
 /**
  * Asks a web server for an image's size. The digest of the spec says what the image is; nothing else has to.
  *
- * Throws ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable, and SourceUnreachable after a few tries.
+ * Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable, and SourceUnreachable after a few tries.
  */
 export async function describeUrlImage(
   reference: Extract<ImageReference, { readonly url: string }>,
@@ -25,8 +25,8 @@ export async function describeUrlImage(
   signal: AbortSignal,
 ): Promise<ImageDescription> {
   const url = imageUrl(reference.url);
-  const digest = specDigest(reference.digest);
   const title = lastPart(url);
+  const digest = digestOfSpec({ digest: reference.digest, title }, glance);
   const round = {
     places: [shownAddress(url)],
     attempts: 1 + glance.numRetries,
@@ -38,7 +38,11 @@ export async function describeUrlImage(
   const length = answer.headers['content-length'];
   const sizeBytes = length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null;
   throwIfTooLarge(title, sizeBytes, glance);
-  return { reference, title, format: reference.format, sizeBytes, digest, minDiskGb: 0, minRamMb: 0, properties: {} };
+  const described = { reference, title, format: reference.format, sizeBytes, digest };
+  const version = answer.headers.etag ?? answer.headers['last-modified'];
+  // A digest says what the image is, from wherever it comes; without one only the server can tell that it changed.
+  const changing = digest === null && version !== undefined ? { version: version.slice(0, 200) } : {};
+  return { ...described, ...changing, minDiskGb: 0, minRamMb: 0, properties: {} };
 }
 
 /**

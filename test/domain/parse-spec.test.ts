@@ -143,6 +143,19 @@ test('a value that may be one of several things is judged as what it most resemb
   }
 });
 
+test('an image may come without a digest only where that is allowed', () => {
+  const spec = { name: 'web-1', flavor: 'm1.tiny', image: { url: 'https://example.org/a.img', format: 'raw' } };
+  const missing = 'image.digest: missing, expected sha256:<64 hex digits> or sha512:<128 hex digits>';
+  assert.throws(
+    () => parseSpec(spec),
+    (error: EverbootFailure) => {
+      assert.deepEqual([error.code, error.problems], ['SpecInvalid', [missing]]);
+      return true;
+    },
+  );
+  assert.deepEqual(parseSpec(spec, { allowUnverified: true }).spec.image, spec.image);
+});
+
 test('what is secret is never quoted, whatever is wrong with it', () => {
   const secret = 'hunter2';
   const wrong: readonly Record<string, unknown>[] = [

@@ -204,6 +204,14 @@ describe('an image at a URL', { concurrency: true }, () => {
     assert.deepEqual(headless.requests, ['HEAD /', 'GET /']);
   });
 
+  test('without a digest needs the host’s leave, and is then told from another by what the server says', async (t) => {
+    const { url } = await imageServer(t, [serve(bytes, { etag: '"one"' })]);
+    const reference = { url, format: 'raw' } as const;
+    await fails(look(reference), 'ImageUnverifiable', /gives no digest/);
+    const image = await look(reference, { allowUnverified: true });
+    assert.deepEqual([image.digest, image.version, image.sizeBytes], [null, '"one"', bytes.length]);
+  });
+
   test('is found through redirects, but not through many, and not outside of http', async (t) => {
     const good = await imageServer(t, [serve(bytes)]);
     const moved = await imageServer(t, [say(302, { location: `${good.url}/there` })]);
