@@ -36,7 +36,13 @@ export interface ProgramOutput {
 const defaultMaxOutputBytes = 1024 * 1024;
 
 /** What a child sees of the worker's environment: no credentials, and words that can be parsed. */
-const childEnvironment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', HOME: '/nonexistent' };
+const childEnvironment = {
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+  LC_ALL: 'C.UTF-8',
+  HOME: '/nonexistent',
+  // Else each thread of qemu-img reserves 64 MiB for itself, and the limit on its memory ends it at random.
+  MALLOC_ARENA_MAX: '1',
+};
 
 /** Debian's package for each program, so that a missing one can be named. */
 const packageOf: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { glob, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -22,15 +22,17 @@ const image: ImageDescription = {
 };
 
 describe('a server’s fault', { concurrency: 8 }, () => {
-  for (const { fault, answers, outcome, ranges, timeMs = 30_000 } of sourceFaults) {
+  for (const { fault, answers, servers = 1, place, outcome, ranges, timeMs = 30_000 } of sourceFaults) {
     test(`${fault}: ${outcome}`, async (t) => {
       const directory = await mkdtemp(join(tmpdir(), 'everboot-hostile-'));
       t.after(() => rm(directory, { recursive: true, force: true }));
       const partPath = join(directory, 'base.part');
-      const server = answers.length === 0 ? { url: 'http://127.0.0.1:1', ranges: [] } : await rawServer(t, answers);
+      const asked: (number | undefined)[] = [];
+      const apiServers: string[] = place === undefined ? [] : [place];
+      while (apiServers.length < servers) apiServers.push((await rawServer(t, answers, asked)).url);
       const fetching = downloadImage(
         { image, partPath, timeMs },
-        { glance: glanceSettings({ apiServers: [server.url], stallTimeout: 1, numRetries: 3 }), fileImageRoots: [] },
+        { glance: glanceSettings({ apiServers, stallTimeout: 1, numRetries: 3 }), fileImageRoots: [] },
         { signal: AbortSignal.timeout(60_000), onProgress: () => undefined },
       );
       if (outcome === 'fetched') {
@@ -43,7 +45,7 @@ describe('a server’s fault', { concurrency: 8 }, () => {
         });
         if (failureKind(outcome).imageRefused) await assert.rejects(stat(partPath), { code: 'ENOENT' });
       }
-      if (ranges !== undefined) assert.deepEqual(server.ranges, ranges);
+      if (ranges !== undefined) assert.deepEqual(asked, ranges);
     });
   }
 });
@@ -73,6 +75,24 @@ test('the table of faults in docs/failures.md is the one that these tests strike
     )
     .filter((row) => !text.includes(row));
   assert.deepEqual(missing, []);
-  const rows = text.slice(text.indexOf('## What a server can do')).match(/^\| (?!fault|---).*\|$/gm) ?? [];
+  const rows = rowsOf(text, '## What a server can do, and what happens then');
   assert.equal(rows.length, sourceFaults.length, 'nothing in the table is without its test');
+});
+
+/** The rows of the table behind a heading of a page. */
+function rowsOf(text: string, heading: string): string[] {
+  const section = text.slice(text.indexOf(heading) + heading.length).split('\n## ')[0] ?? '';
+  return section.match(/^\| (?!fault|---).*\|$/gm) ?? [];
+}
+
+test('each test that docs/failures.md names for what else may happen to a fetch is there', async () => {
+  const text = await readFile(new URL('../../docs/failures.md', import.meta.url), 'utf8');
+  const titles = rowsOf(text, '## What else may happen to a fetch').map((row) => row.split(' | ').at(-1)?.slice(0, -2));
+  assert.ok(titles.length > 15);
+  const sources: string[] = [];
+  for await (const file of glob('**/*.test.ts', { cwd: new URL('..', import.meta.url) })) {
+    sources.push(await readFile(new URL(`../${file}`, import.meta.url), 'utf8'));
+  }
+  const missing = titles.filter((title) => !sources.some((source) => source.includes(`test('${title}', `)));
+  assert.deepEqual(missing, []);
 });
