@@ -77,26 +77,43 @@ function codeOfHead(bytes: Buffer, format: string): string | null {
   }
 }
 
-test('random bytes behind each signature get a verdict', async () => {
+/** Every mark by which a format is recognized, with its place; and words that are read as one. */
+const signatures: readonly (readonly [number, string])[] = [
+  [0, 'QFI\xfb\0\0\0\x02'],
+  [0, 'QFI\xfb\0\0\0\x03'],
+  [0, 'KDMV\x01\0\0\0'],
+  [0, 'KDMV\x03\0\0\0'],
+  [0, 'COWD'],
+  [0, '# Disk DescriptorFile\ncreateType="monolithicSparse"\nRW '],
+  [0, 'conectix'],
+  [0, 'vhdxfile'],
+  [0x40, '\x7f\x10\xda\xbe'],
+  [0, 'QED\0'],
+  [0, 'LUKS\xba\xbe\0\x01'],
+  [0, 'WithoutFreeSpace'],
+  [0, 'Bochs Virtual HD Image'],
+  [0, '#!/bin/sh\n#V2.0 Format\nmodprobe cloop'],
+  [0x8000, '\x01CD001\x01'],
+  [0x8000, '\x01NSR02\x01'],
+  [510, '\x55\xaa'],
+  [512, 'EFI PART'],
+];
+
+test('random bytes behind each signature get a verdict, as a whole, as a head, and as any format', async () => {
   const random = randomNumbers(seed);
-  const signatures = [
-    ...[
-      'QFI\xfb\0\0\0\x03',
-      'KDMV\x01\0\0\0',
-      'conectix',
-      'vhdxfile',
-      '# Disk DescriptorFile\n',
-      'QED\0',
-      'LUKS\xba\xbe',
-    ],
-  ];
-  for (let round = 0; round < rounds * 10; round++) {
-    const bytes = Buffer.alloc(
-      random() % 80_000,
-      Buffer.from(Array.from({ length: 251 }, () => random() & (random() & 0xff))),
-    );
-    bytes.write(signatures[round % signatures.length] ?? '', 'latin1');
-    const { verdict, reasons } = await inspectImage(inMemory(bytes).image, null, limits);
-    assert.equal(verdict === 'refused', reasons.length > 0);
+  const declared = [null, 'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami'];
+  for (let round = 0; round < rounds * signatures.length; round++) {
+    const noise = Buffer.from(Array.from({ length: 251 }, () => random() & (random() & 0xff)));
+    const bytes = Buffer.alloc(random() % 80_000, noise);
+    const [at, text] = signatures[round % signatures.length] ?? [0, ''];
+    bytes.write(text, Math.min(at, bytes.length), 'latin1');
+    const format = declared[random() % declared.length] ?? null;
+    const { image, readBytes } = inMemory(bytes);
+    const { verdict, reasons } = await inspectImage(image, format, limits);
+    const label = `${JSON.stringify(text)} as ${format}, seed ${seed}, round ${round}`;
+    assert.equal(verdict === 'refused', reasons.length > 0, label);
+    assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
+    const headCode = codeOfHead(bytes, format ?? 'raw');
+    if (verdict === 'accepted' && format !== null) assert.equal(headCode, null, label);
   }
 });

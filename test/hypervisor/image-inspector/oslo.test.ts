@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { glob, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { stateDirectory } from '../../fixtures/state-directory.ts';
@@ -141,5 +141,23 @@ test('what is accepted here and by oslo.utils is taken for the same format', asy
   assert.deepEqual(
     answers,
     sound.map((kind) => ({ format: kinds[kind].format })),
+  );
+});
+
+test('every test of oslo.utils’s inspector has its place in docs/decisions/image-inspector.md', async (t) => {
+  const pattern = '../lib/python3*/site-packages/oslo_utils/tests/imageutils/test_format_inspector.py';
+  let installed: string | undefined;
+  for await (const file of glob(pattern, { cwd: dirname(python) })) installed = file;
+  if (installed === undefined) {
+    t.skip('needs a Python with oslo.utils, which the Glance of the tests has');
+    return;
+  }
+  const theirs = await readFile(join(dirname(python), installed), 'utf8');
+  const names = [...theirs.matchAll(/^ +def test_(\w+)\(/gm)].map(([, name]) => name);
+  assert.ok(names.length >= 67);
+  const page = await readFile(new URL('../../../docs/decisions/image-inspector.md', import.meta.url), 'utf8');
+  assert.deepEqual(
+    names.filter((name) => !page.includes(`\`${name}\``)),
+    [],
   );
 });

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspect, openWorkshop, qemuSize } from './made-images.ts';
 import { type Edit, refused } from './refused-image.ts';
 
 const descriptor =
@@ -47,4 +49,48 @@ refused('vmdk monolithicSparse', {
     reason: /1 grains lie beyond/,
     inHead: false,
   },
+});
+
+const sector = 512;
+
+/** The header leaves the grain directory's place to a footer: marker, header and end of the stream, a sector each. */
+function withFooter(edit: (end: Buffer) => unknown = () => undefined): Edit {
+  return (bytes) => {
+    const end = Buffer.alloc(3 * sector);
+    end.writeUInt32LE(3, 12);
+    bytes.copy(end, sector, 0, sector);
+    edit(end);
+    bytes.writeBigUInt64LE(2n ** 64n - 1n, 56);
+    return Buffer.concat([bytes, end]);
+  };
+}
+
+const atEnd = (reason: RegExp, edit: (end: Buffer) => unknown) => ({ edit: withFooter(edit), reason, inHead: false });
+
+refused('vmdk streamOptimized', {
+  'with a footer of zeros': atEnd(/without its footer/, (end) => end.fill(0)),
+  'with a footer of another mark': atEnd(/without its footer/, (end) => end.write('COWD', sector)),
+  'with a footer of another version': atEnd(/different versions/, (end) => end.writeUInt32LE(1, sector + 4)),
+  'with a footer of another size': atEnd(/differ in the size/, (end) => end.writeBigUInt64LE(8n, sector + 12)),
+  'with a longer descriptor in its footer': atEnd(/different descriptors/, (end) => end.writeUInt8(99, sector + 36)),
+  'with another descriptor in its footer': atEnd(/different descriptors/, (end) => end.writeUInt8(9, sector + 28)),
+  'with a footer that asks for a footer': atEnd(/another footer/, (end) => end.fill(0xff, sector + 56, sector + 64)),
+  'with a footer’s marker of another type': atEnd(/without its footer/, (end) => end.writeUInt8(4, 12)),
+  'with data in its footer’s marker': atEnd(/without its footer/, (end) => end.writeUInt8(1, 8)),
+  'with a footer’s marker that is not blank': atEnd(/without its footer/, (end) => end.writeUInt8(1, sector - 1)),
+  'with an end of another type': atEnd(/stream’s end/, (end) => end.writeUInt8(1, 2 * sector + 12)),
+  'with data in its end': atEnd(/stream’s end/, (end) => end.writeUInt8(1, 2 * sector + 8)),
+  'with an end that is not blank': atEnd(/stream’s end/, (end) => end.writeUInt8(1, 3 * sector - 1)),
+});
+
+test('a vmdk with a sound footer is accepted, with the size that qemu-img sees', async () => {
+  const workshop = await openWorkshop();
+  try {
+    const path = await workshop.change('vmdk streamOptimized', withFooter());
+    const { verdict, virtualSizeBytes, reasons } = await inspect(path, 'vmdk');
+    assert.equal(verdict, 'accepted', reasons.join('; '));
+    assert.equal(virtualSizeBytes, await qemuSize(path, 'vmdk'));
+  } finally {
+    await workshop.close();
+  }
 });
