@@ -1,26 +1,15 @@
-import { stat } from 'node:fs/promises';
-import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
-import type { DiskFromImageOrder } from '../domain/host-activities.ts';
-import { makeRootDisk } from '../hypervisor/disks/root-disk.ts';
+import type { InstanceDisk } from '../domain/disk-plan.ts';
+import type { RootDiskOrder } from '../domain/host-activities.ts';
+import { backendOf } from '../hypervisor/backends/backend-of.ts';
 import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
 
-/** Makes the root disk of its base image: a raw copy, or an overlay; then as large as the flavor says. */
-export async function createRootDisk(host: Host, order: DiskFromImageOrder<PlannedRootDisk>): Promise<InstanceDisk> {
-  const { claim, disk, base } = order;
-  const bytes = await bytesToWrite(host, order);
+/** Makes the root disk of its base image in the host's way of keeping disks; then as large as the flavor says. */
+export async function createRootDisk(host: Host, { claim, disk, base }: RootDiskOrder): Promise<InstanceDisk> {
+  const { libvirt } = host.configuration;
+  const backend = backendOf(disk, libvirt);
+  const bytes = await backend.rootBytes(disk, base, libvirt.preallocateImages);
   return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control) =>
-    makeRootDisk(disk, base, context, control),
+    backend.makeRoot(disk, base, context, control),
   );
-}
-
-/** An overlay starts empty; a copy has what the base occupies; with preallocation, the whole disk is taken. */
-async function bytesToWrite(
-  { configuration }: Host,
-  { disk, base }: DiskFromImageOrder<PlannedRootDisk>,
-): Promise<number> {
-  if (configuration.libvirt.preallocateImages === 'space') return disk.sizeBytes ?? base.virtualSizeBytes;
-  if (disk.format === 'qcow2') return 0;
-  const { blocks } = await stat(base.path);
-  return blocks * 512;
 }

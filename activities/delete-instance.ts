@@ -1,6 +1,7 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
+import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { claimedBy } from '../hypervisor/image-cache/claims.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
@@ -32,10 +33,11 @@ export async function deleteDomain({ configuration }: Host, { instanceId }: Orde
   await withWorkControl(() => removeDomainOfInstance(configuration.libvirt.connectionUri, instanceId));
 }
 
-/** Removes the instance's files and its claims, whichever of its operations made them. Absence is success. */
-export async function deleteFiles({ paths }: Host, { instanceId }: Order): Promise<void> {
-  await withWorkControl(({ signal }) =>
-    withInstanceLock(paths, instanceId, { shared: false, signal }, async () => {
+/** Removes the instance's disks, its files and its claims, whichever of its operations made them. Absence is success. */
+export async function deleteFiles({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
+  await withWorkControl((control) =>
+    withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async () => {
+      await removeOutsideDisks(configuration.libvirt, { instanceId, operationId: null }, control);
       const record = await readInstanceRecord(paths, instanceId);
       const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);

@@ -3,9 +3,8 @@ import { listCachedFiles, pinCachedFile, planFetch, scrubCachedFiles, sweepCache
 import { claimBaseImage } from './claim-base-image.ts';
 import { convertImage } from './convert-image.ts';
 import { copyBootFile } from './copy-boot-file.ts';
-import { createEphemeralDisk } from './create-ephemeral-disk.ts';
+import { createBlankDisk } from './create-blank-disk.ts';
 import { createRootDisk } from './create-root-disk.ts';
-import { createSwapDisk } from './create-swap-disk.ts';
 import { defineDomain, removeDomain, startDomain } from './define-domain.ts';
 import { deleteDomain, deleteFiles, readInstance } from './delete-instance.ts';
 import { downloadImage } from './download-image.ts';
@@ -29,8 +28,8 @@ export function activitiesOn(host: Host): HostActivities {
     convertImage: (order) => convertImage(host, order),
     publishBaseImage: (order) => publishBaseImage(host, order),
     createRootDisk: (order) => createRootDisk(host, order),
-    createEphemeralDisk: (order) => createEphemeralDisk(host, order),
-    createSwapDisk: (order) => createSwapDisk(host, order),
+    createEphemeralDisk: (order) => createBlankDisk(host, order),
+    createSwapDisk: (order) => createBlankDisk(host, order),
     copyBootFile: (order) => copyBootFile(host, order),
     writeConfigDrive: (order) => writeConfigDrive(host, order),
     defineDomain: (order) => defineDomain(host, order),

@@ -2,7 +2,7 @@ import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
-import type { DiskContext } from '../hypervisor/disks/disk-context.ts';
+import type { BackendContext } from '../hypervisor/backends/disk-backend.ts';
 import { withDiskLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeTemporaryFiles } from '../hypervisor/publish-file.ts';
@@ -25,7 +25,7 @@ interface DiskWork {
 export async function makingDisk<Made>(
   host: Host,
   { claim, name, bytes = 0 }: DiskWork,
-  make: (context: DiskContext, control: WorkControl) => Promise<Made>,
+  make: (context: BackendContext, control: WorkControl) => Promise<Made>,
 ): Promise<Made> {
   const { paths, configuration } = host;
   const directory = instanceDirectory(paths, claim.instanceId);
@@ -39,7 +39,7 @@ export async function makingDisk<Made>(
       if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });
       try {
         const preallocate = configuration.libvirt.preallocateImages;
-        return await make({ directory, preallocate, heldLocks }, control);
+        return await make({ claim, paths, directory, preallocate, heldLocks }, control);
       } finally {
         if (bytes > 0) await returnSpace(paths, claim, purpose);
       }

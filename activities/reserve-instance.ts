@@ -1,6 +1,7 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstancePlan } from '../domain/operations.ts';
+import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { resolveCacheMode } from '../hypervisor/cache-mode.ts';
 import { makeConsoleLog } from '../hypervisor/console-log.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
@@ -22,7 +23,8 @@ export async function reserveInstance(
 ): Promise<void> {
   const { claim, spec, flavor, specDigest } = request;
   const { configuration, paths } = host;
-  await withWorkControl(async ({ signal }) => {
+  await withWorkControl(async (control) => {
+    const { signal } = control;
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
@@ -36,9 +38,10 @@ export async function reserveInstance(
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
-      const directory = await reserveDirectory(paths, record, (earlier) =>
-        removeDomain(configuration.libvirt.connectionUri, earlier),
-      );
+      const directory = await reserveDirectory(paths, record, async (earlier) => {
+        await removeDomain(configuration.libvirt.connectionUri, earlier);
+        await removeOutsideDisks(configuration.libvirt, earlier, control);
+      });
       const image = plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
       const description = {
@@ -47,6 +50,7 @@ export async function reserveInstance(
         flavor,
         plan: plan.disks,
         directory,
+        settings: configuration.libvirt,
         virtType,
         image: image ?? null,
         cacheMode,

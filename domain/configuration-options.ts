@@ -11,6 +11,7 @@ import {
   text,
   wholeNumber,
 } from './checked-values.ts';
+import { fileSystemNames } from './file-systems.ts';
 import { isInstanceId } from './host-paths.ts';
 
 const maxMebibytes = 2 ** 24;
@@ -33,6 +34,9 @@ function folder(what: string) {
 function plainName(expected: string, maxLength = 64) {
   return text(expected, { maxLength, pattern: /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ });
 }
+
+/** Nova's form: `linux=mkfs.ext4 -L %(fs_label)s %(target)s`. */
+const mkfsPattern = /^[a-z]+=[^\p{Cc}\p{Cs}]*%\(target\)s[^\p{Cc}\p{Cs}]*$/u;
 
 const apiServer = text('an http or https URL without a name and a password', {
   maxLength: 1024,
@@ -60,6 +64,19 @@ export const sections = {
     file_image_roots: list(folder('a folder, not "/"'), 64, 'folders')
       .default([])
       .describe('Folders that `{file}` images and direct URLs may be in.'),
+    volume_device_roots: list(folder('a folder, not "/"'), 64, 'folders')
+      .default([])
+      .describe('Folders that the block devices of volumes may be in, such as `/dev/disk/by-id`.'),
+    volume_servers: list(
+      text('a host name or an address', { maxLength: 253, pattern: /^[A-Za-z0-9.:-]+$/ }),
+      64,
+      'host names or addresses',
+    )
+      .default([])
+      .describe('NBD servers that volumes may be on.'),
+    volume_rbd_pools: list(plainName('the name of a Ceph pool', 127), 64, 'pools')
+      .default([])
+      .describe('Ceph pools that volumes may be in.'),
   }),
   libvirt: record({
     connection_uri: text('a libvirt URI such as qemu:///system', {
@@ -87,12 +104,38 @@ export const sections = {
       .describe('The partition that files are injected into; -2 injects nothing.'),
     inject_key: flag().default(false).describe('Whether SSH keys are injected into the root disk.'),
     inject_password: flag().default(false).describe('Whether the password is injected into the root disk.'),
+    resize_fs_using_block_device: flag()
+      .default(false)
+      .describe('Whether the file system of a root disk without partitions grows with the disk.'),
+    default_ephemeral_format: orNull(oneOf(fileSystemNames)).describe(
+      'The file system of ephemeral disks, whatever the os type.',
+    ),
+    virt_mkfs: list(
+      text('an os type, "=" and a command with %(target)s', { maxLength: 1024, pattern: mkfsPattern }),
+      16,
+      'commands by os type',
+    )
+      .default([])
+      .describe('Commands that make the file systems of ephemeral disks: `<os type>=<command>`.'),
     images_volume_group: orNull(plainName('the name of a volume group', 127)).describe(
       'The volume group of `lvm` disks.',
     ),
+    sparse_logical_volumes: flag().default(false).describe('Whether logical volumes are thin.'),
+    volume_clear: oneOf(['zero', 'shred', 'none'])
+      .default('zero')
+      .describe('How a logical volume is cleared before it is removed.'),
+    volume_clear_size: wholeNumber(0, maxMebibytes)
+      .default(0)
+      .describe('How much of it is cleared, in MiB from its start; 0: all.'),
     images_rbd_pool: orNull(plainName('the name of a Ceph pool', 127)).describe('The Ceph pool of `rbd` disks.'),
     images_rbd_ceph_conf: orNull(absolutePath('a Ceph configuration')).describe('The configuration of that Ceph.'),
     rbd_user: orNull(plainName('the name of a Ceph user', 127)).describe('The user at that Ceph.'),
+    rbd_secret_uuid: orNull(
+      text('a UUID in lower case', { maxLength: 36, pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/ }),
+    ).describe('The libvirt secret with the key of that user.'),
+    rbd_connect_timeout: wholeNumber(1, hour)
+      .default(5)
+      .describe('For how long a Ceph that does not answer is waited for at a time, in seconds.'),
   }),
   glance: record({
     api_servers: list(apiServer, 64, 'URLs')

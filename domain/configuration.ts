@@ -10,6 +10,12 @@ export interface HostSettings {
   readonly maxDownloadBytesPerSecond: number | null;
   readonly maxConcurrentDiskOps: number;
   readonly fileImageRoots: readonly string[];
+  /** Folders that a volume's block device may be in. */
+  readonly volumeDeviceRoots: readonly string[];
+  /** Host names or addresses that a volume's NBD server may have. */
+  readonly volumeServers: readonly string[];
+  /** Ceph pools that a volume may be in. */
+  readonly volumeRbdPools: readonly string[];
 }
 
 /** `[libvirt]`, named after nova.conf. */
@@ -25,10 +31,23 @@ export interface LibvirtSettings {
   readonly injectPartition: number;
   readonly injectKey: boolean;
   readonly injectPassword: boolean;
+  readonly resizeFsUsingBlockDevice: boolean;
+  /** Null: the os type's. */
+  readonly defaultEphemeralFormat: string | null;
+  /** `<os type>=<command>`, as in nova.conf. */
+  readonly virtMkfs: readonly string[];
   readonly imagesVolumeGroup: string | null;
+  readonly sparseLogicalVolumes: boolean;
+  readonly volumeClear: 'zero' | 'shred' | 'none';
+  /** How much of a volume is cleared, in MiB from its start; 0: all of it. */
+  readonly volumeClearSize: number;
   readonly imagesRbdPool: string | null;
   readonly imagesRbdCephConf: string | null;
   readonly rbdUser: string | null;
+  /** The libvirt secret that holds the key of `rbdUser`. */
+  readonly rbdSecretUuid: string | null;
+  /** For how long a Ceph that does not answer is waited for at a time, in seconds. */
+  readonly rbdConnectTimeout: number;
 }
 
 /** `[glance]`. Times are in seconds, as in nova.conf. */

@@ -3,8 +3,8 @@ import type { BootFileRole } from './image.ts';
 /** The file formats a disk of an instance may have. */
 export type DiskFormat = 'raw' | 'qcow2';
 
-/** `flat` is newer Nova's word for `raw`; both copy the image into a raw file. */
-export type DiskBackend = 'raw' | 'flat' | 'qcow2';
+/** Where a disk is that is no file in its instance's directory: a logical volume, or an image in a Ceph pool. */
+export type DiskStorage = 'lvm' | 'rbd';
 
 /** How a disk is attached to the guest. */
 export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata';
@@ -14,6 +14,8 @@ interface PlannedDevice {
   /** The file's name in the instance directory, suffix included: `disk`, `disk.local`, `disk.swap.rescue`. */
   readonly name: string;
   readonly format: DiskFormat;
+  /** Absent: a file of that name in the instance's directory. */
+  readonly storage?: DiskStorage;
   /** The device name in the guest, as Nova gives them: vda, vdb … */
   readonly device: string;
   readonly bus: DiskBus;
@@ -25,6 +27,15 @@ export interface PlannedRootDisk extends PlannedDevice {
   readonly sizeBytes: number | null;
   /** Present for an ISO image, which the guest gets as a CD-ROM. */
   readonly deviceType?: 'cdrom';
+  /** Present where the disk is a copy-on-write clone of an image in the same Ceph cluster; no base is fetched then. */
+  readonly clone?: RbdSnapshot;
+}
+
+/** A snapshot of an image in a Ceph pool. */
+export interface RbdSnapshot {
+  readonly pool: string;
+  readonly image: string;
+  readonly snapshot: string;
 }
 
 export interface PlannedEphemeralDisk extends PlannedDevice {
@@ -51,13 +62,37 @@ export interface PlannedBootFile {
   readonly name: string;
 }
 
+/** Where a volume is: a block device of the host, an NBD export, an image in a Ceph pool. */
+export type VolumeSource =
+  | { readonly block: string }
+  | { readonly nbd: { readonly host: string; readonly port: number; readonly export: string } }
+  | { readonly rbd: { readonly pool: string; readonly image: string } };
+
+/** A disk that everboot does not make: it is there already, and is only attached. */
+export interface PlannedVolume {
+  readonly kind: 'volume';
+  readonly device: string;
+  readonly bus: DiskBus;
+  readonly source: VolumeSource;
+  readonly deviceType: 'disk' | 'cdrom';
+  readonly readOnly: boolean;
+  /** True: the guest boots from it, and no root disk is made. */
+  readonly boot: boolean;
+  readonly tag?: string;
+}
+
 export type PlannedDisk = PlannedRootDisk | PlannedEphemeralDisk | PlannedSwapDisk | PlannedConfigDrive;
+
+/** A disk that is formatted and otherwise empty. */
+export type PlannedBlankDisk = PlannedEphemeralDisk | PlannedSwapDisk;
 
 /** Every file a boot makes for an instance, before any of them is made. */
 export interface DiskPlan {
   readonly root: PlannedRootDisk | null;
   readonly ephemerals: readonly PlannedEphemeralDisk[];
   readonly swap: PlannedSwapDisk | null;
+  /** Absent in plans of earlier releases. */
+  readonly volumes?: readonly PlannedVolume[];
   readonly config: PlannedConfigDrive | null;
   readonly bootFiles: readonly PlannedBootFile[];
 }

@@ -2,6 +2,8 @@ import type { Claim } from './claim.ts';
 
 import { deviceModels } from './device-models.ts';
 import type { DiskPlan, PlannedDisk } from './disk-plan.ts';
+import { diskSource, type StorageSettings } from './disk-source.ts';
+import { libvirtDiskType, sourceElements } from './disk-source-xml.ts';
 import { instanceMetadata } from './domain-metadata.ts';
 import type { Flavor } from './flavors.ts';
 import type { ImageDescription } from './image.ts';
@@ -16,6 +18,8 @@ export interface DomainXmlInput {
   readonly plan: DiskPlan;
   /** Where the plan's files lie. */
   readonly directory: string;
+  /** Where its other disks are. */
+  readonly settings: StorageSettings;
   readonly virtType: 'kvm' | 'qemu';
   /** The root's image; null where there is none. */
   readonly image: ImageDescription | null;
@@ -118,11 +122,12 @@ function plannedDisks({ root, ephemerals, swap, config }: DiskPlan): PlannedDisk
 }
 
 /** The format is always said: a guest can write another format's header into its raw disk. */
-function diskDevice(disk: PlannedDisk, { directory, cacheMode }: DomainXmlInput): XmlElement {
+function diskDevice(disk: PlannedDisk, { spec, directory, settings, cacheMode }: DomainXmlInput): XmlElement {
   const isCdrom = disk.kind === 'config' && disk.deviceType === 'cdrom';
-  return element('disk', { type: 'file', device: isCdrom ? 'cdrom' : 'disk' }, [
+  const source = diskSource(disk, { instanceId: spec.id, directory, settings });
+  return element('disk', { type: libvirtDiskType(source), device: isCdrom ? 'cdrom' : 'disk' }, [
     element('driver', { name: 'qemu', type: disk.format, cache: cacheMode }),
-    element('source', { file: `${directory}/${disk.name}` }),
+    ...sourceElements(source),
     element('target', { dev: disk.device, bus: disk.bus }),
     isCdrom ? element('readonly') : undefined,
   ]);

@@ -60,8 +60,13 @@ export interface DiskOrder<Planned> {
   readonly disk: Planned;
 }
 
-export interface DiskFromImageOrder<Planned> extends DiskOrder<Planned> {
+export interface BootFileOrder extends DiskOrder<PlannedBootFile> {
   readonly base: BaseImage;
+}
+
+export interface RootDiskOrder extends DiskOrder<PlannedRootDisk> {
+  /** Null for a disk that is a clone. */
+  readonly base: BaseImage | null;
 }
 
 export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
@@ -95,10 +100,10 @@ export interface HostActivities {
   verifyImage(order: FetchOrder): Promise<VerifiedBase>;
   convertImage(order: FetchOrder): Promise<void>;
   publishBaseImage(order: FetchOrder): Promise<BaseImage>;
-  createRootDisk(order: DiskFromImageOrder<PlannedRootDisk>): Promise<InstanceDisk>;
+  createRootDisk(order: RootDiskOrder): Promise<InstanceDisk>;
   createEphemeralDisk(order: DiskOrder<PlannedEphemeralDisk>): Promise<InstanceDisk>;
   createSwapDisk(order: DiskOrder<PlannedSwapDisk>): Promise<InstanceDisk>;
-  copyBootFile(order: DiskFromImageOrder<PlannedBootFile>): Promise<InstanceDisk>;
+  copyBootFile(order: BootFileOrder): Promise<InstanceDisk>;
   writeConfigDrive(order: ConfigDriveOrder): Promise<InstanceDisk>;
   defineDomain(order: { readonly claim: Claim }): Promise<{ readonly domain: string }>;
   startDomain(order: { readonly claim: Claim }): Promise<void>;

@@ -1,6 +1,6 @@
 import type { ConfigDriveSettings, LibvirtSettings } from './configuration.ts';
 import { deviceBuses, deviceNaming } from './disk-devices.ts';
-import type { DiskBackend, DiskPlan, PlannedBootFile, PlannedRootDisk } from './disk-plan.ts';
+import type { DiskFormat, DiskPlan, DiskStorage, PlannedBootFile, PlannedRootDisk } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
 import type { Flavor } from './flavors.ts';
 import type { ImageDescription, ImageFormat } from './image.ts';
@@ -37,7 +37,7 @@ export interface DiskPlanInput {
 export function planDisks(input: DiskPlanInput): DiskPlan {
   const { flavor, rootImage, settings, suffix } = input;
   const fileSystem = ephemeralFileSystem(parseOsType(input.osType));
-  const format = diskBackend(settings) === 'qcow2' ? 'qcow2' : 'raw';
+  const kept = diskKeeping(settings);
   if (rootImage !== null) refuseSmallFlavor(flavor, rootImage, suffix);
 
   const buses = deviceBuses(rootImage?.properties ?? {});
@@ -50,16 +50,16 @@ export function planDisks(input: DiskPlanInput): DiskPlan {
   const isIso = rootImage?.format === 'iso';
   const rootDevice = isIso ? { ...cdromDevice(), deviceType: 'cdrom' as const } : diskDevice();
   const sizeBytes = rootSizeBytes(flavor, suffix);
-  const root: PlannedRootDisk = { kind: 'root', name: `disk${suffix}`, format, ...rootDevice, sizeBytes };
+  const root: PlannedRootDisk = { kind: 'root', name: `disk${suffix}`, ...kept, ...rootDevice, sizeBytes };
 
   // A rescue attaches the instance's own root disk second, and leaves its other disks alone.
   const isRescue = suffix === '.rescue';
   if (isRescue) diskDevice();
   const ephemeralBytes = isRescue ? 0 : flavor.ephemeralGb * gibibyte;
-  const ephemeral = { kind: 'ephemeral', name: 'disk.local', format, fileSystem, label: 'ephemeral0' } as const;
+  const ephemeral = { kind: 'ephemeral', name: 'disk.local', ...kept, fileSystem, label: 'ephemeral0' } as const;
   const ephemerals = ephemeralBytes > 0 ? [{ ...ephemeral, ...diskDevice(), sizeBytes: ephemeralBytes }] : [];
   const swapBytes = isRescue ? 0 : flavor.swapMb * mebibyte;
-  const swap = { kind: 'swap', name: 'disk.swap', format, sizeBytes: swapBytes } as const;
+  const swap = { kind: 'swap', name: 'disk.swap', ...kept, sizeBytes: swapBytes } as const;
 
   return {
     root: rootImage === null ? null : root,
@@ -89,14 +89,14 @@ export function checkFlavorHoldsImage(rootBytes: number | null, imageBytes: numb
   return `the flavor’s root disk has ${rootBytes} bytes (${rootGb} GiB), the image needs ${imageBytes} bytes`;
 }
 
-/** `default` leaves the choice to use_cow_images. The other backends of Nova need storage that this host has not. */
-function diskBackend({ imagesType, useCowImages }: DiskPlanInput['settings']): DiskBackend {
-  if (imagesType === 'default') return useCowImages ? 'qcow2' : 'raw';
-  if (imagesType === 'lvm' || imagesType === 'rbd') {
-    const problem = `the host’s images_type is ${imagesType}, which makes no disks; expected default, raw, flat or qcow2`;
-    throw new EverbootFailure('HostUnsuitable', problem);
-  }
-  return imagesType;
+/** How the host keeps disks: `default` leaves it to use_cow_images, `flat` is newer Nova's word for `raw`. */
+function diskKeeping({ imagesType, useCowImages }: DiskPlanInput['settings']): {
+  readonly format: DiskFormat;
+  readonly storage?: DiskStorage;
+} {
+  if (imagesType === 'lvm' || imagesType === 'rbd') return { format: 'raw', storage: imagesType };
+  const isQcow2 = imagesType === 'qcow2' || (imagesType === 'default' && useCowImages);
+  return { format: isQcow2 ? 'qcow2' : 'raw' };
 }
 
 /** Null: as large as the image. A rescue disk is, whatever the flavor. */

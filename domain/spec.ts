@@ -1,3 +1,4 @@
+import type { DiskBus, VolumeSource } from './disk-plan.ts';
 import type { ImageReference } from './image.ts';
 
 export type BootMode = 'running' | 'defined' | 'disks';
@@ -13,6 +14,35 @@ export interface InlineFlavor {
   readonly rootGb: number;
   readonly ephemeralGb: number;
   readonly swapMb: number;
+}
+
+/** An ephemeral disk by a block device mapping of its own. */
+export interface EphemeralDevice extends DeviceWishes {
+  readonly sizeGb: number;
+  /** Absent: the os type's. */
+  readonly fileSystem?: string;
+}
+
+export interface SwapDevice extends DeviceWishes {
+  readonly sizeMb: number;
+}
+
+/** A disk that is there already: a block device of the host, an NBD export, an image in a Ceph pool. */
+export interface VolumeDevice extends DeviceWishes {
+  readonly source: VolumeSource;
+  /** True: the guest boots from it, and no root disk is made. */
+  readonly boot?: boolean;
+  readonly readOnly?: boolean;
+  readonly deviceType?: 'disk' | 'cdrom';
+}
+
+/** What a spec may ask of any device; absent, it is decided as Nova does. */
+interface DeviceWishes {
+  /** The device name in the guest: `vdb`. */
+  readonly device?: string;
+  readonly bus?: DiskBus;
+  /** By this the guest finds it in the metadata's `devices`. */
+  readonly tag?: string;
 }
 
 export interface NetworkInterface {
@@ -52,6 +82,11 @@ export interface InstanceSpec {
   readonly ramdisk?: ImageReference;
   readonly kernelCommandLine?: string;
   readonly osType?: string;
+  /** Absent: one of the flavor's size. Together they are no larger than that. */
+  readonly ephemerals?: readonly EphemeralDevice[];
+  /** Absent: one of the flavor's size. It is no larger than that. */
+  readonly swap?: SwapDevice;
+  readonly volumes?: readonly VolumeDevice[];
   readonly configDrive: boolean;
   readonly metadata: Readonly<Record<string, string>>;
   readonly sshKeys: readonly string[];

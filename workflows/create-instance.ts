@@ -1,5 +1,5 @@
 import type { Claim } from '../domain/claim.ts';
-import type { InstanceDisk } from '../domain/disk-plan.ts';
+import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
@@ -91,6 +91,16 @@ function refuseSmallFlavor({ disks }: InstancePlan, role: ImageRole, virtualSize
   if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem);
 }
 
+/** "root disk: qcow2 overlay on 3f2a…, 20 GiB" */
+function rootDiskSummary({ clone, format, storage, sizeBytes }: PlannedRootDisk, base: BaseImage | null): string {
+  const kind = storage ?? (format === 'qcow2' ? 'qcow2 overlay' : 'raw copy');
+  const origin = clone === undefined ? `${base?.cacheName.slice(0, 8)}…` : `${clone.pool}/${clone.image}`;
+  const bytes = sizeBytes ?? base?.virtualSizeBytes;
+  const how =
+    clone === undefined ? `${kind} ${format === 'qcow2' ? 'on' : 'of'} ${origin}` : `${kind} clone of ${origin}`;
+  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeLabel(bytes)}`;
+}
+
 interface DiskOrders {
   readonly claim: Claim;
   readonly plan: InstancePlan;
@@ -102,13 +112,9 @@ interface DiskOrders {
 async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
   const { root, ephemerals, swap, config, bootFiles } = plan.disks;
   const steps: (() => Promise<InstanceDisk>)[] = [];
-  if (root !== null && images.root !== undefined) {
-    const base = images.root;
-    const how =
-      root.format === 'qcow2'
-        ? `qcow2 overlay on ${base.cacheName.slice(0, 8)}…`
-        : `raw copy of ${base.cacheName.slice(0, 8)}…`;
-    const summary = `root disk: ${how}, ${sizeLabel(root.sizeBytes ?? base.virtualSizeBytes)}`;
+  const base = images.root ?? null;
+  if (root !== null && (base !== null || root.clone !== undefined)) {
+    const summary = rootDiskSummary(root, base);
     steps.push(() => host.createRootDisk(summary, { claim, disk: root, base }));
   }
   for (const disk of ephemerals) {

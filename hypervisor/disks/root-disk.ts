@@ -39,6 +39,12 @@ export async function makeRootDisk(
   return madeDisk(wanted, path, sizeBytes);
 }
 
+/** The base of a disk that is made of one. */
+export function baseOf({ name }: PlannedRootDisk, base: BaseImage | null): BaseImage {
+  if (base !== null) return base;
+  throw new EverbootFailure('InternalError', `${name} is a file, and is made of no base image`);
+}
+
 interface RootContent {
   readonly base: BaseImage;
   readonly sizeBytes: number;

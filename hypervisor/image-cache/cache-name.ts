@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { PlannedBlankDisk } from '../../domain/disk-plan.ts';
 import type { ImageDescription, ImageReference, ImageRole } from '../../domain/image.ts';
 import { fileSystemCommand } from '../disks/make-file-system.ts';
 
@@ -43,9 +44,9 @@ export function ephemeralCacheName({ sizeBytes, fileSystem, label }: EphemeralSh
   return `ephemeral_${sizeBytes / 2 ** 30}_${sha1(shape).slice(0, 7)}`;
 }
 
-/** The name of a swap area in the cache, as in Nova. */
-export function swapCacheName(sizeMb: number): string {
-  return `swap_${sizeMb}`;
+/** The name of a formatted file in the cache that disks like this one lie on; a swap area's is Nova's `swap_<MiB>`. */
+export function blankCacheName(disk: PlannedBlankDisk): string {
+  return disk.kind === 'swap' ? `swap_${disk.sizeBytes / 2 ** 20}` : ephemeralCacheName(disk);
 }
 
 function sha1(text: string): string {

@@ -17,7 +17,7 @@ import { removeInstance } from './remove-instance.ts';
 export async function reserveDirectory(
   paths: HostPaths,
   record: InstanceRecord,
-  removeDomain: (earlier: Claim) => Promise<void>,
+  clearBefore: (earlier: Claim) => Promise<void>,
 ): Promise<string> {
   const { instanceId } = record.claim;
   const directory = instanceDirectory(paths, instanceId);
@@ -27,8 +27,8 @@ export async function reserveDirectory(
       throw new EverbootFailure('InstanceExists', `the instance ${instanceId} is in ${directory} already, and ready`);
     }
     if (claimName(present.claim) === claimName(record.claim)) return directory;
-    // Its guest may still run, on the very disks that are about to go.
-    await removeDomain(present.claim);
+    // Its guest may still run, on the very disks that are about to go, and some of them are not in the directory.
+    await clearBefore(present.claim);
     await removeInstance(paths, present.claim);
   }
 

@@ -54,6 +54,13 @@ const input: DomainXmlInput = {
   flavor: { name: 'm1.small', vcpus: 1, memoryMb: 2048, rootGb: 20, ephemeralGb: 0, swapMb: 0 },
   plan,
   directory: `/var/lib/everboot/instances/${id}`,
+  settings: {
+    imagesVolumeGroup: null,
+    imagesRbdPool: null,
+    imagesRbdCephConf: null,
+    rbdUser: null,
+    rbdSecretUuid: null,
+  },
   virtType: 'qemu',
   image: imageWith({}),
   cacheMode: 'none',

@@ -182,9 +182,12 @@ test('a root disk holds an image of its own size, and not a byte more', () => {
   assert.match(checkFlavorHoldsImage(gibibyte, gibibyte + 1) ?? '', /1073741824 bytes.*1073741825 bytes/);
 });
 
-test('backends that need other storage are refused', () => {
-  assert.throws(() => plan({}, { imagesType: 'lvm' }), failsWith('HostUnsuitable', /lvm/));
-  assert.throws(() => plan({}, { imagesType: 'rbd' }), failsWith('HostUnsuitable', /rbd/));
+test('logical volumes and Ceph images are raw and lie outside; the config drive stays a file', () => {
+  for (const imagesType of ['lvm', 'rbd'] as const) {
+    const { root, config } = plan({}, { imagesType });
+    assert.deepEqual([root?.format, root?.storage], ['raw', imagesType]);
+    assert.equal(config?.storage, undefined);
+  }
 });
 
 test('disks and CD-ROMs on IDE share its four places', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ephemeralCacheName, imageCacheName, swapCacheName } from '../../hypervisor/image-cache/cache-name.ts';
+import { blankCacheName, imageCacheName } from '../../hypervisor/image-cache/cache-name.ts';
 
+const device = { name: 'disk', format: 'qcow2', device: 'vdb', bus: 'virtio' } as const;
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';
 
 test('an image of the own Glance is named by the SHA-1 of its id, as in Nova', () => {
@@ -39,16 +40,22 @@ test('a URL and a file with the same digest are the same file in the cache', () 
 });
 
 test('an ephemeral base is named by everything that shapes it', () => {
-  const shape = { sizeBytes: 20 * 2 ** 30, fileSystem: 'ext4', label: 'ephemeral0' };
-  const name = ephemeralCacheName(shape);
+  const shape = {
+    ...device,
+    kind: 'ephemeral',
+    sizeBytes: 20 * 2 ** 30,
+    fileSystem: 'ext4',
+    label: 'ephemeral0',
+  } as const;
+  const name = blankCacheName(shape);
   assert.match(name, /^ephemeral_20_[0-9a-f]{7}$/);
-  assert.equal(ephemeralCacheName({ ...shape }), name);
-  assert.notEqual(ephemeralCacheName({ ...shape, label: 'ephemeral1' }), name);
-  assert.notEqual(ephemeralCacheName({ ...shape, fileSystem: 'vfat' }), name);
+  assert.equal(blankCacheName({ ...shape }), name);
+  assert.notEqual(blankCacheName({ ...shape, label: 'ephemeral1' }), name);
+  assert.notEqual(blankCacheName({ ...shape, fileSystem: 'vfat' }), name);
 });
 
 test('a swap area is named by its size', () => {
-  assert.equal(swapCacheName(512), 'swap_512');
+  assert.equal(blankCacheName({ ...device, kind: 'swap', sizeBytes: 512 * 2 ** 20 }), 'swap_512');
 });
 
 test('an image without a digest is named by its place, and by what its source says of its state', () => {

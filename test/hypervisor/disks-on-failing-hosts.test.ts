@@ -10,9 +10,8 @@ import type { PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
-import { makeEphemeralBase, makeEphemeralDisk } from '../../hypervisor/disks/ephemeral-disk.ts';
 import { makeRootDisk } from '../../hypervisor/disks/root-disk.ts';
-import { makeSwapDisk } from '../../hypervisor/disks/swap-disk.ts';
+import { makeBlankBase, makeBlankDisk } from '../fixtures/blank-disks.ts';
 import { countProcesses } from '../fixtures/processes.ts';
 
 const mebibyte = 2 ** 20;
@@ -70,16 +69,16 @@ test('a full disk fails every disk with InsufficientSpace, and leaves nothing', 
     'raw copy': () => makeRootDisk(root, base, context, control),
     'raw from qcow2': () => makeRootDisk(root, qcow2Base, context, control),
     'preallocated overlay': () => makeRootDisk({ ...root, format: 'qcow2' }, base, space, control),
-    'preallocated ephemeral': () => makeEphemeralDisk(ephemeral, null, space, control),
-    'preallocated swap': () => makeSwapDisk(swap, null, space, control),
+    'preallocated ephemeral': () => makeBlankDisk(ephemeral, null, space, control),
+    'preallocated swap': () => makeBlankDisk(swap, null, space, control),
   };
   for (const [name, step] of Object.entries(steps)) {
     await assert.rejects(step(), isOutOfSpace, name);
     assert.deepEqual(await readdir(directory), [], name);
   }
   run('sh', ['-c', 'cat /dev/zero > "$1"/filler 2>&- || true', '-', directory]);
-  await assert.rejects(makeEphemeralBase(`${directory}/base`, ephemeral, [], control), isOutOfSpace);
-  await assert.rejects(makeSwapDisk(swap, null, context, control), isOutOfSpace);
+  await assert.rejects(makeBlankBase(`${directory}/base`, ephemeral, control), isOutOfSpace);
+  await assert.rejects(makeBlankDisk(swap, null, context, control), isOutOfSpace);
   await assert.rejects(makeRootDisk({ ...root, format: 'qcow2' }, base, context, control), isOutOfSpace);
   assert.deepEqual(await readdir(directory), ['filler']);
 });
@@ -94,7 +93,7 @@ test('a file system that cannot reserve space is said once, and the disk is made
   const notes: (string | undefined)[] = [];
   const onProgress = ({ note }: StepProgress) => void notes.push(note);
   const context = { directory: `${directory}/i`, preallocate: 'space', heldLocks: [] } as const;
-  const made = await makeSwapDisk({ ...swap, sizeBytes: 8 * mebibyte }, null, context, { ...control, onProgress });
+  const made = await makeBlankDisk({ ...swap, sizeBytes: 8 * mebibyte }, null, context, { ...control, onProgress });
   assert.equal((await stat(made.path)).size, 8 * mebibyte);
   assert.equal(notes.filter((note) => note?.includes('cannot reserve space')).length, 1);
 });

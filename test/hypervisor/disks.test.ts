@@ -10,9 +10,8 @@ import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { copyBootFile } from '../../hypervisor/disks/boot-file.ts';
 import type { DiskContext } from '../../hypervisor/disks/disk-context.ts';
-import { makeEphemeralBase, makeEphemeralDisk } from '../../hypervisor/disks/ephemeral-disk.ts';
 import { makeRootDisk } from '../../hypervisor/disks/root-disk.ts';
-import { makeSwapBase, makeSwapDisk } from '../../hypervisor/disks/swap-disk.ts';
+import { makeBlankBase, makeBlankDisk } from '../fixtures/blank-disks.ts';
 
 const mebibyte = 2 ** 20;
 const control: WorkControl = { signal: new AbortController().signal, onProgress: () => undefined };
@@ -167,13 +166,13 @@ test('a disk on another base is neither taken nor overwritten', async () => {
 
 test('an ephemeral disk has a clean ext4 with its label, made in place or overlaid', async () => {
   const base = join(folder, 'ephemeral_0_test');
-  await makeEphemeralBase(base, ephemeralDisk('qcow2'), [], control);
+  await makeBlankBase(base, ephemeralDisk('qcow2'), control);
   for (const [format, backingFile] of [
     ['raw', null],
     ['qcow2', base],
   ] as const) {
     const directory = await mkdtemp(join(folder, 'instance-'));
-    const make = () => makeEphemeralDisk(ephemeralDisk(format), backingFile, { ...context, directory }, control);
+    const make = () => makeBlankDisk(ephemeralDisk(format), backingFile, { ...context, directory }, control);
     const made = await make();
     assert.equal(made.virtualSizeBytes, 64 * mebibyte);
     const view = guestView(made.path, format);
@@ -198,7 +197,7 @@ test('every file system gets its label', async (t) => {
       const sizeBytes = (fileSystem === 'xfs' ? 400 : 64) * mebibyte;
       const disk = { ...ephemeralDisk('raw', fileSystem), sizeBytes };
       try {
-        const { path } = await makeEphemeralDisk(disk, null, { ...context, directory }, control);
+        const { path } = await makeBlankDisk(disk, null, { ...context, directory }, control);
         const found = run('blkid', ['-p', path]);
         assert.match(found, new RegExp(`TYPE="${type}"`));
         assert.match(found, / LABEL="ephemeral0"/i);
@@ -212,22 +211,22 @@ test('every file system gets its label', async (t) => {
 });
 
 test('an unknown file system and a label without room are refused', async () => {
-  const unknown = makeEphemeralDisk(ephemeralDisk('raw', 'befs'), null, context, control);
+  const unknown = makeBlankDisk(ephemeralDisk('raw', 'befs'), null, context, control);
   await assert.rejects(unknown, /befs; expected ext2/);
   const long = { ...ephemeralDisk('raw', 'vfat'), label: 'ephemeral100' };
-  await assert.rejects(makeEphemeralDisk(long, null, context, control), /too long for vfat/);
+  await assert.rejects(makeBlankDisk(long, null, context, control), /too long for vfat/);
   assert.deepEqual(await readdir(context.directory), []);
 });
 
 test('a swap disk is a swap area, made in place or overlaid', async () => {
   const base = join(folder, 'swap_16');
-  await makeSwapBase(base, swapDisk('qcow2'), [], control);
+  await makeBlankBase(base, swapDisk('qcow2'), control);
   for (const [format, backingFile] of [
     ['raw', null],
     ['qcow2', base],
   ] as const) {
     const directory = await mkdtemp(join(folder, 'instance-'));
-    const make = () => makeSwapDisk(swapDisk(format), backingFile, { ...context, directory }, control);
+    const make = () => makeBlankDisk(swapDisk(format), backingFile, { ...context, directory }, control);
     const made = await make();
     assert.equal(made.virtualSizeBytes, 16 * mebibyte);
     assert.match(run('blkid', ['-p', guestView(made.path, format)]), /TYPE="swap"/);
@@ -236,9 +235,9 @@ test('a swap disk is a swap area, made in place or overlaid', async () => {
 });
 
 test('a swap disk of another size is neither taken nor overwritten', async () => {
-  await makeSwapDisk(swapDisk('raw'), null, context, control);
+  await makeBlankDisk(swapDisk('raw'), null, context, control);
   const larger = { ...swapDisk('raw'), sizeBytes: 32 * mebibyte };
-  await assert.rejects(makeSwapDisk(larger, null, context, control), failsWith('InstanceExists'));
+  await assert.rejects(makeBlankDisk(larger, null, context, control), failsWith('InstanceExists'));
 });
 
 test('a boot file is its base, byte by byte', async () => {
@@ -255,7 +254,7 @@ test('a preallocated disk takes all of its space at once', async () => {
   const raw = await makeRootDisk(rootDisk('raw', 100 * mebibyte), rawBase, space, control);
   assert.ok((await allocatedBytes(raw.path)) >= 100 * mebibyte);
   assert.equal((await stat(raw.path)).size, 100 * mebibyte);
-  const ephemeral = await makeEphemeralDisk(ephemeralDisk('raw'), null, space, control);
+  const ephemeral = await makeBlankDisk(ephemeralDisk('raw'), null, space, control);
   assert.ok((await allocatedBytes(ephemeral.path)) >= 64 * mebibyte);
   const overlaid = { ...space, directory: join(context.directory, 'overlay') };
   await mkdir(overlaid.directory);
@@ -278,8 +277,8 @@ test('a cancelled step leaves neither its final nor its temporary name', async (
     (c: WorkControl) => makeRootDisk(rootDisk('raw', 100 * mebibyte), rawBase, context, c),
     (c: WorkControl) => makeRootDisk(rootDisk('raw', 100 * mebibyte), qcow2Base, context, c),
     (c: WorkControl) => makeRootDisk(rootDisk('qcow2', 100 * mebibyte), rawBase, context, c),
-    (c: WorkControl) => makeEphemeralDisk(ephemeralDisk('raw'), null, context, c),
-    (c: WorkControl) => makeSwapDisk(swapDisk('raw'), null, context, c),
+    (c: WorkControl) => makeBlankDisk(ephemeralDisk('raw'), null, context, c),
+    (c: WorkControl) => makeBlankDisk(swapDisk('raw'), null, context, c),
   ];
   for (const [index, step] of steps.entries()) {
     const controller = new AbortController();
@@ -297,7 +296,7 @@ test('a base is formatted before it has its name', async () => {
   const cache = join(context.directory, 'cache');
   await mkdir(cache);
   const controller = new AbortController();
-  const making = makeEphemeralBase(`${cache}/base`, ephemeralDisk('qcow2'), [], {
+  const making = makeBlankBase(`${cache}/base`, ephemeralDisk('qcow2'), {
     ...control,
     signal: controller.signal,
   });

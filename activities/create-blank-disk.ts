@@ -1,0 +1,15 @@
+import type { InstanceDisk, PlannedBlankDisk } from '../domain/disk-plan.ts';
+import type { DiskOrder } from '../domain/host-activities.ts';
+import { backendOf } from '../hypervisor/backends/backend-of.ts';
+import type { Host } from './host.ts';
+import { makingDisk } from './make-disk.ts';
+
+/** Makes an ephemeral disk with its file system, or the swap disk, in the host's way of keeping disks. */
+export async function createBlankDisk(host: Host, { claim, disk }: DiskOrder<PlannedBlankDisk>): Promise<InstanceDisk> {
+  const { libvirt } = host.configuration;
+  const backend = backendOf(disk, libvirt);
+  const bytes = backend.blankBytes(disk, libvirt.preallocateImages);
+  return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control) =>
+    backend.makeBlank(disk, context, control),
+  );
+}

@@ -1,0 +1,27 @@
+import type { LibvirtSettings } from '../../domain/configuration.ts';
+import type { PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { WorkControl } from '../../domain/step-progress.ts';
+import type { DiskBackend, DiskOwner } from './disk-backend.ts';
+import { qcow2Backend } from './qcow2-backend.ts';
+import { rawBackend } from './raw-backend.ts';
+
+/** The backend that makes a planned disk. What it needs to know of its storage, the host says and not the plan. */
+export function backendOf(
+  { storage, format }: Pick<PlannedRootDisk | PlannedBlankDisk, 'storage' | 'format'>,
+  settings: LibvirtSettings,
+): DiskBackend {
+  if (storage !== undefined) {
+    throw new EverbootFailure('HostUnsuitable', `disks of ${settings.imagesType} are not made here`);
+  }
+  return format === 'qcow2' ? qcow2Backend : rawBackend;
+}
+
+/** Removes every disk of the owner's that is no file in its instance's directory, whatever the host makes now. */
+export async function removeOutsideDisks(
+  _settings: LibvirtSettings,
+  owner: DiskOwner,
+  control: WorkControl,
+): Promise<void> {
+  for (const backend of [rawBackend, qcow2Backend]) await backend.removeDisks(owner, control);
+}
