@@ -83,6 +83,21 @@ test('a full disk fails every disk with InsufficientSpace, and leaves nothing', 
   assert.deepEqual(await readdir(directory), ['filler']);
 });
 
+test('where the file system can, a raw root disk shares the blocks of its base', async (t) => {
+  const device = join(folder, 'xfs.img');
+  run('truncate', ['-s', '512M', device]);
+  run('mkfs.xfs', ['-q', '-m', 'reflink=1', device]);
+  const directory = await mounted(t, ['-o', 'loop', device]);
+  if (directory === undefined) return;
+  const near = { ...base, path: `${directory}/base.raw` };
+  run('cp', ['--sparse=always', base.path, near.path]);
+  run('sync', ['-f', directory]);
+  const context = { directory, preallocate: 'none', heldLocks: [] } as const;
+  const { path } = await makeRootDisk(root, near, context, control);
+  assert.match(run('filefrag', ['-v', path]), /shared/);
+  run('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'raw', path, near.path]);
+});
+
 test('a file system that cannot reserve space is said once, and the disk is made', async (t) => {
   const device = join(folder, 'ext2.img');
   run('truncate', ['-s', '64M', device]);
