@@ -12,9 +12,11 @@ import type {
   PlannedVolume,
 } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
+import { fileSystemProblem } from './file-systems.ts';
 import { refuseLargeMappings, refuseSmallMemory, refuseSmallRoot } from './flavor-limits.ts';
 import type { Flavor } from './flavors.ts';
 import type { ImageDescription } from './image.ts';
+import { ownMkfsCommand } from './mkfs-commands.ts';
 import { ephemeralFileSystem, type OsType, parseOsType } from './os-types.ts';
 import { type DeviceMap, type DeviceMappings, mapDevices, mapRescueDevices } from './plan-devices.ts';
 import type { InstanceSpec } from './spec.ts';
@@ -30,7 +32,10 @@ export interface DiskPlanInput {
   readonly flavor: Flavor;
   /** Null: no root disk is made. Where the guest boots from a volume, only its properties count. */
   readonly rootImage: ImageDescription | null;
-  readonly settings: Pick<LibvirtSettings, 'imagesType' | 'useCowImages' | 'virtType' | 'defaultEphemeralFormat'> &
+  readonly settings: Pick<
+    LibvirtSettings,
+    'imagesType' | 'useCowImages' | 'virtType' | 'defaultEphemeralFormat' | 'virtMkfs'
+  > &
     Pick<ConfigDriveSettings, 'forceConfigDrive' | 'configDriveFormat'>;
   readonly hasKernel: boolean;
   readonly hasRamdisk: boolean;
@@ -109,14 +114,17 @@ function plannedEphemerals(
 ): readonly PlannedEphemeralDisk[] {
   const kept = diskKeeping(settings);
   const usualFileSystem = settings.defaultEphemeralFormat ?? ephemeralFileSystem(osType);
-  const disk = (sizeGb: number, index: number) =>
-    ({ kind: 'ephemeral', ...kept, sizeBytes: sizeGb * gibibyte, osType, label: `ephemeral${index}` }) as const;
-  if (local !== null) {
-    return [{ ...disk(flavor.ephemeralGb, 0), name: 'disk.local', ...local, fileSystem: usualFileSystem }];
-  }
+  const disk = (sizeGb: number, index: number, fileSystem = usualFileSystem) => {
+    const content = { fileSystem, label: `ephemeral${index}`, sizeBytes: sizeGb * gibibyte };
+    // A host's own command may be of any file system, which only that command knows the limits of.
+    const problem = ownMkfsCommand(settings.virtMkfs, osType) === undefined ? fileSystemProblem(content) : null;
+    if (problem !== null) throw new EverbootFailure('SpecInvalid', `ephemeral disk ${index}: ${problem}`);
+    return { kind: 'ephemeral', ...kept, ...content, osType } as const;
+  };
+  if (local !== null) return [{ ...disk(flavor.ephemeralGb, 0), name: 'disk.local', ...local }];
   return ephemerals.map((place, index) => {
-    const { sizeGb, fileSystem = usualFileSystem, tag } = mapped(spec.ephemerals, index);
-    return { ...disk(sizeGb, index), name: `disk.eph${index}`, ...place, fileSystem, ...tagged(tag) };
+    const { sizeGb, fileSystem, tag } = mapped(spec.ephemerals, index);
+    return { ...disk(sizeGb, index, fileSystem), name: `disk.eph${index}`, ...place, ...tagged(tag) };
   });
 }
 

@@ -38,6 +38,7 @@ function plan(changes: Partial<DiskPlanInput> = {}, settings: Partial<DiskPlanIn
       useCowImages: true,
       virtType: 'auto',
       defaultEphemeralFormat: null,
+      virtMkfs: [],
       forceConfigDrive: false,
       configDriveFormat: 'iso9660',
       ...settings,
