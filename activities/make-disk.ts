@@ -38,8 +38,8 @@ export async function makingDisk<Made>(
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });
       try {
-        const preallocate = configuration.libvirt.preallocateImages;
-        return await make({ claim, paths, directory, preallocate, heldLocks }, control);
+        const { preallocateImages: preallocate, virtMkfs } = configuration.libvirt;
+        return await make({ claim, paths, directory, preallocate, virtMkfs, heldLocks }, control);
       } finally {
         if (bytes > 0) await returnSpace(paths, claim, purpose);
       }

@@ -13,6 +13,7 @@ import {
 } from './checked-values.ts';
 import { fileSystemNames } from './file-systems.ts';
 import { isInstanceId } from './host-paths.ts';
+import { mkfsEntryPattern } from './mkfs-commands.ts';
 
 const maxMebibytes = 2 ** 24;
 const maxBytes = 2 ** 50;
@@ -34,9 +35,6 @@ function folder(what: string) {
 function plainName(expected: string, maxLength = 64) {
   return text(expected, { maxLength, pattern: /^[A-Za-z0-9_][A-Za-z0-9._-]*$/ });
 }
-
-/** Nova's form: `linux=mkfs.ext4 -L %(fs_label)s %(target)s`. */
-const mkfsPattern = /^[a-z]+=[^\p{Cc}\p{Cs}]*%\(target\)s[^\p{Cc}\p{Cs}]*$/u;
 
 const apiServer = text('an http or https URL without a name and a password', {
   maxLength: 1024,
@@ -111,7 +109,10 @@ export const sections = {
       'The file system of ephemeral disks, whatever the os type.',
     ),
     virt_mkfs: list(
-      text('an os type, "=" and a command with %(target)s', { maxLength: 1024, pattern: mkfsPattern }),
+      text('linux, windows or default, "=" and a command with %(target)s', {
+        maxLength: 1024,
+        pattern: mkfsEntryPattern,
+      }),
       16,
       'commands by os type',
     )

@@ -1,57 +1,92 @@
+import type { LibvirtSettings } from './configuration.ts';
 import type { DiskBus } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
 
-const namePrefixes = { virtio: 'vd', ide: 'hd', scsi: 'sd', sata: 'sd' } as const satisfies Record<DiskBus, string>;
+/** The buses of a machine that QEMU makes, which a spec or an image may ask for. */
+export const deviceBusNames = ['virtio', 'scsi', 'ide', 'sata', 'usb'] as const satisfies readonly DiskBus[];
+
+/** Null: a container has no devices with names. After Nova's get_dev_prefix_for_disk_bus. */
+const namePrefixes = {
+  virtio: 'vd',
+  scsi: 'sd',
+  ide: 'hd',
+  sata: 'sd',
+  usb: 'sd',
+  lxc: null,
+  uml: 'ubd',
+} as const satisfies Record<DiskBus, string | null>;
 
 /** An IDE controller has two channels with two devices each. */
 const maxIdeDevices = 4;
+
+/** Device names that a spec may ask for; those of IDE end where its controller does. */
+export const deviceNamePattern = /^(?:hd[a-d]|(?:vd|sd)[a-z]{1,3})$/;
 
 export interface DeviceBuses {
   readonly disk: DiskBus;
   readonly cdrom: DiskBus;
 }
 
+type VirtType = LibvirtSettings['virtType'];
+
+type ImageProperties = Readonly<Record<string, string>>;
+
 /**
  * The buses for disks and CD-ROMs: what the image asks for (`hw_disk_bus`, `hw_cdrom_bus`), else virtio, and for
- * CD-ROMs IDE, which the machine type q35 has not. After Nova's get_disk_bus_for_device_type, for x86_64.
- * Throws HostUnsuitable, naming a bus that is not known.
+ * CD-ROMs IDE, which the machine type q35 has not. A container and User Mode Linux have one bus for everything. After
+ * Nova's get_disk_bus_for_device_type, for x86_64. Throws HostUnsuitable, naming a bus that the host has not.
  */
-export function deviceBuses(imageProperties: Readonly<Record<string, string>>): DeviceBuses {
-  const isQ35 = imageProperties.hw_machine_type?.includes('q35') ?? false;
-  return {
-    disk: requestedBus(imageProperties, 'hw_disk_bus') ?? 'virtio',
-    cdrom: requestedBus(imageProperties, 'hw_cdrom_bus') ?? (isQ35 ? 'sata' : 'ide'),
+export function deviceBuses(imageProperties: ImageProperties, virtType: VirtType): DeviceBuses {
+  const read = (property: string): DiskBus | undefined => {
+    const asked = imageProperties[property];
+    return asked === undefined ? undefined : knownBus(asked, virtType, `the image’s ${property}`);
   };
+  const disk = read('hw_disk_bus');
+  const cdrom = read('hw_cdrom_bus');
+  if (isOneBus(virtType)) return { disk: virtType, cdrom: virtType };
+  const isQ35 = imageProperties.hw_machine_type?.includes('q35') ?? false;
+  return { disk: disk ?? 'virtio', cdrom: cdrom ?? (isQ35 ? 'sata' : 'ide') };
 }
 
-function requestedBus(imageProperties: Readonly<Record<string, string>>, property: string): DiskBus | undefined {
-  const requested = imageProperties[property];
-  if (requested === undefined) return undefined;
-  if (Object.hasOwn(namePrefixes, requested)) return requested as DiskBus;
+/**
+ * A bus by its name, on a host that has it. After Nova's is_disk_bus_valid_for_virt, without `fdc`: libvirt lets
+ * nothing but floppies be on it. Throws HostUnsuitable, naming who asked for it.
+ */
+export function knownBus(asked: string, virtType: VirtType, asker: string): DiskBus {
+  const buses = isOneBus(virtType) ? [virtType] : deviceBusNames;
+  const known = buses.find((bus) => bus === asked);
+  if (known !== undefined) return known;
   throw new EverbootFailure(
     'HostUnsuitable',
-    `the image’s ${property} is ${JSON.stringify(requested)}; hosts attach disks by ${Object.keys(namePrefixes).join(', ')}`,
+    `${asker} is ${JSON.stringify(asked)}; the host attaches disks by ${buses.join(', ')}`,
   );
 }
 
+/** Whether a guest has one bus for everything, on which nobody can ask for a device. */
+export function isOneBus(virtType: VirtType): virtType is 'lxc' | 'uml' {
+  return virtType === 'lxc' || virtType === 'uml';
+}
+
 /**
- * Gives out device names for one guest, each the first that is free on its bus: vda … vdz, vdaa … as Nova's
- * find_disk_dev_for_disk_bus does. Throws HostUnsuitable when an IDE controller is full.
+ * The bus that a device of this name is likely to be on: Nova's get_disk_bus_for_disk_dev, for which every sda is SCSI.
  */
-export function deviceNaming(): (bus: DiskBus) => string {
-  const used = new Map<string, number>();
-  return (bus) => {
-    const prefix = namePrefixes[bus];
-    const index = used.get(prefix) ?? 0;
-    if (bus === 'ide' && index >= maxIdeDevices) {
-      throw new EverbootFailure(
-        'HostUnsuitable',
-        `an IDE controller has no place for more than ${maxIdeDevices} disks`,
-      );
-    }
-    used.set(prefix, index + 1);
-    return prefix + deviceLetters(index);
-  };
+export function busOfDeviceName(device: string): DiskBus {
+  if (device.startsWith('hd')) return 'ide';
+  return device.startsWith('sd') ? 'scsi' : 'virtio';
+}
+
+/**
+ * The first device name on a bus that is free: vda … vdz, vdaa … as Nova's find_disk_dev_for_disk_bus finds it. Empty
+ * in a container, whose disks have no names. Throws HostUnsuitable when an IDE controller is full.
+ */
+export function firstFreeDevice(bus: DiskBus, isTaken: (device: string) => boolean): string {
+  const prefix = namePrefixes[bus];
+  if (prefix === null) return '';
+  for (let index = 0; bus !== 'ide' || index < maxIdeDevices; index += 1) {
+    const device = prefix + deviceLetters(index);
+    if (!isTaken(device)) return device;
+  }
+  throw new EverbootFailure('HostUnsuitable', `an IDE controller has no place for more than ${maxIdeDevices} disks`);
 }
 
 /** 0 is a, 25 is z, 26 is aa. */

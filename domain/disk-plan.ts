@@ -1,4 +1,5 @@
 import type { BootFileRole } from './image.ts';
+import type { OsType } from './os-types.ts';
 
 /** The file formats a disk of an instance may have. */
 export type DiskFormat = 'raw' | 'qcow2';
@@ -6,8 +7,8 @@ export type DiskFormat = 'raw' | 'qcow2';
 /** Where a disk is that is no file in its instance's directory: a logical volume, or an image in a Ceph pool. */
 export type DiskStorage = 'lvm' | 'rbd';
 
-/** How a disk is attached to the guest. */
-export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata';
+/** How a disk is attached to the guest; `lxc` and `uml` stand for all that a container and User Mode Linux have. */
+export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata' | 'usb' | 'lxc' | 'uml';
 
 /** What sits between the name of a disk and its device in the guest. */
 interface PlannedDevice {
@@ -16,9 +17,11 @@ interface PlannedDevice {
   readonly format: DiskFormat;
   /** Absent: a file of that name in the instance's directory. */
   readonly storage?: DiskStorage;
-  /** The device name in the guest, as Nova gives them: vda, vdb … */
+  /** The device name in the guest, as Nova gives them: vda, vdb … Empty in a container, whose disks have none. */
   readonly device: string;
   readonly bus: DiskBus;
+  /** By this the guest finds it in the metadata's `devices`. */
+  readonly tag?: string;
 }
 
 export interface PlannedRootDisk extends PlannedDevice {
@@ -41,7 +44,10 @@ export interface RbdSnapshot {
 export interface PlannedEphemeralDisk extends PlannedDevice {
   readonly kind: 'ephemeral';
   readonly sizeBytes: number;
+  /** What it gets where the host has no command of its own (`virt_mkfs`) for the os type. */
   readonly fileSystem: string;
+  /** Absent in plans of earlier releases: the file system it is. */
+  readonly osType?: OsType;
   /** `ephemeral0`, `ephemeral1` … */
   readonly label: string;
 }

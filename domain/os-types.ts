@@ -1,11 +1,16 @@
 import { EverbootFailure } from './failures.ts';
+import type { FileSystemName } from './file-systems.ts';
 
 /**
  * The file system that an ephemeral disk gets, by the instance's os type, which decides nothing else here. The types
- * are Nova's `OSType`, and `default` for every other system. The list is closed, because each entry may put files of
- * its own into the cache.
+ * are Nova's `OSType`, and `default` for every other system; the file systems are those of its `_DEFAULT_FS_BY_OSTYPE`
+ * and, for every other system, the one that nearly all can read. The list is closed, because each entry may put files
+ * of its own into the cache.
  */
-const fileSystems = { linux: 'ext4', windows: 'ntfs', default: 'ext4' } as const;
+const fileSystems = { linux: 'ext4', windows: 'ntfs', default: 'vfat' } as const satisfies Record<
+  string,
+  FileSystemName
+>;
 
 export type OsType = keyof typeof fileSystems;
 
@@ -21,6 +26,6 @@ export function parseOsType(text: string): OsType {
   });
 }
 
-export function ephemeralFileSystem(osType: OsType): string {
+export function ephemeralFileSystem(osType: OsType): FileSystemName {
   return fileSystems[osType];
 }

@@ -1,10 +1,24 @@
 import type { ConfigDriveSettings, LibvirtSettings } from './configuration.ts';
-import { deviceBuses, deviceNaming } from './disk-devices.ts';
-import type { DiskFormat, DiskPlan, DiskStorage, PlannedBootFile, PlannedRootDisk } from './disk-plan.ts';
+import { deviceBuses } from './disk-devices.ts';
+import type {
+  DiskFormat,
+  DiskPlan,
+  DiskStorage,
+  PlannedBootFile,
+  PlannedConfigDrive,
+  PlannedEphemeralDisk,
+  PlannedRootDisk,
+  PlannedSwapDisk,
+  PlannedVolume,
+} from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
+import { fileSystemProblem } from './file-systems.ts';
+import { refuseLargeMappings, refuseSmallMemory, refuseSmallRoot } from './flavor-limits.ts';
 import type { Flavor } from './flavors.ts';
-import type { ImageDescription, ImageFormat } from './image.ts';
-import { ephemeralFileSystem, parseOsType } from './os-types.ts';
+import type { ImageDescription } from './image.ts';
+import { ownMkfsCommand } from './mkfs-commands.ts';
+import { ephemeralFileSystem, type OsType, parseOsType } from './os-types.ts';
+import { type DeviceMap, type DeviceMappings, mapDevices, mapRescueDevices } from './plan-devices.ts';
 import type { InstanceSpec } from './spec.ts';
 
 const mebibyte = 2 ** 20;
@@ -14,11 +28,14 @@ const gibibyte = 2 ** 30;
 export type FileSuffix = '' | '.rescue';
 
 export interface DiskPlanInput {
-  readonly spec: Pick<InstanceSpec, 'configDrive'>;
+  readonly spec: Pick<InstanceSpec, 'configDrive'> & DeviceMappings;
   readonly flavor: Flavor;
-  /** Null: no root disk is made. */
+  /** Null: no root disk is made. Where the guest boots from a volume, only its properties count. */
   readonly rootImage: ImageDescription | null;
-  readonly settings: Pick<LibvirtSettings, 'imagesType' | 'useCowImages'> &
+  readonly settings: Pick<
+    LibvirtSettings,
+    'imagesType' | 'useCowImages' | 'virtType' | 'defaultEphemeralFormat' | 'virtMkfs'
+  > &
     Pick<ConfigDriveSettings, 'forceConfigDrive' | 'configDriveFormat'>;
   readonly hasKernel: boolean;
   readonly hasRamdisk: boolean;
@@ -28,65 +45,39 @@ export interface DiskPlanInput {
 }
 
 /**
- * Decides which files an instance gets, how large they are and as which devices the guest sees them. The rules are
- * those of Nova's `_create_image` and `blockinfo`.
+ * Decides which files an instance gets, how large they are and as which devices the guest sees them and its volumes. The
+ * rules are those of Nova's `_create_image` and `blockinfo`. A rescue makes a root disk and a config drive of its own, and
+ * leaves all other disks alone.
  *
- * Throws SpecInvalid (unknown os type, ramdisk without kernel), FlavorDiskTooSmall, FlavorMemoryTooSmall and
- * HostUnsuitable (a backend or a bus that the host has not).
+ * Throws SpecInvalid (unknown os type, ramdisk without kernel, disks larger than the flavor's, one device for two),
+ * FlavorDiskTooSmall, FlavorMemoryTooSmall and HostUnsuitable (a bus that the host has not, an unknown image property).
  */
 export function planDisks(input: DiskPlanInput): DiskPlan {
-  const { flavor, rootImage, settings, suffix } = input;
-  const fileSystem = ephemeralFileSystem(parseOsType(input.osType));
-  const kept = diskKeeping(settings);
-  if (rootImage !== null) refuseSmallFlavor(flavor, rootImage, suffix);
-
-  const buses = deviceBuses(rootImage?.properties ?? {});
-  const nameDevice = deviceNaming();
-  const diskDevice = () => ({ bus: buses.disk, device: nameDevice(buses.disk) });
-  const cdromDevice = () => ({ bus: buses.cdrom, device: nameDevice(buses.cdrom) });
-
-  // The order in which names are given out decides them, so it is Nova's. The first is the root's even where another
-  // volume takes its place.
-  const isIso = rootImage?.format === 'iso';
-  const rootDevice = isIso ? { ...cdromDevice(), deviceType: 'cdrom' as const } : diskDevice();
-  const sizeBytes = rootSizeBytes(flavor, suffix);
-  const root: PlannedRootDisk = { kind: 'root', name: `disk${suffix}`, ...kept, ...rootDevice, sizeBytes };
-
-  // A rescue attaches the instance's own root disk second, and leaves its other disks alone.
+  const { spec, flavor, rootImage, settings, suffix } = input;
+  const osType = parseOsType(input.osType);
   const isRescue = suffix === '.rescue';
-  if (isRescue) diskDevice();
-  const ephemeralBytes = isRescue ? 0 : flavor.ephemeralGb * gibibyte;
-  const ephemeral = { kind: 'ephemeral', name: 'disk.local', ...kept, fileSystem, label: 'ephemeral0' } as const;
-  const ephemerals = ephemeralBytes > 0 ? [{ ...ephemeral, ...diskDevice(), sizeBytes: ephemeralBytes }] : [];
-  const swapBytes = isRescue ? 0 : flavor.swapMb * mebibyte;
-  const swap = { kind: 'swap', name: 'disk.swap', ...kept, sizeBytes: swapBytes } as const;
+  const bootsFromVolume = !isRescue && spec.volumes?.some(({ boot }) => boot === true) === true;
+  const rootBytes = flavor.rootGb === 0 || isRescue ? null : flavor.rootGb * gibibyte;
+  refuseLargeMappings(spec, flavor);
+  if (rootImage !== null) refuseSmallMemory(flavor, rootImage);
+  if (rootImage !== null && !bootsFromVolume) refuseSmallRoot(flavor, rootImage, rootBytes);
 
+  const { virtType } = settings;
+  const buses = deviceBuses(rootImage?.properties ?? {}, virtType);
+  const configDrive = configDriveType(input);
+  const hasIsoImage = rootImage?.format === 'iso';
+  const devices = isRescue
+    ? mapRescueDevices({ buses, configDrive })
+    : mapDevices({ spec, flavor, buses, virtType, hasIsoImage, configDrive });
+  const makesRoot = rootImage !== null && !bootsFromVolume;
   return {
-    root: rootImage === null ? null : root,
-    ephemerals,
-    swap: swapBytes > 0 ? { ...swap, ...diskDevice() } : null,
-    config: wantsConfigDrive(input)
-      ? {
-          kind: 'config',
-          name: `disk.config${suffix}`,
-          format: 'raw',
-          ...(settings.configDriveFormat === 'iso9660'
-            ? { deviceType: 'cdrom', ...cdromDevice() }
-            : { deviceType: 'disk', ...diskDevice() }),
-        }
-      : null,
+    root: makesRoot ? plannedRoot(input, devices, rootBytes) : null,
+    ephemerals: plannedEphemerals(input, devices, osType),
+    swap: plannedSwap(input, devices),
+    volumes: isRescue ? [] : plannedVolumes(spec, devices),
+    config: plannedConfigDrive(input, devices),
     bootFiles: plannedBootFiles(input),
   };
-}
-
-/**
- * Whether a root disk can hold an image, whose virtual size is known for certain only when it was fetched. Returns what
- * is wrong, for a FlavorDiskTooSmall, or null. A root disk without a size of its own is as large as its image.
- */
-export function checkFlavorHoldsImage(rootBytes: number | null, imageBytes: number): string | null {
-  if (rootBytes === null || imageBytes <= rootBytes) return null;
-  const rootGb = rootBytes / gibibyte;
-  return `the flavor’s root disk has ${rootBytes} bytes (${rootGb} GiB), the image needs ${imageBytes} bytes`;
 }
 
 /** How the host keeps disks: `default` leaves it to use_cow_images, `flat` is newer Nova's word for `raw`. */
@@ -99,33 +90,81 @@ function diskKeeping({ imagesType, useCowImages }: DiskPlanInput['settings']): {
   return { format: isQcow2 ? 'qcow2' : 'raw' };
 }
 
-/** Null: as large as the image. A rescue disk is, whatever the flavor. */
-function rootSizeBytes({ rootGb }: Flavor, suffix: FileSuffix): number | null {
-  return rootGb === 0 || suffix === '.rescue' ? null : rootGb * gibibyte;
+/** A disk without a size of its own is as large as the image; a rescue disk is, whatever the flavor. */
+function plannedRoot(
+  { settings, suffix }: DiskPlanInput,
+  { root: { deviceType, ...place } }: DeviceMap,
+  sizeBytes: number | null,
+): PlannedRootDisk {
+  return {
+    kind: 'root',
+    name: `disk${suffix}`,
+    ...diskKeeping(settings),
+    ...place,
+    ...(deviceType === 'cdrom' && { deviceType }),
+    sizeBytes,
+  };
 }
 
-/** Formats whose file is as large as the disk in it, so that a small flavor is refused before the image is fetched. */
-const plainFormats: ReadonlySet<ImageFormat> = new Set(['raw', 'iso', 'ami']);
-
-function refuseSmallFlavor(flavor: Flavor, image: ImageDescription, suffix: FileSuffix): void {
-  if (image.minRamMb > flavor.memoryMb) {
-    const problem = `${image.title} needs ${image.minRamMb} MiB of memory, the flavor ${flavor.name} has ${flavor.memoryMb} MiB`;
-    throw new EverbootFailure('FlavorMemoryTooSmall', problem);
-  }
-  const rootBytes = rootSizeBytes(flavor, suffix);
-  if (rootBytes === null) return;
-  if (image.minDiskGb > flavor.rootGb) {
-    const problem = `${image.title} needs a root disk of ${image.minDiskGb} GiB, the flavor ${flavor.name} has ${flavor.rootGb} GiB`;
-    throw new EverbootFailure('FlavorDiskTooSmall', problem);
-  }
-  const fileBytes = plainFormats.has(image.format) ? (image.sizeBytes ?? 0) : 0;
-  const problem = checkFlavorHoldsImage(rootBytes, fileBytes);
-  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+/** The flavor's ephemeral disk is `disk.local`; those of mappings are `disk.eph0` and so on. Both count labels from 0. */
+function plannedEphemerals(
+  { spec, flavor, settings }: DiskPlanInput,
+  { local, ephemerals }: DeviceMap,
+  osType: OsType,
+): readonly PlannedEphemeralDisk[] {
+  const kept = diskKeeping(settings);
+  const usualFileSystem = settings.defaultEphemeralFormat ?? ephemeralFileSystem(osType);
+  const disk = (sizeGb: number, index: number, fileSystem = usualFileSystem) => {
+    const content = { fileSystem, label: `ephemeral${index}`, sizeBytes: sizeGb * gibibyte };
+    // A host's own command may be of any file system, which only that command knows the limits of.
+    const problem = ownMkfsCommand(settings.virtMkfs, osType) === undefined ? fileSystemProblem(content) : null;
+    if (problem !== null) throw new EverbootFailure('SpecInvalid', `ephemeral disk ${index}: ${problem}`);
+    return { kind: 'ephemeral', ...kept, ...content, osType } as const;
+  };
+  if (local !== null) return [{ ...disk(flavor.ephemeralGb, 0), name: 'disk.local', ...local }];
+  return ephemerals.map((place, index) => {
+    const { sizeGb, fileSystem, tag } = mapped(spec.ephemerals, index);
+    return { ...disk(sizeGb, index, fileSystem), name: `disk.eph${index}`, ...place, ...tagged(tag) };
+  });
 }
 
-/** Nova's `configdrive.required_by`. */
-function wantsConfigDrive({ spec, settings, rootImage }: DiskPlanInput): boolean {
-  return spec.configDrive || settings.forceConfigDrive || rootImage?.properties.img_config_drive === 'mandatory';
+function plannedSwap({ spec, flavor, settings }: DiskPlanInput, { swap }: DeviceMap): PlannedSwapDisk | null {
+  if (swap === null) return null;
+  const sizeBytes = (spec.swap?.sizeMb ?? flavor.swapMb) * mebibyte;
+  return { kind: 'swap', name: 'disk.swap', ...diskKeeping(settings), ...swap, sizeBytes, ...tagged(spec.swap?.tag) };
+}
+
+function plannedVolumes(spec: DeviceMappings, { volumes }: DeviceMap): readonly PlannedVolume[] {
+  return volumes.map((place, index) => {
+    const { source, boot = false, readOnly = place.deviceType === 'cdrom', tag } = mapped(spec.volumes, index);
+    return { kind: 'volume', source, ...place, boot, readOnly, ...tagged(tag) };
+  });
+}
+
+/** The mapping that a device was given to. */
+function mapped<Mapping>(mappings: readonly Mapping[] | undefined, index: number): Mapping {
+  const mapping = mappings?.[index];
+  if (mapping === undefined) throw new EverbootFailure('InternalError', `a device was given to no mapping (${index})`);
+  return mapping;
+}
+
+function tagged(tag: string | undefined): { readonly tag?: string } {
+  return tag === undefined ? {} : { tag };
+}
+
+function plannedConfigDrive({ suffix }: DiskPlanInput, { config }: DeviceMap): PlannedConfigDrive | null {
+  return config && { kind: 'config', name: `disk.config${suffix}`, format: 'raw', ...config };
+}
+
+/** Null: there is none. Nova's `configdrive.required_by`, and `get_config_drive_type`. */
+function configDriveType({ spec, settings, rootImage }: DiskPlanInput): 'cdrom' | 'disk' | null {
+  const policy = rootImage?.properties.img_config_drive ?? 'optional';
+  if (policy !== 'mandatory' && policy !== 'optional') {
+    const problem = `the image’s img_config_drive is ${JSON.stringify(policy)}; expected mandatory or optional`;
+    throw new EverbootFailure('HostUnsuitable', problem);
+  }
+  if (!spec.configDrive && !settings.forceConfigDrive && policy !== 'mandatory') return null;
+  return settings.configDriveFormat === 'iso9660' ? 'cdrom' : 'disk';
 }
 
 function plannedBootFiles({ hasKernel, hasRamdisk, suffix }: DiskPlanInput): PlannedBootFile[] {

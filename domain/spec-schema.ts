@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { flag, flavorName, flavorNumbers, hostName, list, map, oneOf, record, text } from './checked-values.ts';
+import { ephemerals, swap, volumes, writtenVolumes } from './device-schema.ts';
 import { imageReference } from './image-schema.ts';
 import { networkData, networkInterface } from './network-schema.ts';
 import { osTypes } from './os-types.ts';
@@ -81,6 +82,8 @@ const optional = {
   ramdisk: values.ramdisk.exactOptional(),
   kernelCommandLine: values.kernelCommandLine.exactOptional(),
   osType: values.osType.exactOptional(),
+  ephemerals: ephemerals.exactOptional(),
+  swap: swap.exactOptional(),
   networkData: values.networkData.exactOptional(),
 };
 
@@ -102,6 +105,9 @@ export const specDocument = record({
   ramdisk: optional.ramdisk,
   kernelCommandLine: optional.kernelCommandLine,
   osType: optional.osType,
+  ephemerals: optional.ephemerals,
+  swap: optional.swap,
+  volumes: writtenVolumes.exactOptional(),
   configDrive: values.configDrive.default(true),
   metadata: values.metadata.default({}),
   sshKeys: values.sshKeys.default([]),
@@ -118,5 +124,6 @@ export const specDocument = record({
 export const sealedSpec = record({
   ...values,
   ...optional,
+  volumes: volumes.exactOptional(),
   secrets: sealedSecrets,
 }) satisfies z.ZodType<SealedSpec>;

@@ -3,7 +3,7 @@ import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
-import { checkFlavorHoldsImage } from '../domain/plan-disks.ts';
+import { checkFlavorHoldsImage } from '../domain/flavor-limits.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';

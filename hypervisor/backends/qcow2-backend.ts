@@ -17,8 +17,8 @@ export const qcow2Backend: DiskBackend = {
   async makeBlank(disk, context, control) {
     const { claim, paths } = context;
     const { sizeBytes } = disk;
-    const format = formatterOf(disk, control);
-    const cacheName = blankCacheName(disk);
+    const format = formatterOf(disk, control, context);
+    const cacheName = blankCacheName(disk, context);
     const backingFile = await haveBlankBase(paths, { claim, cacheName }, control.signal, (path, heldLocks) =>
       makeBlankBase({ path, sizeBytes, heldLocks }, format),
     );

@@ -14,6 +14,6 @@ export const rawBackend: DiskBackend = {
   makeRoot: async (disk, base, context, control) => await makeRootDisk(disk, baseOf(disk, base), context, control),
   blankBytes: ({ sizeBytes }, preallocate) => (preallocate === 'space' ? sizeBytes : 0),
   makeBlank: async (disk, context, control) =>
-    await makeBlankDisk({ ...disk, backingFile: null }, formatterOf(disk, control), context, control),
+    await makeBlankDisk({ ...disk, backingFile: null }, formatterOf(disk, control, context), context, control),
   removeDisks: async () => undefined,
 };

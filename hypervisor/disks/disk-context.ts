@@ -4,6 +4,8 @@ export interface DiskContext {
   readonly directory: string;
   /** `space`: the whole disk is reserved on the host. */
   readonly preallocate: 'none' | 'space';
+  /** The host's own commands for file systems, by os type (`virt_mkfs`). Absent: it has none. */
+  readonly virtMkfs?: readonly string[];
   /** Descriptors of the locks that every program which writes must hold. */
   readonly heldLocks: readonly number[];
 }

@@ -1,70 +1,63 @@
 import { statfs } from 'node:fs/promises';
+import type { PlannedEphemeralDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
+import { type FileSystemName, fileSystemProblem, isFileSystemName } from '../../domain/file-systems.ts';
+import { mkfsWords, ownMkfsCommand, targetWord, wordsFor } from '../../domain/mkfs-commands.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { runProgram } from '../run-program.ts';
 import { timeForBytesMs } from '../time-for-bytes.ts';
 import type { DiskFile } from './disk-context.ts';
 
-interface FileSystemKind {
-  /** The program and its flags. -F and the like: the disk is a file, which some of them ask about. */
-  readonly command: readonly [string, ...string[]];
-  readonly labelFlag: string;
-  readonly maxLabelBytes: number;
-}
-
 /** With less room than this, no disk can be formatted. */
 const leastRoomBytes = 64 * 1024;
 
-const ext = { labelFlag: '-L', maxLabelBytes: 16 };
+/** The programs and their flags. -F and the like: the disk is a file, which some of them ask about. */
+const programs = {
+  ext2: ['mkfs.ext2', '-q', '-F', '-L'],
+  ext3: ['mkfs.ext3', '-q', '-F', '-L'],
+  ext4: ['mkfs.ext4', '-q', '-F', '-L'],
+  xfs: ['mkfs.xfs', '-q', '-f', '-L'],
+  btrfs: ['mkfs.btrfs', '-q', '-f', '-L'],
+  vfat: ['mkfs.vfat', '-n'],
+  // -Q: the disk is empty, there is nothing to clear.
+  ntfs: ['mkfs.ntfs', '-q', '-Q', '-F', '-L'],
+} as const satisfies Record<FileSystemName, readonly string[]>;
 
-/** The file systems that an ephemeral disk may have, as Nova makes them. ntfs is formatted quickly: the disk is empty. */
-const fileSystems: Readonly<Record<string, FileSystemKind>> = {
-  ext2: { command: ['mkfs.ext2', '-q', '-F'], ...ext },
-  ext3: { command: ['mkfs.ext3', '-q', '-F'], ...ext },
-  ext4: { command: ['mkfs.ext4', '-q', '-F'], ...ext },
-  xfs: { command: ['mkfs.xfs', '-q', '-f'], labelFlag: '-L', maxLabelBytes: 12 },
-  vfat: { command: ['mkfs.vfat'], labelFlag: '-n', maxLabelBytes: 11 },
-  ntfs: { command: ['mkfs.ntfs', '-q', '-Q', '-F'], labelFlag: '-L', maxLabelBytes: 32 },
-};
+/** What shapes a formatted ephemeral disk. */
+export type EphemeralShape = Pick<PlannedEphemeralDisk, 'sizeBytes' | 'fileSystem' | 'label' | 'osType'>;
 
 /**
- * The command that makes a file system with a label, without the disk it is made on.
- * Throws HostUnsuitable for a file system that is not known, or a label that it has no room for.
+ * The words of the command that makes a disk's file system, with the disk's own place still open: the host's command for
+ * the os type where it has one, whatever file system is asked for, else that file system's own program. Nova's
+ * configurable_mkfs. Throws HostUnsuitable for a file system that is not known, or that the disk cannot have.
  */
-export function fileSystemCommand(fileSystem: string, label: string): readonly [string, ...string[]] {
-  const kind = Object.hasOwn(fileSystems, fileSystem) ? fileSystems[fileSystem] : undefined;
-  if (kind === undefined) {
-    const known = Object.keys(fileSystems).join(', ');
-    throw new EverbootFailure('HostUnsuitable', `hosts do not make the file system ${fileSystem}; expected ${known}`);
-  }
-  if (Buffer.byteLength(label) > kind.maxLabelBytes) {
-    const problem = `the label ${JSON.stringify(label)} is too long for ${fileSystem}, which has room for ${kind.maxLabelBytes} bytes`;
-    throw new EverbootFailure('HostUnsuitable', problem);
-  }
-  return [...kind.command, kind.labelFlag, label];
+export function fileSystemCommand(shape: EphemeralShape, virtMkfs: readonly string[]): readonly string[] {
+  const { osType, fileSystem, label } = shape;
+  const own = osType === undefined ? undefined : ownMkfsCommand(virtMkfs, osType);
+  if (own !== undefined) return mkfsWords(own, label);
+  const problem = fileSystemProblem(shape);
+  if (problem !== null || !isFileSystemName(fileSystem)) throw new EverbootFailure('HostUnsuitable', `${problem}`);
+  return [...programs[fileSystem], label, targetWord];
 }
 
-/** Makes a file system on a whole disk that holds nothing yet. */
-export async function makeFileSystem(
-  disk: DiskFile & { readonly fileSystem: string; readonly label: string },
-  control: WorkControl,
-): Promise<void> {
-  await format(fileSystemCommand(disk.fileSystem, disk.label), disk, control);
+/** Runs a command that makes a file system, on a whole disk that holds nothing yet. */
+export async function makeFileSystem(words: readonly string[], disk: DiskFile, control: WorkControl): Promise<void> {
+  await format(wordsFor(words, disk.path), disk, control);
 }
 
 /** Makes a swap area of a whole disk that holds nothing yet. */
 export async function makeSwapArea(disk: DiskFile, control: WorkControl): Promise<void> {
-  await format(['mkswap'], disk, control);
+  await format(['mkswap', disk.path], disk, control);
 }
 
 async function format(
-  [program, ...args]: readonly [string, ...string[]],
+  [program = '', ...args]: readonly string[],
   { path, sizeBytes, heldLocks }: DiskFile,
   { signal }: WorkControl,
 ): Promise<void> {
   const limits = { fileSizeBytes: sizeBytes };
   try {
-    await runProgram(program, [...args, path], { signal, heldLocks, limits, timeoutMs: timeForBytesMs(sizeBytes) });
+    await runProgram(program, args, { signal, heldLocks, limits, timeoutMs: timeForBytesMs(sizeBytes) });
   } catch (error) {
     throw (await isFileSystemFull(path)) ? fullFailure(path, error) : error;
   }

@@ -1,8 +1,8 @@
 import { truncate } from 'node:fs/promises';
 import type { InstanceDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
+import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
-import { checkFlavorHoldsImage } from '../../domain/plan-disks.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { copyFile } from '../copy-file.ts';
 import { convertImage, createOverlay, growImage } from '../qemu-img.ts';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { PlannedBlankDisk } from '../../domain/disk-plan.ts';
 import type { ImageDescription, ImageReference, ImageRole } from '../../domain/image.ts';
-import { fileSystemCommand } from '../disks/make-file-system.ts';
+import type { DiskContext } from '../disks/disk-context.ts';
+import { type EphemeralShape, fileSystemCommand } from '../disks/make-file-system.ts';
 
 /** An image id that can be a file name as it is: it is no path, and no SHA-1 that would name another image's file. */
 const plainId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -28,25 +29,19 @@ function identityOf(reference: ImageReference, version = ''): string {
   return reference.digest ?? `unverified:${place}#${version}`;
 }
 
-/** What shapes a formatted ephemeral disk. */
-export interface EphemeralShape {
-  readonly sizeBytes: number;
-  readonly fileSystem: string;
-  readonly label: string;
-}
-
 /**
  * The name of a formatted ephemeral disk in the cache, `ephemeral_<GiB>_<7 hex digits>`. Nova's digits stand for the
- * file system only; ours for everything that shapes the file, so that no disk gets another one's label.
+ * file system or its command only; ours for everything that shapes the file, so that no disk gets another one's label.
  */
-export function ephemeralCacheName({ sizeBytes, fileSystem, label }: EphemeralShape): string {
-  const shape = JSON.stringify([sizeBytes, label, fileSystemCommand(fileSystem, label)]);
+function ephemeralCacheName(disk: EphemeralShape, virtMkfs: readonly string[]): string {
+  const { sizeBytes, label } = disk;
+  const shape = JSON.stringify([sizeBytes, label, fileSystemCommand(disk, virtMkfs)]);
   return `ephemeral_${sizeBytes / 2 ** 30}_${sha1(shape).slice(0, 7)}`;
 }
 
 /** The name of a formatted file in the cache that disks like this one lie on; a swap area's is Nova's `swap_<MiB>`. */
-export function blankCacheName(disk: PlannedBlankDisk): string {
-  return disk.kind === 'swap' ? `swap_${disk.sizeBytes / 2 ** 20}` : ephemeralCacheName(disk);
+export function blankCacheName(disk: PlannedBlankDisk, { virtMkfs = [] }: Pick<DiskContext, 'virtMkfs'>): string {
+  return disk.kind === 'swap' ? `swap_${disk.sizeBytes / 2 ** 20}` : ephemeralCacheName(disk, virtMkfs);
 }
 
 function sha1(text: string): string {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
+import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
 import type { ImageDescription } from '../../domain/image.ts';
-import { checkFlavorHoldsImage, type DiskPlanInput, planDisks } from '../../domain/plan-disks.ts';
+import { type DiskPlanInput, planDisks } from '../../domain/plan-disks.ts';
 
 const gibibyte = 2 ** 30;
 
@@ -35,6 +36,9 @@ function plan(changes: Partial<DiskPlanInput> = {}, settings: Partial<DiskPlanIn
     settings: {
       imagesType: 'default',
       useCowImages: true,
+      virtType: 'auto',
+      defaultEphemeralFormat: null,
+      virtMkfs: [],
       forceConfigDrive: false,
       configDriveFormat: 'iso9660',
       ...settings,
@@ -147,7 +151,7 @@ test('buses that the image asks for are used, and unknown ones are refused by na
 
 test('the os type decides the file system, in any case of letters, and an unknown one is refused', () => {
   assert.equal(plan({ osType: 'Windows' }).ephemerals[0]?.fileSystem, 'ntfs');
-  assert.equal(plan({ osType: 'default' }).ephemerals[0]?.fileSystem, 'ext4');
+  assert.equal(plan({ osType: 'default' }).ephemerals[0]?.fileSystem, 'vfat');
   assert.throws(() => plan({ osType: 'beos' }), failsWith('SpecInvalid', /"beos".*linux, windows, default/));
 });
 

@@ -47,15 +47,20 @@ test('an ephemeral base is named by everything that shapes it', () => {
     fileSystem: 'ext4',
     label: 'ephemeral0',
   } as const;
-  const name = blankCacheName(shape);
+  const name = blankCacheName(shape, {});
   assert.match(name, /^ephemeral_20_[0-9a-f]{7}$/);
-  assert.equal(blankCacheName({ ...shape }), name);
-  assert.notEqual(blankCacheName({ ...shape, label: 'ephemeral1' }), name);
-  assert.notEqual(blankCacheName({ ...shape, fileSystem: 'vfat' }), name);
+  assert.equal(blankCacheName({ ...shape }, {}), name);
+  assert.notEqual(blankCacheName({ ...shape, label: 'ephemeral1' }, {}), name);
+  assert.notEqual(blankCacheName({ ...shape, fileSystem: 'vfat' }, {}), name);
+  const linux = { ...shape, osType: 'linux' } as const;
+  assert.equal(blankCacheName(linux, {}), name, 'the os type alone shapes nothing');
+  const own = blankCacheName(linux, { virtMkfs: ['linux=mkfs.ext4 -L %(fs_label)s %(target)s'] });
+  const other = blankCacheName(linux, { virtMkfs: ['linux=mkfs.ext4 -I 512 -L %(fs_label)s %(target)s'] });
+  assert.equal(new Set([name, own, other]).size, 3);
 });
 
 test('a swap area is named by its size', () => {
-  assert.equal(blankCacheName({ ...device, kind: 'swap', sizeBytes: 512 * 2 ** 20 }), 'swap_512');
+  assert.equal(blankCacheName({ ...device, kind: 'swap', sizeBytes: 512 * 2 ** 20 }, {}), 'swap_512');
 });
 
 test('an image without a digest is named by its place, and by what its source says of its state', () => {

@@ -190,11 +190,12 @@ test('every file system gets its label', async (t) => {
     ['ext4', 'ext4'],
     ['vfat', 'vfat'],
     ['xfs', 'xfs'],
+    ['btrfs', 'btrfs'],
     ['ntfs', 'ntfs'],
   ] as const) {
     await t.test(fileSystem, async (t) => {
       const directory = await mkdtemp(join(folder, 'instance-'));
-      const sizeBytes = (fileSystem === 'xfs' ? 400 : 64) * mebibyte;
+      const sizeBytes = (fileSystem === 'xfs' || fileSystem === 'btrfs' ? 400 : 64) * mebibyte;
       const disk = { ...ephemeralDisk('raw', fileSystem), sizeBytes };
       try {
         const { path } = await makeBlankDisk(disk, null, { ...context, directory }, control);
@@ -210,9 +211,61 @@ test('every file system gets its label', async (t) => {
   }
 });
 
+test('the host’s own command for the os type makes the file system, whatever is asked for', async () => {
+  const virtMkfs = [
+    'default=mkfs.ext3 -q -F -L %(fs_label)s %(target)s',
+    'linux=mkfs.ext2 -q -F -L x%(fs_label)s -E root_owner=1000:1000 %(target)s',
+  ];
+  for (const [osType, expected] of [
+    ['linux', /LABEL="xephemeral0".*TYPE="ext2"/],
+    ['windows', /LABEL="ephemeral0".*TYPE="ext3"/],
+  ] as const) {
+    const directory = await mkdtemp(join(folder, 'instance $(touch x) -'));
+    const disk = { ...ephemeralDisk('raw', 'vfat'), osType };
+    const { path } = await makeBlankDisk(disk, null, { ...context, directory, virtMkfs }, control);
+    assert.match(run('blkid', ['-p', path]), expected);
+    assert.deepEqual(await readdir(directory), ['disk.local']);
+  }
+});
+
+test('a plan of an earlier release, which names no os type, gets the file system that it says', async () => {
+  const virtMkfs = ['default=mkfs.ext3 -q -F -L %(fs_label)s %(target)s'];
+  const { path } = await makeBlankDisk(ephemeralDisk('raw', 'ext2'), null, { ...context, virtMkfs }, control);
+  assert.match(run('blkid', ['-p', path]), /TYPE="ext2"/);
+});
+
+test('a program of the host’s own command that is not there is said to be missing', async () => {
+  const virtMkfs = ['linux=mkfs.toaster %(target)s'];
+  const disk = { ...ephemeralDisk('raw'), osType: 'linux' } as const;
+  const making = makeBlankDisk(disk, null, { ...context, virtMkfs }, control);
+  await assert.rejects(making, (error) => failsWith('ProgramMissing')(error) && /mkfs\.toaster/.test(String(error)));
+  assert.deepEqual(await readdir(context.directory), []);
+});
+
+test('a disk too small for its file system is refused before anything is made, at the size where its program does', async () => {
+  for (const [fileSystem, leastBytes] of [
+    ['xfs', 300 * mebibyte],
+    ['btrfs', 109 * mebibyte],
+  ] as const) {
+    const directory = await mkdtemp(join(folder, 'instance-'));
+    const disk = { ...ephemeralDisk('raw', fileSystem), sizeBytes: leastBytes - mebibyte };
+    await assert.rejects(
+      async () => await makeBlankDisk(disk, null, { ...context, directory }, control),
+      (error) => failsWith('HostUnsuitable')(error) && /too small for/.test(String(error)),
+    );
+    assert.deepEqual(await readdir(directory), []);
+    const file = join(folder, `small-${fileSystem}`);
+    await writeFile(file, '');
+    await truncate(file, disk.sizeBytes);
+    assert.throws(() => run(`mkfs.${fileSystem}`, ['-q', '-f', file]), /./, 'the program itself refuses it');
+    const enough = { ...disk, sizeBytes: leastBytes };
+    assert.equal((await makeBlankDisk(enough, null, { ...context, directory }, control)).virtualSizeBytes, leastBytes);
+  }
+});
+
 test('an unknown file system and a label without room are refused', async () => {
   const unknown = makeBlankDisk(ephemeralDisk('raw', 'befs'), null, context, control);
-  await assert.rejects(unknown, /befs; expected ext2/);
+  await assert.rejects(unknown, /"befs"; expected ext2/);
   const long = { ...ephemeralDisk('raw', 'vfat'), label: 'ephemeral100' };
   await assert.rejects(makeBlankDisk(long, null, context, control), /too long for vfat/);
   assert.deepEqual(await readdir(context.directory), []);
