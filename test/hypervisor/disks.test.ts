@@ -148,6 +148,19 @@ test('a root disk is made larger when its plan has grown, and never smaller', as
   }
 });
 
+test('a qcow2 header that a guest wrote into its raw disk is only bytes of that disk', async () => {
+  const make = (mebibytes: number) => makeRootDisk(rootDisk('raw', mebibytes * mebibyte), rawBase, context, control);
+  const { path } = await make(80);
+  const trap = join(context.directory, 'trap.qcow2');
+  run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', '/etc/hostname', trap, '4T']);
+  run('dd', [`if=${trap}`, `of=${path}`, 'conv=notrunc', 'status=none']);
+  const head = (await readFile(path)).subarray(0, 4096);
+  assert.equal((await make(80)).virtualSizeBytes, 80 * mebibyte);
+  assert.equal((await make(100)).virtualSizeBytes, 100 * mebibyte);
+  assert.equal((await stat(path)).size, 100 * mebibyte);
+  assert.deepEqual((await readFile(path)).subarray(0, 4096), head);
+});
+
 test('a root disk that is smaller than its image is refused, and nothing is made', async () => {
   for (const format of ['raw', 'qcow2'] as const) {
     const making = makeRootDisk(rootDisk(format, 63 * mebibyte), rawBase, context, control);
