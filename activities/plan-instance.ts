@@ -6,10 +6,10 @@ import type { InstanceResult } from '../domain/operations.ts';
 import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
-
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
+import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import { type Host, imageSourcesOf } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
@@ -47,6 +47,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     osType,
     suffix: '',
   });
+  const minDiskGb = images.root?.minDiskGb ?? 0;
+  for (const volume of disks.volumes ?? []) await checkVolume(volume, { settings: host.configuration.host, minDiskGb });
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];
     if (image === undefined || (role === 'root' && disks.root === null)) return [];
@@ -54,8 +56,9 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     return [{ role, cacheName, image, forceRaw: role === 'root' && libvirt.forceRawImages }];
   });
   const directory = instanceDirectory(host.paths, claim.instanceId);
-  const define = spec.boot !== 'disks';
-  return { plan: { claim, directory, disks, bases, osType, define, start: spec.boot === 'running' }, ready };
+  const boot = { define: spec.boot !== 'disks', start: spec.boot === 'running' };
+  const unfetched = disks.root === null && images.root !== undefined ? { image: images.root } : {};
+  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...boot }, ready };
 }
 
 /** What an earlier run of the same request made; a ready instance of another request is in the way. */
@@ -77,10 +80,10 @@ async function describeImages(host: Host, { spec }: InstanceRequest): Promise<Im
     const describe = (reference: ImageReference | undefined): Promise<ImageDescription> | undefined =>
       reference && describeImage(reference, imageSourcesOf(host), signal);
     const root = await describe(spec.image);
-    const [kernel, ramdisk] = await Promise.all([
-      describe(spec.kernel ?? siblingImage(root, 'kernel_id')),
-      describe(spec.ramdisk ?? siblingImage(root, 'ramdisk_id')),
-    ]);
+    const kernelReference = spec.kernel ?? siblingImage(root, 'kernel_id');
+    // Without a kernel, Nova does not look at the image's ramdisk.
+    const ramdiskReference = spec.ramdisk ?? (kernelReference && siblingImage(root, 'ramdisk_id'));
+    const [kernel, ramdisk] = await Promise.all([describe(kernelReference), describe(ramdiskReference)]);
     return { ...(root && { root }), ...(kernel && { kernel }), ...(ramdisk && { ramdisk }) };
   });
 }

@@ -60,10 +60,10 @@ export function mapDevices(input: DeviceMapInput): DeviceMap {
     const bus = askedBus(wish, input, asker) ?? buses.disk;
     return wish.device === undefined ? next(bus) : take({ bus, device: wish.device });
   };
-  // A disk that nobody asked for gives way to a mapping that names its device, as it did in EC2.
+  // A disk of the flavor's gives way to a mapping that names its device, which is taken then, too.
   const unlessNamed = (bus: DiskBus): DevicePlace | null => {
-    const device = firstFreeDevice(bus, (name) => taken.has(name));
-    return named.has(device) ? null : take({ bus, device });
+    const place = take({ bus, device: firstFreeDevice(bus, (name) => taken.has(name)) });
+    return named.has(place.device) ? null : place;
   };
 
   const root = rootPlace(input, named);
