@@ -1,6 +1,8 @@
 # shellcheck shell=sh disable=SC2154 # $root, $state, say, die and others are everboot's
 # A whole Debian with cloud-init, as clouds offer it, for the tests that look at an instance from inside: a disk image that
-# boots by itself, made of the distribution's packages alone, in about a minute and a half.
+# boots by itself, made of the distribution's packages alone, in about a minute and a half. Its Python modules are kept
+# beside it, so that a test can ask its cloud-init without a boot: the package itself, once installed on a machine that is a
+# cloud's instance, would set that machine up anew when it boots next.
 
 # Changes with whatever goes into the image, and with how it is made.
 cloud_guest_recipe=1
@@ -26,6 +28,7 @@ get_cloud_guest() {
   make_cloud_guest_root
   make_cloud_guest_boot
   make_cloud_guest_disk
+  cp -r -- "$new/tree/usr/lib/python3/dist-packages" "$new/python"
   # shellcheck disable=SC2086 # $as_root is a list
   $as_root rm -rf --one-file-system -- "$new/tree"
   rm -f -- "$new/root" "$new/boot" "$new/disk"
@@ -40,7 +43,8 @@ install_cloud_guest() {
   # shellcheck disable=SC2016 # $(REPO_URI) is apt's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Created-By: Packages' | head -n 1)
   guest_packages=linux-image-cloud-amd64,systemd-sysv,udev,dbus,kmod,zstd,e2fsprogs
-  guest_packages=$guest_packages,cloud-init,cloud-guest-utils,ifupdown,iproute2,openssh-server,sudo
+  # cloud-init has ifupdown set routes with net-tools' route.
+  guest_packages=$guest_packages,cloud-init,cloud-guest-utils,ifupdown,net-tools,iproute2,openssh-server,sudo
   # shellcheck disable=SC2086 # $as_root is a list
   logged cloud-guest.log $as_root mmdebstrap --variant=minbase --mode=root --format=directory --components=main \
     --include="$guest_packages" \
