@@ -64,6 +64,24 @@ test('an ISO 9660 drive holds every version that Nova writes, labelled config-2'
   assert.ok(files.has('ec2/latest/meta-data.json'));
 });
 
+test('an ISO 9660 drive has Joliet and Rock Ridge, and all in it is root’s and readable', async () => {
+  const path = join(folder, 'disk.config');
+  const image = await readFile(path);
+  // ECMA-119: a supplementary descriptor is of type 2, and its escape sequence says UCS-2 where it is Joliet's.
+  const descriptors = [16, 17, 18, 19].map((sector) => image.subarray(sector * 2048, (sector + 1) * 2048));
+  const joliet = descriptors.find(
+    (descriptor) => descriptor[0] === 2 && descriptor.toString('latin1', 1, 6) === 'CD001',
+  );
+  assert.match(joliet?.toString('latin1', 88, 91) ?? '', /^%\/[@CE]$/);
+  assert.ok((await readIso(path)).has('ec2/2009-04-04/meta-data.json'), 'long names in lower case are kept');
+  const { stdout } = await runProgram('xorriso', ['-indev', path, '-lsl', '/openstack/latest/', '--'], {
+    timeoutMs: 20_000,
+  });
+  const listed = stdout.split('\n').filter((line) => line.startsWith('-'));
+  assert.equal(listed.length, 5, stdout);
+  for (const line of listed) assert.match(line, /^-r--r--r-- +1 0 +0 /);
+});
+
 test('a vfat drive holds the same files', async () => {
   const path = join(folder, 'disk.config.vfat');
   await writeConfigDrive(path, contents, vfat, control);
