@@ -161,6 +161,12 @@ test('a private key file with any right for others is refused, and one for its o
   }
 });
 
+test('a private key file that is too large to be one is refused unread', async () => {
+  const path = join(folder, 'large.json');
+  await writeFile(path, ' '.repeat(64 * 1024 + 1), { mode: 0o600 });
+  await assert.rejects(readPrivateKeys(path), /larger than a key file can be/);
+});
+
 test('a private key file that is absent or wrong is named and not quoted', async () => {
   await assert.rejects(
     readPrivateKeys(join(folder, 'absent.json')),
