@@ -1,12 +1,6 @@
 import { z } from 'zod';
 import { anyObject, record, text } from './checked-values.ts';
-
-/** Nova's rule for the tags of devices (nova/api/validation/parameter_types.py). */
-export const deviceTag = text('1 to 60 characters without "/" and ","', {
-  minLength: 1,
-  maxLength: 60,
-  pattern: /^[^,/\p{Cc}\p{Cs}]+$/u,
-});
+import { deviceTag } from './device-schema.ts';
 
 const networkCard = {
   mac: text('a unicast MAC address such as 52:54:00:12:34:56', {

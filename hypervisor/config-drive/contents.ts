@@ -3,6 +3,7 @@ import type { InstanceSecrets, InstanceSpec } from '../../domain/spec.ts';
 
 /** A disk as the guest is told of it. */
 export interface ToldDisk {
+  /** Empty in a container, whose disks have no names. */
   readonly device: string;
   readonly bus: DiskBus;
   readonly tag?: string;

@@ -20,7 +20,7 @@ export function deviceMetadata(
   return [
     ...allDisks(disks).flatMap(({ tag, serial, bus }) => {
       if (tag === undefined) return [];
-      return [{ type: 'disk', serial: serial ?? null, bus: guestBus(bus), address: 'none', tags: [tag] }];
+      return [{ type: 'disk', serial: serial ?? null, bus: guestBuses[bus], address: 'none', tags: [tag] }];
     }),
     ...interfaces.flatMap(({ tag, mac, model }) => {
       if (tag === undefined || mac === undefined) return [];
@@ -39,7 +39,13 @@ function allDisks(disks: ToldDisks | undefined): readonly ToldDisk[] {
   return [root, ...ephemerals, swap, ...volumes].filter((disk) => disk !== null);
 }
 
-/** A virtio disk is a PCI device of its own. Nova knows no word for SATA. */
-function guestBus(bus: DiskBus): string {
-  return { virtio: 'pci', scsi: 'scsi', ide: 'ide', sata: 'none' }[bus];
-}
+/** A virtio disk is a PCI device of its own. Nova has no word for SATA, nor for what has no bus. */
+const guestBuses = {
+  virtio: 'pci',
+  scsi: 'scsi',
+  ide: 'ide',
+  usb: 'usb',
+  sata: 'none',
+  lxc: 'none',
+  uml: 'none',
+} as const satisfies Record<DiskBus, string>;

@@ -55,7 +55,7 @@ function deviceMapping({ disks }: ConfigDriveContents): Readonly<Record<string, 
   const root = disks.root ?? volumes.find(({ boot }) => boot);
   const attached = volumes.map(({ device }) => device).toSorted();
   return {
-    ...(root && { ami: root.device, root: `/dev/${root.device}` }),
+    ...(root?.device && { ami: root.device, root: `/dev/${root.device}` }),
     ...Object.fromEntries(attached.map((device, index) => [`ebs${index}`, `/dev/${device}`])),
     ...Object.fromEntries(ephemerals.map(({ device }, index) => [`ephemeral${index}`, `/dev/${device}`])),
     ...(swap && { swap: `/dev/${swap.device}` }),

@@ -75,6 +75,7 @@ async function specOf(up: RunningEverboot, bridge: string, port: number): Promis
     launchIndex: 3,
     flavor: { vcpus: 2, memoryMb: 512, rootGb: 2, ephemeralGb: 1, swapMb: 64 },
     image: { file, digest: `sha256:${digest.digest('hex')}`, format: 'qcow2' },
+    ephemerals: [{ sizeGb: 1, tag: 'scratch' }],
     sshKeys: [sshKey],
     userData: report.replace('@PORT@', String(port)),
     files: [{ path: '/etc/injected', content: 'from the spec\n', mode: '0600' }],
@@ -133,6 +134,7 @@ test('a Debian guest finds on its config drive all that the spec says', {
   assert.match(report.swaps, /^\/dev\/vdc /m);
   assert.equal(report.launchIndex, '3');
   assert.deepEqual(report.devices, [
+    { type: 'disk', serial: null, bus: 'pci', address: 'none', tags: ['scratch'] },
     { vf_trusted: false, type: 'nic', mac, bus: 'pci', address: 'none', tags: ['front'] },
   ]);
 
