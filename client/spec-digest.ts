@@ -8,18 +8,21 @@ import type { InstanceSecrets, InstanceSpec } from '../domain/spec.ts';
  * part, since a request that leaves it open is the same request once it has been chosen.
  */
 export function specDigest(spec: InstanceSpec, flavor: Flavor, secrets: InstanceSecrets): string {
-  const { host: _chosenElsewhere, flavor: _resolved, ...asked } = spec;
+  const { host: _chosenElsewhere, flavor: _resolved, launchIndex, ...others } = spec;
   const { name: _anyName, ...numbers } = flavor;
+  // A default that earlier releases had no field for is left out, so that a request of theirs stays the same one.
+  const asked = { ...others, ...(launchIndex !== 0 && { launchIndex }) };
   const compared = { spec: asked, flavor: numbers, secrets: shapeOf(secrets) };
   return createHash('sha256').update(canonicalJson(compared)).digest('hex');
 }
 
 /** Which secrets there are, and nothing of what they say. */
-function shapeOf({ userData, adminPassword, files }: InstanceSecrets): object {
+function shapeOf({ userData, adminPassword, files, vendorData }: InstanceSecrets): object {
   return {
     userData: userData !== undefined,
     adminPassword: adminPassword !== undefined,
     files: (files ?? []).map(({ path, mode }) => ({ path, mode })),
+    ...(vendorData !== undefined && { vendorData: true }),
   };
 }
 

@@ -63,6 +63,21 @@ export function record<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   });
 }
 
+/** An object that is handed on without being read. */
+export function anyObject(maxBytes: number) {
+  const expected = `an object of at most ${maxBytes} bytes as JSON`;
+  return z.looseObject({}, 'an object').refine((value) => jsonBytes(value) <= maxBytes, expected);
+}
+
+/** The length of a value's JSON. Infinite for what is no JSON: an alias in YAML may contain itself. */
+export function jsonBytes(value: unknown): number {
+  try {
+    return new TextEncoder().encode(JSON.stringify(value)).length;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /** The absolute path of a file or folder, without `.` and `..`. */
 export function absolutePath(what: string, maxLength = 4096) {
   const pattern = new RegExp(`^(?:/(?!\\.{1,2}(?:/|$))[^/${unwritable}]+)+$`, 'u');

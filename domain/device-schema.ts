@@ -10,6 +10,13 @@ const maxMebibytes = 2 ** 20;
 const maxEphemerals = 64;
 const maxVolumes = 64;
 
+/** Nova's rule for the tags of devices (nova/api/validation/parameter_types.py). */
+export const deviceTag = text('1 to 60 characters, no control characters, no "," and no "/"', {
+  minLength: 1,
+  maxLength: 60,
+  pattern: /^[^,/\p{Cc}\p{Cs}]+$/u,
+});
+
 /** What may be asked of any device of the guest. */
 const wishes = {
   device: text('the name of a device in the guest, such as vdb', {
@@ -17,11 +24,7 @@ const wishes = {
     pattern: deviceNamePattern,
   }).exactOptional(),
   bus: oneOf(deviceBusNames).exactOptional(),
-  tag: text('1 to 60 characters, no control characters, no "," and no "/"', {
-    minLength: 1,
-    maxLength: 60,
-    pattern: /^[^,/\p{Cc}\p{Cs}]+$/u,
-  }).exactOptional(),
+  tag: deviceTag.exactOptional(),
 };
 
 const ephemeral = record({

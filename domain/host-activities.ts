@@ -72,7 +72,7 @@ export interface RootDiskOrder extends DiskOrder<PlannedRootDisk> {
 export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly spec: SealedSpec;
   /** The guest is told which device is which. */
-  readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>;
+  readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap' | 'volumes'>;
 }
 
 /** Which cached files to compare with their hashes; null: all that are due. With `force`, due or not. */

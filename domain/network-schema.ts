@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { record, text } from './checked-values.ts';
-
-const maxNetworkDataBytes = 64 * 1024;
+import { anyObject, record, text } from './checked-values.ts';
+import { deviceTag } from './device-schema.ts';
 
 const networkCard = {
   mac: text('a unicast MAC address such as 52:54:00:12:34:56', {
@@ -12,10 +11,10 @@ const networkCard = {
     maxLength: 32,
     pattern: /^[A-Za-z0-9_-]+$/,
   }).exactOptional(),
+  tag: deviceTag.exactOptional(),
 };
 
-/** A network card of the guest, and what it is plugged into. */
-export const networkInterface = z.discriminatedUnion(
+const pluggedCard = z.discriminatedUnion(
   'type',
   [
     record({
@@ -35,22 +34,14 @@ export const networkInterface = z.discriminatedUnion(
       ...networkCard,
     }),
   ],
-  { error: ({ code }) => (code === 'invalid_union' ? 'network or bridge' : '{type, source, mac, model}') },
+  { error: ({ code }) => (code === 'invalid_union' ? 'network or bridge' : '{type, source, mac, model, tag}') },
 );
 
-/** OpenStack’s network_data.json, which everboot hands on without reading it. */
-export const networkData = z
-  .looseObject({}, 'an object')
-  .refine(
-    (value) => jsonBytes(value) <= maxNetworkDataBytes,
-    `an object of at most ${maxNetworkDataBytes} bytes as JSON`,
-  );
+/** A network card of the guest, and what it is plugged into. */
+export const networkInterface = pluggedCard.refine(({ tag, mac }) => tag === undefined || mac !== undefined, {
+  path: ['mac'],
+  error: 'a MAC address, by which the guest is told which card has the tag',
+});
 
-/** Infinite for what is no JSON: an alias in YAML may contain itself. */
-function jsonBytes(value: unknown): number {
-  try {
-    return new TextEncoder().encode(JSON.stringify(value)).length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
+/** OpenStack’s network_data.json, which everboot hands on without reading it. */
+export const networkData = anyObject(64 * 1024);

@@ -27,11 +27,14 @@ export interface SpecRules {
  */
 export function parseSpec(document: unknown, { allowUnverified = false }: SpecRules = {}): ParsedSpec {
   const undigested = allowUnverified ? [] : missingDigests(document);
-  const { userData, adminPassword, files, ...open } = checked(specDocument, document, { first: undigested });
+  const { userData, adminPassword, files, vendorData, ...open } = checked(specDocument, document, {
+    first: undigested,
+  });
   const secrets = {
     ...(userData !== undefined && { userData }),
     ...(adminPassword !== undefined && { adminPassword }),
     ...(files.length > 0 && { files }),
+    ...(vendorData !== undefined && { vendorData }),
   };
   const { id = crypto.randomUUID(), hostname = open.name } = open;
   return { spec: { ...open, id, hostname }, secrets };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jsonBytes } from './checked-values.ts';
 import type { InstanceSecrets } from './spec.ts';
 
 /**
@@ -8,11 +9,19 @@ import type { InstanceSecrets } from './spec.ts';
 export const sealingAlgorithms = { alg: 'ECDH-ES', enc: 'A256GCM' } as const;
 
 export type SecretField = keyof InstanceSecrets;
-export const secretFields = ['userData', 'adminPassword', 'files'] as const satisfies readonly SecretField[];
+export const secretFields = [
+  'userData',
+  'adminPassword',
+  'files',
+  'vendorData',
+] as const satisfies readonly SecretField[];
 
 /** Both limits count the bytes themselves, not their base64; `maxFilesBytes` is for all files of a spec together. */
 export const maxUserDataBytes = 64 * 1024;
 export const maxFilesBytes = 64 * 1024;
+
+/** Counts the bytes of the object's JSON. */
+export const maxVendorDataBytes = 64 * 1024;
 
 /** The longest sealed value a host opens: 64 KiB that were encoded in base64 twice, and room for the files' paths. */
 export const maxSealedLength = 256 * 1024;
@@ -45,6 +54,7 @@ const secretValues = {
   files: z
     .array(injectedFile)
     .refine((files) => files.reduce((sum, file) => sum + decodedBytes(file.base64), 0) <= maxFilesBytes),
+  vendorData: z.looseObject({}).refine((value) => jsonBytes(value) <= maxVendorDataBytes),
 } satisfies Record<SecretField, z.ZodType>;
 
 /** Whether an opened value is one that this field of a spec may have. Says no more: the value is secret. */

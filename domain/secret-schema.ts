@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { absolutePath, list, record, text } from './checked-values.ts';
-import { maxFilesBytes, maxSealedLength, maxUserDataBytes } from './sealing.ts';
+import { absolutePath, anyObject, list, record, text } from './checked-values.ts';
+import { maxFilesBytes, maxSealedLength, maxUserDataBytes, maxVendorDataBytes } from './sealing.ts';
 import type { InjectedFile } from './spec.ts';
 
 const kibibyte = 1024;
@@ -57,6 +57,9 @@ export const secretValues = {
       `files of at most ${maxFilesBytes / kibibyte} KiB together`,
     )
     .describe('Files for the guest: `{path, content, mode?}` or `{path, base64, mode?}`; at most 64 KiB together.'),
+  vendorData: anyObject(maxVendorDataBytes).describe(
+    'What the guest finds in vendor_data.json: an object of at most 64 KiB as JSON.',
+  ),
 };
 
 const sealed = record({
@@ -72,6 +75,7 @@ export const sealedSecrets = record({
   userData: sealed.exactOptional(),
   adminPassword: sealed.exactOptional(),
   files: sealed.exactOptional(),
+  vendorData: sealed.exactOptional(),
 });
 
 function base64OfText(value: string): string {

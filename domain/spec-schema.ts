@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { flag, flavorName, flavorNumbers, hostName, list, map, oneOf, record, text } from './checked-values.ts';
+import {
+  flag,
+  flavorName,
+  flavorNumbers,
+  hostName,
+  list,
+  map,
+  oneOf,
+  record,
+  text,
+  wholeNumber,
+} from './checked-values.ts';
 import { ephemerals, swap, volumes, writtenVolumes } from './device-schema.ts';
 import { imageReference } from './image-schema.ts';
 import { networkData, networkInterface } from './network-schema.ts';
@@ -45,6 +56,9 @@ const values = {
     maxLength: 253,
     pattern: /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/,
   }).describe('The host name that the guest gives itself.'),
+  launchIndex: wholeNumber(0, 2 ** 31 - 1).describe(
+    'The instance’s place among those asked for together, for the guest’s metadata.',
+  ),
   flavor: z
     .union([flavorName, inlineFlavor], 'the name of a flavor, or {vcpus, memoryMb, rootGb, ephemeralGb, swapMb}')
     .describe('The name of a configured flavor, or `{vcpus, memoryMb, rootGb, ephemeralGb, swapMb}`.'),
@@ -63,7 +77,7 @@ const values = {
     'Public keys for the guest, lines of authorized_keys.',
   ),
   interfaces: list(networkInterface, 16, 'interfaces').describe(
-    'Network cards: `{type, source, mac?, model?}`; the type is `network` or `bridge`, the source its name.',
+    'Network cards: `{type, source, mac?, model?, tag?}`; the type is `network` or `bridge`, the source its name.',
   ),
   networkData: networkData.describe('What the guest finds in network_data.json.'),
   boot: oneOf(['running', 'defined', 'disks']).describe(
@@ -77,6 +91,7 @@ const values = {
 /** Fields without a default of their own. */
 const optional = {
   host: values.host.exactOptional(),
+  launchIndex: values.launchIndex.exactOptional(),
   image: values.image.exactOptional(),
   kernel: values.kernel.exactOptional(),
   ramdisk: values.ramdisk.exactOptional(),
@@ -99,6 +114,7 @@ export const specDocument = record({
   user: values.user.default(''),
   availabilityZone: values.availabilityZone.default(''),
   hostname: values.hostname.exactOptional(),
+  launchIndex: values.launchIndex.default(0),
   flavor: values.flavor,
   image: optional.image,
   kernel: optional.kernel,
@@ -114,6 +130,7 @@ export const specDocument = record({
   userData: secretValues.userData.exactOptional(),
   adminPassword: secretValues.adminPassword.exactOptional(),
   files: secretValues.files.prefault([]),
+  vendorData: secretValues.vendorData.exactOptional(),
   interfaces: values.interfaces.default([]),
   networkData: optional.networkData,
   boot: values.boot.default('running'),

@@ -50,6 +50,8 @@ export interface NetworkInterface {
   readonly source: string;
   readonly mac?: string;
   readonly model?: string;
+  /** By this the guest finds the card among the `devices` of its metadata. A tagged card has a `mac`. */
+  readonly tag?: string;
 }
 
 /** A file for the guest, its content as bytes in base64. */
@@ -65,6 +67,8 @@ export interface InstanceSecrets {
   readonly userData?: string;
   readonly adminPassword?: string;
   readonly files?: readonly InjectedFile[];
+  /** What the guest finds in vendor_data.json. */
+  readonly vendorData?: Readonly<Record<string, unknown>>;
 }
 
 /** Everything of a spec that is not secret, parsed: what is asked for, every default filled in but the host's. */
@@ -76,6 +80,8 @@ export interface InstanceSpec {
   readonly user: string;
   readonly availabilityZone: string;
   readonly hostname: string;
+  /** The instance's place among those asked for together. Absent from requests of earlier releases: 0. */
+  readonly launchIndex?: number;
   readonly flavor: string | InlineFlavor;
   readonly image?: ImageReference;
   readonly kernel?: ImageReference;
@@ -96,11 +102,12 @@ export interface InstanceSpec {
   readonly onFailure: 'undo' | 'hold';
 }
 
-/** Which secrets a spec carries, each sealed by itself; `userData` seals base64, `files` seals their JSON. */
+/** Which secrets a spec carries, each sealed by itself; `userData` seals base64, the others seal their JSON. */
 export interface SealedSecrets {
   readonly userData?: Sealed;
   readonly adminPassword?: Sealed;
   readonly files?: Sealed;
+  readonly vendorData?: Sealed;
 }
 
 /** The spec as it travels: plain where it may be read, sealed where it must not. */

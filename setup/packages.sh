@@ -59,6 +59,8 @@ packages_for_test() {
   need_program openssl openssl 'makes certificates for an image server'
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
+  need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
+  ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'
 }
 

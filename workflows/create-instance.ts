@@ -1,9 +1,9 @@
 import type { Claim } from '../domain/claim.ts';
 import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
+import { checkFlavorHoldsImage } from '../domain/flavor-limits.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
-import { checkFlavorHoldsImage } from '../domain/flavor-limits.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
@@ -110,7 +110,7 @@ interface DiskOrders {
 
 /** Makes every file of the plan, side by side, in the order in which results list them. */
 async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
-  const { root, ephemerals, swap, config, bootFiles } = plan.disks;
+  const { root, ephemerals, swap, volumes, config, bootFiles } = plan.disks;
   const steps: (() => Promise<InstanceDisk>)[] = [];
   const base = images.root ?? null;
   if (root !== null && (base !== null || root.clone !== undefined)) {
@@ -127,7 +127,7 @@ async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrd
     );
   }
   if (config !== null) {
-    const order = { claim, disk: config, spec, disks: { root, ephemerals, swap } };
+    const order = { claim, disk: config, spec, disks: { root, ephemerals, swap, ...(volumes && { volumes }) } };
     steps.push(() => host.writeConfigDrive(`config drive for ${spec.hostname}`, order));
   }
   for (const disk of bootFiles) {

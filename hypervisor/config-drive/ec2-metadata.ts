@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import type { ImageReference } from '../../domain/image.ts';
-import { type ConfigDriveContents, jsonFile, type MetadataFile } from './contents.ts';
+import { type ConfigDriveContents, jsonFile, keyName, type MetadataFile } from './contents.ts';
 
 /** What is left of EC2's versions after those that Nova's `config_drive_skip_versions` leaves out by default. */
 const ec2Versions = ['2009-04-04', 'latest'] as const;
@@ -19,10 +19,13 @@ export function ec2Metadata(contents: ConfigDriveContents): readonly MetadataFil
 
 function metaData(contents: ConfigDriveContents): unknown {
   const { spec } = contents;
-  const publicKeys = spec.sshKeys.map((key, index) => [String(index), { 'openssh-key': key }] as const);
+  const publicKeys = spec.sshKeys.map((key, index) => [
+    String(index),
+    { _name: `${index}=${keyName(index)}`, 'openssh-key': key },
+  ]);
   return {
     'ami-id': spec.image === undefined ? null : imageId('ami', spec.image),
-    'ami-launch-index': 0,
+    'ami-launch-index': spec.launchIndex ?? 0,
     'ami-manifest-path': 'FIXME',
     'instance-id': shortId('i', spec.id.replaceAll('-', '')),
     hostname: spec.hostname,
@@ -42,12 +45,18 @@ function metaData(contents: ConfigDriveContents): unknown {
   };
 }
 
-/** By this cloud-init finds the ephemeral disk that it mounts and the swap that it turns on. */
+/**
+ * By this cloud-init finds the ephemeral disk that it mounts and the swap that it turns on: Nova's
+ * `instance_block_mapping` (nova/block_device.py).
+ */
 function deviceMapping({ disks }: ConfigDriveContents): Readonly<Record<string, string>> {
   if (disks === undefined) return {};
-  const { root, ephemerals, swap } = disks;
+  const { ephemerals, swap, volumes = [] } = disks;
+  const root = disks.root ?? volumes.find(({ boot }) => boot);
+  const attached = volumes.map(({ device }) => device).toSorted();
   return {
-    ...(root && { ami: root.device, root: `/dev/${root.device}` }),
+    ...(root?.device && { ami: root.device, root: `/dev/${root.device}` }),
+    ...Object.fromEntries(attached.map((device, index) => [`ebs${index}`, `/dev/${device}`])),
     ...Object.fromEntries(ephemerals.map(({ device }, index) => [`ephemeral${index}`, `/dev/${device}`])),
     ...(swap && { swap: `/dev/${swap.device}` }),
   };

@@ -1,5 +1,6 @@
 import type { InjectedFile } from '../../domain/spec.ts';
-import { type ConfigDriveContents, jsonFile, type MetadataFile } from './contents.ts';
+import { type ConfigDriveContents, jsonFile, keyName, type MetadataFile } from './contents.ts';
+import { deviceMetadata } from './device-metadata.ts';
 
 /** The versions of OpenStack's metadata, oldest first: Nova's `OPENSTACK_VERSIONS` (nova/api/metadata/base.py). */
 export const openstackVersions = [
@@ -25,6 +26,7 @@ const since = {
   networkData: '2015-10-15',
   devices: '2016-06-30',
   vendorData2: '2016-10-06',
+  trustedCards: '2018-08-27',
   dedicatedCpus: '2020-10-14',
 } as const satisfies Record<string, OpenstackVersion>;
 
@@ -50,19 +52,25 @@ function versionFolder(
   randomSeed: string,
 ): readonly MetadataFile[] {
   const folder = `openstack/${version}`;
-  const { userData } = contents.secrets;
+  const { userData, vendorData = {} } = contents.secrets;
   const networkData = networkDataOf(contents);
   const files = [jsonFile(`${folder}/meta_data.json`, metaData(contents, version, randomSeed))];
   if (userData !== undefined) files.push({ path: `${folder}/user_data`, bytes: Buffer.from(userData, 'base64') });
-  if (version >= since.vendorData) files.push(jsonFile(`${folder}/vendor_data.json`, {}));
+  if (version >= since.vendorData) files.push(jsonFile(`${folder}/vendor_data.json`, vendorData));
   if (version >= since.networkData && networkData !== undefined)
     files.push(jsonFile(`${folder}/network_data.json`, networkData));
-  if (version >= since.vendorData2) files.push(jsonFile(`${folder}/vendor_data2.json`, { static: {} }));
+  if (version >= since.vendorData2) files.push(jsonFile(`${folder}/vendor_data2.json`, { static: vendorData }));
   return files;
 }
 
-function metaData({ spec, secrets }: ConfigDriveContents, version: OpenstackVersion, randomSeed: string): unknown {
-  const keys = spec.sshKeys.map((data, index) => ({ name: `key-${index}`, type: 'ssh', data }));
+function metaData(
+  { spec, secrets, disks }: ConfigDriveContents,
+  version: OpenstackVersion,
+  randomSeed: string,
+): unknown {
+  const keys = spec.sshKeys.map((data, index) => ({ name: keyName(index), type: 'ssh', data }));
+  const devices = { disks, interfaces: spec.interfaces };
+  const saysTrust = version >= since.trustedCards;
   const hasMetadata = Object.keys(spec.metadata).length > 0;
   return {
     uuid: spec.id,
@@ -75,11 +83,11 @@ function metaData({ spec, secrets }: ConfigDriveContents, version: OpenstackVers
     }),
     hostname: spec.hostname,
     name: spec.name,
-    launch_index: 0,
+    launch_index: spec.launchIndex ?? 0,
     availability_zone: spec.availabilityZone === '' ? null : spec.availabilityZone,
     ...(version >= since.randomSeed && { random_seed: randomSeed }),
     ...(version >= since.projectId && { project_id: spec.project }),
-    ...(version >= since.devices && { devices: [] }),
+    ...(version >= since.devices && { devices: deviceMetadata(devices, { saysTrust }) }),
     ...(version >= since.dedicatedCpus && { dedicated_cpus: [] }),
   };
 }

@@ -28,8 +28,12 @@ function failsWith(code: string, message: RegExp) {
 }
 
 test('each secret is sealed by itself, and its header says with what and for which key', async () => {
-  const sealed = await sealSecrets({ userData: 'IyE=', adminPassword: 'planted' }, publicKeyFile, randomUUID());
-  assert.deepEqual(Object.keys(sealed), ['userData', 'adminPassword']);
+  const sealed = await sealSecrets(
+    { userData: 'IyE=', adminPassword: 'planted', vendorData: { text: 'planted' } },
+    publicKeyFile,
+    randomUUID(),
+  );
+  assert.deepEqual(Object.keys(sealed), ['userData', 'adminPassword', 'vendorData']);
   for (const { sealed: jwe } of Object.values(sealed)) {
     const { alg, enc, kid: named } = decodeProtectedHeader(jwe);
     assert.deepEqual({ alg, enc, named }, { alg: 'ECDH-ES', enc: 'A256GCM', named: kid });

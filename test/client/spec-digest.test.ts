@@ -41,6 +41,8 @@ test('anything that is not secret makes another request', () => {
     digest({}, { userData: 'eA==' }),
     digest({}, { files: [{ path: '/a', base64: 'eA==' }] }),
     digest({}, { files: [{ path: '/b', base64: 'eA==' }] }),
+    digest({}, { vendorData: {} }),
+    digest({ launchIndex: 1 }),
   ];
   assert.equal(new Set(all).size, all.length);
 });
@@ -51,4 +53,10 @@ test('the value of a secret, the name of a flavor and the host take no part', ()
   assert.equal(one, other);
   assert.equal(digest({ flavor: 'tiny' }, {}, { ...flavor, name: 'tiny' }), digest());
   assert.equal(digest({ host: 'host-a' }), digest());
+  assert.equal(digest({}, { vendorData: { a: 1 } }), digest({}, { vendorData: {} }));
+});
+
+test('a field that an earlier release had not leaves its requests what they were', () => {
+  assert.equal(digest({ launchIndex: 0 }), digest());
+  assert.equal(digest(), '77a359770726215d66670fa4cca936e1d55dbec5df79cf37ea49ee9f2655fd0c');
 });

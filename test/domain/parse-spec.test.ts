@@ -35,6 +35,7 @@ test('a spec of a name and a flavor gets every other default', () => {
     user: '',
     availabilityZone: '',
     hostname: 'web-1',
+    launchIndex: 0,
     configDrive: true,
     metadata: {},
     sshKeys: [],
@@ -54,6 +55,7 @@ test('a spec with every field is taken as it is', () => {
     user: 'u',
     availabilityZone: 'nova',
     hostname: 'web-1.example.org',
+    launchIndex: 3,
     flavor: { vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 1, swapMb: 2 },
     image: { url: 'https://example.org/a.img?x=1', digest, format: 'qcow2' },
     kernel: { glance: '5F2F2F3A9A0C4A3E8D390C1F5E5B7C11' },
@@ -64,7 +66,7 @@ test('a spec with every field is taken as it is', () => {
     metadata: { role: 'web', 'any key': 'two\nlines' },
     sshKeys: [sshKey, `command="uptime",no-pty ${sshKey}`],
     interfaces: [
-      { type: 'network', source: 'default', mac: '52:54:00:12:34:56', model: 'e1000' },
+      { type: 'network', source: 'default', mac: '52:54:00:12:34:56', model: 'e1000', tag: 'front end' },
       { type: 'bridge', source: 'br-ex' },
     ],
     networkData: { links: [{ id: 'eth0', mtu: null }] },
@@ -84,6 +86,7 @@ test('secrets are kept apart, their texts as base64 of the bytes', () => {
       { path: '/etc/a', content: 'x', mode: '0600' },
       { path: '/etc/b', base64: 'AAE=' },
     ],
+    vendorData: { 'cloud-init': '#cloud-config\n', empty: {} },
   });
   assert.deepEqual(secrets, {
     userData: Buffer.from('é\n').toString('base64'),
@@ -92,8 +95,9 @@ test('secrets are kept apart, their texts as base64 of the bytes', () => {
       { path: '/etc/a', base64: 'eA==', mode: '0600' },
       { path: '/etc/b', base64: 'AAE=' },
     ],
+    vendorData: { 'cloud-init': '#cloud-config\n', empty: {} },
   });
-  for (const field of ['userData', 'adminPassword', 'files']) assert.ok(!(field in spec), field);
+  for (const field of ['userData', 'adminPassword', 'files', 'vendorData']) assert.ok(!(field in spec), field);
   assert.deepEqual(parseSpec({ ...minimal, userData: { base64: 'AAE=' }, files: [] }).secrets, { userData: 'AAE=' });
 });
 
@@ -134,7 +138,7 @@ test('a value that may be one of several things is judged as what it most resemb
     [{ flavor: 4 }, ['flavor: 4, expected the name of a flavor, or']],
     [{ flavor: { vcpus: 1 } }, ['flavor.memoryMb: missing', 'flavor.rootGb: missing']],
     [{ interfaces: [{ type: 'vlan' }] }, ['interfaces[0].type: "vlan", expected network or bridge']],
-    [{ interfaces: ['default'] }, ['interfaces[0]: "default", expected {type, source, mac, model}']],
+    [{ interfaces: ['default'] }, ['interfaces[0]: "default", expected {type, source, mac, model, tag}']],
   ];
   for (const [fields, expected] of cases) {
     const problems = problemsWith(fields);
@@ -174,6 +178,9 @@ test('what is secret is never quoted, whatever is wrong with it', () => {
     { image: { url: `https://me:${secret}@example.org/a`, digest, format: 'raw' } },
     { image: { glance: `https://me:${secret}@example.org/v2/images/x` } },
     { sshKeys: [`-----BEGIN OPENSSH PRIVATE KEY-----\n${secret}`] },
+    { vendorData: secret },
+    { vendorData: [secret] },
+    { vendorData: { [secret]: secret.repeat(10_000) } },
     { adminPasswort: secret },
   ];
   for (const fields of wrong) {
@@ -200,6 +207,10 @@ test('everything has a limit', () => {
     { interfaces: Array.from({ length: 17 }, () => ({ type: 'network', source: 'default' })) },
     { interfaces: [{ type: 'bridge', source: 'b'.repeat(16) }] },
     { networkData: { text: 'x'.repeat(64 * 1024) } },
+    { vendorData: { text: 'é'.repeat(32 * 1024) } },
+    { launchIndex: 2 ** 31 },
+    { launchIndex: -1 },
+    { interfaces: [{ type: 'network', source: 'a', mac: '52:54:00:12:34:56', tag: 't'.repeat(61) }] },
     { kernelCommandLine: 'x'.repeat(2049) },
     { project: 'x'.repeat(256) },
     { hostname: 'x'.repeat(64) },
@@ -231,6 +242,9 @@ test('a text that could break out of where it is written is refused', () => {
     { interfaces: [{ type: 'bridge', source: "br0'/>" }] },
     { interfaces: [{ type: 'network', source: 'a b' }] },
     { interfaces: [{ type: 'network', source: 'a', mac: '01:00:5e:00:00:01' }] },
+    { interfaces: [{ type: 'network', source: 'a', mac: '52:54:00:12:34:56', tag: '' }] },
+    { interfaces: [{ type: 'network', source: 'a', mac: '52:54:00:12:34:56', tag: 'a/b' }] },
+    { interfaces: [{ type: 'network', source: 'a', mac: '52:54:00:12:34:56', tag: 'a,b' }] },
     { image: { file: '/srv/../etc/shadow', digest, format: 'raw' } },
     { image: { url: 'file:///etc/shadow', digest, format: 'raw' } },
     { image: { glance: '../../etc' } },
@@ -256,11 +270,23 @@ test('onFailure: hold is refused by name', () => {
 test('a document without end and one with endless mistakes are refused shortly', () => {
   const circular: Record<string, unknown> = {};
   circular.self = circular;
+  assert.match(problemsWith({ vendorData: circular }).join(), /^vendorData: an object, expected/);
   assert.match(problemsWith({ networkData: circular }).join(), /^networkData: an object, expected/);
 
   const unknown = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`${'k'.repeat(500)}${index}`, 1]));
   const problems = problemsWith(unknown);
   assert.ok(problems.length <= 101 && problems.join('\n').length < 64 * 1024);
+});
+
+test('a tagged interface has a MAC address', () => {
+  assert.deepEqual(problemsWith({ interfaces: [{ type: 'network', source: 'default', tag: 'front' }] }), [
+    'interfaces[0].mac: missing, expected a MAC address, by which the guest is told which card has the tag',
+  ]);
+});
+
+test('a request of an earlier release has no launch index, and is taken', () => {
+  const { launchIndex: _, ...earlier } = parseSpec(minimal).spec;
+  assert.deepEqual(parseSealedSpec({ ...earlier, secrets: {} }), { ...earlier, secrets: {} });
 });
 
 test('the host takes a sealed spec only whole, within the limits, and with nothing else in it', () => {

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
+import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 
@@ -55,7 +57,7 @@ async function watchArguments<Made>(forms: readonly string[], work: Promise<Made
 }
 
 test('planted secrets reach the config drive and nothing else', async () => {
-  const secrets = { userData: planted(), adminPassword: planted(), file: planted() };
+  const secrets = { userData: planted(), adminPassword: planted(), file: planted(), vendorData: planted() };
   const forms = Object.values(secrets).flatMap((secret) => secret.forms);
   const spec = {
     name: 'sealed',
@@ -64,6 +66,7 @@ test('planted secrets reach the config drive and nothing else', async () => {
     userData: `#cloud-config\n# ${secrets.userData.text}\n`,
     adminPassword: secrets.adminPassword.text,
     files: [{ path: '/etc/secret', content: secrets.file.text }],
+    vendorData: { 'cloud-init': secrets.vendorData.text },
     boot: 'defined',
   };
   const { made, leaks, looks } = await watchArguments(
@@ -83,12 +86,13 @@ test('planted secrets reach the config drive and nothing else', async () => {
   assert.deepEqual(await filesWith(up.folder, forms), [drive], 'Temporal’s database, the logs, the record: nothing');
   assert.ok((await readdir(up.stateDirectory)).includes('temporal.db'), 'the database was among the files');
   assert.equal((await stat(drive)).mode & 0o077, 0, 'only its owner may read the drive');
+  const files = ['user_data', 'vendor_data.json'].map((name) => `/openstack/latest/${name}`);
   const { stdout } = await runProgram(
     'xorriso',
-    ['-osirrox', 'on', '-indev', drive, '-concat', 'append', '-', '/openstack/latest/user_data', '--'],
+    ['-osirrox', 'on', '-indev', drive, '-concat', 'append', '-', ...files, '--'],
     { timeoutMs: 20_000 },
   );
-  assert.ok(stdout.includes(secrets.userData.text), 'the guest gets what was sealed');
+  for (const { text } of [secrets.userData, secrets.vendorData]) assert.ok(stdout.includes(text), 'the guest gets it');
 
   await up.json(['delete', instanceId]);
   assert.deepEqual(await filesWith(up.folder, forms), [], 'nothing is left of the secrets');
@@ -102,10 +106,34 @@ test('a wrong secret is refused without being quoted', async () => {
     userData: { base64: `***${secret.text}` },
     adminPassword: [secret.text],
     files: [{ path: secret.text, content: 7 }],
+    vendorData: secret.text,
   });
   assert.equal(code, 2);
   assert.equal(document.error.code, 'SpecInvalid');
   for (const form of secret.forms) assert.ok(!JSON.stringify(document).includes(form));
+});
+
+test('what was sealed for a key that the host has not fails the boot, and no drive is written', async () => {
+  const secret = planted();
+  const [publicKeyFile, privateKeyFile] = [join(up.folder, 'other.json'), join(up.folder, 'other-private.json')];
+  const kid = await addKeyPair(publicKeyFile, privateKeyFile);
+  up.environment.EVERBOOT_SECRETS_PUBLIC_KEY_FILE = publicKeyFile;
+  try {
+    const { code, document } = await up.json(['create', '-f', '-'], {
+      name: 'sealed',
+      flavor: { vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 0, swapMb: 0 },
+      vendorData: { 'cloud-init': secret.text },
+      boot: 'disks',
+    });
+    assert.equal(code, 1);
+    assert.equal(document.error.code, 'SecretUnreadable');
+    assert.equal(document.error.step, 'writeConfigDrive');
+    assert.ok(document.error.message.includes(kid), document.error.message);
+    assert.deepEqual(await filesWith(up.folder, secret.forms), []);
+    await assertCleanSlate(up.paths, [document.error.instanceId]);
+  } finally {
+    delete up.environment.EVERBOOT_SECRETS_PUBLIC_KEY_FILE;
+  }
 });
 
 test('without a public key a spec with secrets is refused', async () => {

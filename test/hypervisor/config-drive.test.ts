@@ -6,6 +6,7 @@ import type { ConfigDriveContents } from '../../hypervisor/config-drive/contents
 import { openstackVersions } from '../../hypervisor/config-drive/openstack-metadata.ts';
 import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
+import { extractDrive, filesOf } from './extract-drive.ts';
 
 const folder = await mkdtemp('/var/tmp/everboot-test-drive-');
 after(() => rm(folder, { recursive: true, force: true }));
@@ -32,28 +33,14 @@ const contents: ConfigDriveContents = {
   },
 };
 
-/** Everything on an ISO 9660 image, by its path, read back by xorriso. */
-async function readIso(image: string): Promise<Map<string, Buffer>> {
-  const target = await mkdtemp(join(folder, 'read-'));
-  await runProgram('xorriso', ['-osirrox', 'on', '-indev', image, '-extract', '/', target], { timeoutMs: 30_000 });
+/** Everything on a drive, by its path. */
+async function readDrive(image: string, format: 'iso9660' | 'vfat'): Promise<Map<string, Buffer>> {
+  const target = join(await mkdtemp(join(folder, 'read-')), 'tree');
+  await extractDrive(image, format, target);
   return await filesOf(target);
 }
 
-async function readVfat(image: string): Promise<Map<string, Buffer>> {
-  const target = await mkdtemp(join(folder, 'read-'));
-  await runProgram('mcopy', ['-s', '-i', image, '::/*', target], { timeoutMs: 30_000 });
-  return await filesOf(target);
-}
-
-async function filesOf(root: string): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>();
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    found.set(path.slice(root.length + 1), await readFile(path));
-  }
-  return found;
-}
+const readIso = (image: string): Promise<Map<string, Buffer>> => readDrive(image, 'iso9660');
 
 test('an ISO 9660 drive holds every version that Nova writes, labelled config-2', async () => {
   const path = join(folder, 'disk.config');
@@ -77,6 +64,24 @@ test('an ISO 9660 drive holds every version that Nova writes, labelled config-2'
   assert.ok(files.has('ec2/latest/meta-data.json'));
 });
 
+test('an ISO 9660 drive has Joliet and Rock Ridge, and all in it is root’s and readable', async () => {
+  const path = join(folder, 'disk.config');
+  const image = await readFile(path);
+  // ECMA-119: a supplementary descriptor is of type 2, and its escape sequence says UCS-2 where it is Joliet's.
+  const descriptors = [16, 17, 18, 19].map((sector) => image.subarray(sector * 2048, (sector + 1) * 2048));
+  const joliet = descriptors.find(
+    (descriptor) => descriptor[0] === 2 && descriptor.toString('latin1', 1, 6) === 'CD001',
+  );
+  assert.match(joliet?.toString('latin1', 88, 91) ?? '', /^%\/[@CE]$/);
+  assert.ok((await readIso(path)).has('ec2/2009-04-04/meta-data.json'), 'long names in lower case are kept');
+  const { stdout } = await runProgram('xorriso', ['-indev', path, '-lsl', '/openstack/latest/', '--'], {
+    timeoutMs: 20_000,
+  });
+  const listed = stdout.split('\n').filter((line) => line.startsWith('-'));
+  assert.equal(listed.length, 5, stdout);
+  for (const line of listed) assert.match(line, /^-r--r--r-- +1 0 +0 /);
+});
+
 test('a vfat drive holds the same files', async () => {
   const path = join(folder, 'disk.config.vfat');
   await writeConfigDrive(path, contents, vfat, control);
@@ -84,7 +89,7 @@ test('a vfat drive holds the same files', async () => {
   assert.match(stdout, /LABEL=config-2/);
   assert.match(stdout, /TYPE=vfat/);
   const isoFiles = await readIso(join(folder, 'disk.config'));
-  assert.deepEqual([...(await readVfat(path)).keys()].sort(), [...isoFiles.keys()].sort());
+  assert.deepEqual([...(await readDrive(path, 'vfat')).keys()].sort(), [...isoFiles.keys()].sort());
 });
 
 test('a drive can be read by its owner only, and nothing is left of its making', async () => {

@@ -16,6 +16,7 @@ const secrets = {
   userData: Buffer.from('#!/bin/sh\necho planted\n').toString('base64'),
   adminPassword: 'planted',
   files: [{ path: '/etc/motd', base64: Buffer.from('planted').toString('base64'), mode: '0600' }],
+  vendorData: { 'cloud-init': 'planted' },
 };
 
 let folder: string;
@@ -64,7 +65,8 @@ test('what the client sealed for an instance, its host opens', async () => {
 
 test('values of the largest allowed size come through', async () => {
   const base64 = Buffer.alloc(64 * 1024, 7).toString('base64');
-  const large = { userData: base64, files: [{ path: '/a', base64 }] };
+  const vendorData = { text: 'x'.repeat(64 * 1024 - '{"text":""}'.length) };
+  const large = { userData: base64, files: [{ path: '/a', base64 }], vendorData };
   assert.deepEqual(await openSecrets(await sealSecrets(large, publicKeyFile, instanceId), instanceId, keys), large);
 });
 
@@ -132,6 +134,9 @@ test('an opened value is checked as a spec would be', async () => {
       ],
     ],
     ['files', [{ path: '/a', base64: '', owner: 'root' }]],
+    ['vendorData', 'planted'],
+    ['vendorData', ['planted']],
+    ['vendorData', { text: 'x'.repeat(64 * 1024) }],
   ];
   for (const [field, value] of wrong) {
     const sealed = await sealAnything(JSON.stringify({ instanceId, field, value }));
@@ -139,11 +144,27 @@ test('an opened value is checked as a spec would be', async () => {
   }
 });
 
-test('a private key that others may read is refused', async () => {
-  const exposed = join(folder, 'exposed.json');
-  await writeFile(exposed, await readFile(privateKeyFile));
-  await chmod(exposed, 0o640);
-  await assert.rejects(readPrivateKeys(exposed), /has mode 0640; only its owner/);
+test('a private key file with any right for others is refused, and one for its owner alone is taken', async () => {
+  const copy = join(folder, 'copy.json');
+  await writeFile(copy, await readFile(privateKeyFile));
+  for (const mode of [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o666]) {
+    await chmod(copy, mode);
+    await assert.rejects(readPrivateKeys(copy), (error: unknown) => {
+      assert.ok(error instanceof EverbootFailure && error.code === 'ConfigInvalid', String(error));
+      assert.match(error.message, new RegExp(`has mode 0${mode.toString(8)}; only its owner`));
+      return true;
+    });
+  }
+  for (const mode of [0o600, 0o400]) {
+    await chmod(copy, mode);
+    assert.equal((await readPrivateKeys(copy)).length, 1);
+  }
+});
+
+test('a private key file that is too large to be one is refused unread', async () => {
+  const path = join(folder, 'large.json');
+  await writeFile(path, ' '.repeat(64 * 1024 + 1), { mode: 0o600 });
+  await assert.rejects(readPrivateKeys(path), /larger than a key file can be/);
 });
 
 test('a private key file that is absent or wrong is named and not quoted', async () => {
