@@ -121,7 +121,8 @@ function lvmFailure(command: string, error: unknown): unknown {
     });
   }
   // Somebody looks at the device, or lvm2 crashed as it sometimes does beside another command: both pass.
-  if (/ in use|exit status 139/.test(said)) return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
+  if (/ in use|exit status 139/.test(said))
+    return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
   return error;
 }
 
