@@ -111,7 +111,7 @@ function lvmFailure(command: string, error: unknown): unknown {
   const said = error.message;
   const missing = /Volume group "?([^" ]+)"? not found/.exec(said)?.[1];
   if (missing !== undefined) return noVolumeGroup(missing, error);
-  if (/insufficient free space|Insufficient suitable allocatable extents/.test(said)) {
+  if (/insufficient (free space|suitable allocatable extents)/i.test(said)) {
     return new EverbootFailure('InsufficientSpace', `${command}: the volume group is full: ${said}`, { cause: error });
   }
   if (/device-mapper driver|device-mapper target|device-mapper kernel driver/.test(said)) {
