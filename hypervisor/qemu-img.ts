@@ -77,6 +77,31 @@ export async function convertImage(conversion: ImageConversion, control: WorkCon
   await judging(source, running);
 }
 
+export interface DeviceConversion extends ImageConversion {
+  /** True: the device reads as zeros already, and stays unwritten where the image is empty. */
+  readonly isZero: boolean;
+}
+
+/**
+ * Converts an image straight into a block device that is large enough, around the page cache. Where the image is empty it
+ * writes zeros, unless the device has them. The caller syncs it. Throws ImageUnacceptable when it cannot be read.
+ */
+export async function convertIntoDevice(conversion: DeviceConversion, control: WorkControl): Promise<void> {
+  const { source, sourceFormat, destination, virtualSizeBytes, isZero, heldLocks } = conversion;
+  const target = ['-n', ...(isZero ? ['--target-is-zero'] : []), '-t', 'none'];
+  const args = ['convert', '-p', ...target, '-f', driverOf(sourceFormat), '-O', 'raw', source, destination];
+  const timeoutMs = timeForBytesMs(virtualSizeBytes);
+  const running = qemuImg(args, {
+    signal: control.signal,
+    heldLocks,
+    timeoutMs,
+    limits: { memoryBytes: 2 * gibibyte, cpuSeconds: Math.ceil(timeoutMs / 1000), fileSizeBytes: 0 },
+    isolateNetwork: true,
+    onOutput: (text) => reportPercents(text, virtualSizeBytes, control),
+  });
+  await judging(source, running);
+}
+
 export interface Overlay {
   readonly path: string;
   readonly backingFile: string;

@@ -21,11 +21,16 @@ export interface ProgramOptions {
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
   readonly heldLocks?: readonly number[];
   readonly input?: string;
-  /** Called with what the program prints, piece by piece, for progress. */
+  /** Called with what the program prints on either of its outputs, piece by piece, for progress. */
   readonly onOutput?: (text: string) => void;
   /** The most that is kept of each of its outputs, in bytes. */
   readonly maxOutputBytes?: number;
   readonly workingDirectory?: string;
+  /**
+   * True: once it has begun it is left to its end, whatever becomes of its step or of the worker, since what it leaves
+   * when it is ended in the middle is worse than what it makes. Its time is limited all the same.
+   */
+  readonly mustFinish?: boolean;
 }
 
 export interface ProgramOutput {
@@ -42,6 +47,8 @@ const childEnvironment = {
   HOME: '/nonexistent',
   // Else each thread of qemu-img reserves 64 MiB for itself, and the limit on its memory ends it at random.
   MALLOC_ARENA_MAX: '1',
+  // Else lvm2 complains of every descriptor that it inherits; it closes them either way.
+  LVM_SUPPRESS_FD_WARNINGS: '1',
 };
 
 /** Debian's package for each program, so that a missing one can be named. */
@@ -62,6 +69,9 @@ const packageOf: Readonly<Record<string, string>> = {
   prlimit: 'util-linux',
   unshare: 'util-linux',
   virsh: 'libvirt-clients',
+  lvm: 'lvm2',
+  blkdiscard: 'util-linux',
+  shred: 'coreutils',
 };
 
 /**
@@ -77,7 +87,7 @@ export async function runProgram(
   options: ProgramOptions,
 ): Promise<ProgramOutput> {
   options.signal?.throwIfAborted();
-  const { maxOutputBytes = defaultMaxOutputBytes } = options;
+  const { maxOutputBytes = defaultMaxOutputBytes, mustFinish = false } = options;
   const [file, ...wrapped] = [...wrapperFor(options), program, ...args] as [string, ...string[]];
   // execa's types know the standard descriptors only, though it hands on any that it is given.
   const inherited = [...(options.openFiles ?? []), ...(options.heldLocks ?? [])] as unknown as readonly 'inherit'[];
@@ -86,7 +96,7 @@ export async function runProgram(
     extendEnv: false,
     cwd: options.workingDirectory ?? '/',
     detached: true,
-    cleanup: true,
+    cleanup: !mustFinish,
     maxBuffer: maxOutputBytes,
     stripFinalNewline: false,
     ...(options.input === undefined ? {} : { input: options.input }),
@@ -94,7 +104,9 @@ export async function runProgram(
   });
   if (options.onOutput !== undefined) {
     const onOutput = options.onOutput;
-    child.stdout?.on('data', (piece: Buffer) => onOutput(piece.toString('latin1')));
+    for (const output of [child.stdout, child.stderr]) {
+      output?.on('data', (piece: Buffer) => onOutput(piece.toString('latin1')));
+    }
   }
 
   const killGroup = (): void => {
@@ -109,7 +121,7 @@ export async function runProgram(
     timedOut = true;
     killGroup();
   }, options.timeoutMs);
-  options.signal?.addEventListener('abort', killGroup, { once: true });
+  if (!mustFinish) options.signal?.addEventListener('abort', killGroup, { once: true });
   try {
     const { stdout, stderr } = await child;
     return { stdout, stderr };
@@ -167,11 +179,17 @@ export function startProgram(
 }
 
 /**
+ * What stays with a program that must finish: a shell that holds the locks which the program may close, and that keeps
+ * it from dying of a pipe which nobody reads any more.
+ */
+const finisher = ['sh', '-c', `trap '' PIPE; "$@"; exit $?`, 'sh'];
+
+/**
  * `setpriv` makes the kernel end the child when the worker dies, `prlimit` sets its limits, `unshare` takes the
  * network away. Each replaces itself by the next, so the process that runs is the program itself.
  */
-function wrapperFor({ limits = {}, isolateNetwork = false }: ProgramOptions): string[] {
-  const wrapper = ['setpriv', '--pdeathsig', 'KILL', '--'];
+function wrapperFor({ limits = {}, isolateNetwork = false, mustFinish = false }: ProgramOptions): string[] {
+  const wrapper = mustFinish ? [...finisher] : ['setpriv', '--pdeathsig', 'KILL', '--'];
   const flags = ['--core=0'];
   if (limits.memoryBytes !== undefined) flags.push(`--as=${limits.memoryBytes}`);
   if (limits.cpuSeconds !== undefined) flags.push(`--cpu=${limits.cpuSeconds}`);

@@ -43,11 +43,17 @@ export async function readConfiguration(source: ConfigurationText): Promise<Conf
 }
 
 /** Options that make no sense without each other. */
-function contradictions({ glance }: Configuration): readonly string[] {
-  if (!glance.verifyGlanceSignatures || glance.signatureCertificatesPath !== null) return [];
-  return [
-    '[glance] signature_certificates_path: none, expected the folder of the certificates, because verify_glance_signatures is true',
-  ];
+function contradictions({ glance, libvirt }: Configuration): readonly string[] {
+  const found: string[] = [];
+  if (glance.verifyGlanceSignatures && glance.signatureCertificatesPath === null) {
+    found.push(
+      '[glance] signature_certificates_path: none, expected the folder of the certificates, because verify_glance_signatures is true',
+    );
+  }
+  if (libvirt.imagesType === 'lvm' && libvirt.imagesVolumeGroup === null) {
+    found.push('[libvirt] images_volume_group: none, expected a volume group, because images_type is lvm');
+  }
+  return found;
 }
 
 /** The file that the environment names, else the default one; null where that is absent, so that the defaults count. */

@@ -52,13 +52,18 @@ function moduleName(path: string): string {
  * Copies the modules, not compressed, into a folder, with names that sort as they are to be loaded.
  * Throws HostUnsuitable for a folder of modules that depmod has not seen.
  */
-export async function copyModules(modulesFolder: string, destination: string, signal: AbortSignal): Promise<void> {
+export async function copyModules(
+  modulesFolder: string,
+  destination: string,
+  signal: AbortSignal,
+  wanted: readonly string[] = wantedModules,
+): Promise<void> {
   const dependencies = await readFile(join(modulesFolder, 'modules.dep'), 'utf8').catch(() => {
     throw new EverbootFailure('HostUnsuitable', `there is no modules.dep in ${modulesFolder}`, {
       remedy: 'Remove the folder `guest` from the state folder and run `./everboot demo` again, which gets it anew.',
     });
   });
-  for (const [index, { name, path }] of modulesInOrder(dependencies).entries()) {
+  for (const [index, { name, path }] of modulesInOrder(dependencies, wanted).entries()) {
     const target = join(destination, `${String(index).padStart(2, '0')}-${name}.ko`);
     await copyModule(join(modulesFolder, path), target, signal);
   }

@@ -3,6 +3,7 @@ import type { PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.t
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import type { DiskBackend, DiskOwner } from './disk-backend.ts';
+import { lvmBackend } from './lvm-backend.ts';
 import { qcow2Backend } from './qcow2-backend.ts';
 import { rawBackend } from './raw-backend.ts';
 
@@ -11,6 +12,7 @@ export function backendOf(
   { storage, format }: Pick<PlannedRootDisk | PlannedBlankDisk, 'storage' | 'format'>,
   settings: LibvirtSettings,
 ): DiskBackend {
+  if (storage === 'lvm') return lvmBackend(settings);
   if (storage !== undefined) {
     throw new EverbootFailure('HostUnsuitable', `disks of ${settings.imagesType} are not made here`);
   }
@@ -19,9 +21,9 @@ export function backendOf(
 
 /** Removes every disk of the owner's that is no file in its instance's directory, whatever the host makes now. */
 export async function removeOutsideDisks(
-  _settings: LibvirtSettings,
+  settings: LibvirtSettings,
   owner: DiskOwner,
   control: WorkControl,
 ): Promise<void> {
-  for (const backend of [rawBackend, qcow2Backend]) await backend.removeDisks(owner, control);
+  if (settings.imagesVolumeGroup !== null) await lvmBackend(settings).removeDisks(owner, control);
 }

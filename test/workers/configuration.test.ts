@@ -117,7 +117,7 @@ test('what is not built yet is refused, not ignored', async () => {
   const text = `
     [libvirt]
     virt_type = "lxc"
-    images_type = "lvm"
+    images_type = "rbd"
     inject_partition = 1
     inject_key = true
     inject_password = true
@@ -126,10 +126,16 @@ test('what is not built yet is refused, not ignored', async () => {
   const { problems } = await refusal({ text, environment: {} });
   assert.equal(problems.length, 6);
   for (const problem of problems) assert.match(problem, /^\[(libvirt|glance)\] \w+: .*not supported yet, expected /);
-  for (const imagesType of ['rbd', 'lvm']) {
-    const environment = { EVERBOOT_LIBVIRT_IMAGES_TYPE: imagesType };
-    assert.equal((await refusal({ text: '', environment })).problems.length, 1);
-  }
+  const environment = { EVERBOOT_LIBVIRT_IMAGES_TYPE: 'rbd' };
+  assert.equal((await refusal({ text: '', environment })).problems.length, 1);
+});
+
+test('logical volumes need a volume group', async () => {
+  const text = '[libvirt]\nimages_type = "lvm"\n';
+  const { problems } = await refusal({ text, environment: {} });
+  assert.match(problems[0] ?? '', /^\[libvirt\] images_volume_group: none, expected a volume group/);
+  const { libvirt } = await readConfiguration({ text: `${text}images_volume_group = "vg0"`, environment: {} });
+  assert.deepEqual([libvirt.imagesType, libvirt.imagesVolumeGroup], ['lvm', 'vg0']);
 });
 
 test('signatures cannot be verified without a folder of certificates', async () => {

@@ -1,0 +1,31 @@
+import type { Claim } from '../../domain/claim.ts';
+import type { LogicalVolume } from '../lvm-report.ts';
+import type { DiskOwner } from './disk-backend.ts';
+
+const staleTag = 'everboot.stale-from.';
+
+/** A volume's claim is in its tags, which lvm2 writes in the same moment as the volume, and keeps when it is renamed. */
+export function claimTags({ instanceId, operationId }: Claim): readonly string[] {
+  return [instanceTag(instanceId), `everboot.operation.${operationId}`];
+}
+
+/** Every volume of an instance carries it. */
+export function instanceTag(instanceId: string): string {
+  return `everboot.instance.${instanceId}`;
+}
+
+export function isOwnedBy({ tags }: Pick<LogicalVolume, 'tags'>, { instanceId, operationId }: DiskOwner): boolean {
+  const wanted = operationId === null ? [instanceTag(instanceId)] : claimTags({ instanceId, operationId });
+  return wanted.every((tag) => tags.includes(tag));
+}
+
+/** Says from which byte on a volume that grows may still show what the disk held before. */
+export function staleFromTag(bytes: number): string {
+  return `${staleTag}${bytes}`;
+}
+
+/** The byte that such a tag names; undefined where the volume has none. */
+export function staleFrom({ tags }: Pick<LogicalVolume, 'tags'>): number | undefined {
+  const tag = tags.find((each) => each.startsWith(staleTag));
+  return tag === undefined ? undefined : Number(tag.slice(staleTag.length));
+}

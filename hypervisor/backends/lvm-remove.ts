@@ -1,0 +1,65 @@
+import type { LibvirtSettings } from '../../domain/configuration.ts';
+import type { WorkControl } from '../../domain/step-progress.ts';
+import { activateVolume, devicePath, type LvmRun, removeVolume, renameVolume, volumesWithTag } from '../lvm.ts';
+import type { LogicalVolume } from '../lvm-report.ts';
+import { shredDevice, zeroDevice } from '../overwrite-device.ts';
+import { temporaryName, temporarySuffix } from '../publish-file.ts';
+import type { DiskOwner } from './disk-backend.ts';
+import { instanceTag, isOwnedBy } from './lvm-claim.ts';
+
+type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
+
+/** Clears and removes every volume that carries the owner's claim, whichever group it is in. Absence is success. */
+export async function removeOwnedVolumes(
+  settings: ClearSettings,
+  owner: DiskOwner,
+  control: WorkControl,
+): Promise<void> {
+  const run = { signal: control.signal, heldLocks: [] };
+  const volumes = await volumesWithTag(instanceTag(owner.instanceId), run);
+  const owned = volumes.filter((volume) => isOwnedBy(volume, owner));
+  // One that somebody has open does not keep the others.
+  const failures: unknown[] = [];
+  for (const volume of owned) {
+    await clearAndRemove(volume, settings, run, control).catch((error) => failures.push(error));
+    control.signal.throwIfAborted();
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Removes a volume after it was cleared as the host is set to, so that no extent goes back to its group with a tenant's
+ * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off is
+ * begun again by whoever finds it.
+ *
+ * A thin volume is not cleared, which would fill its pool: what it gives back is zeroed by the pool before the next use.
+ */
+export async function clearAndRemove(
+  volume: LogicalVolume,
+  settings: ClearSettings,
+  run: LvmRun,
+  control: WorkControl,
+): Promise<void> {
+  let doomed = volume;
+  if (!volume.name.endsWith(temporarySuffix)) {
+    doomed = { ...volume, name: temporaryName(volume.name) };
+    await renameVolume(volume, doomed.name, run);
+  }
+  if (doomed.thinPool === null && settings.volumeClear !== 'none') {
+    await activateVolume(doomed, run);
+    await clear(doomed, settings, run, control);
+  }
+  await removeVolume(doomed, run);
+}
+
+async function clear(
+  volume: LogicalVolume,
+  { volumeClear, volumeClearSize }: ClearSettings,
+  { heldLocks }: LvmRun,
+  control: WorkControl,
+): Promise<void> {
+  const limitBytes = volumeClearSize === 0 ? Number.POSITIVE_INFINITY : volumeClearSize * 2 ** 20;
+  const range = { path: devicePath(volume), lengthBytes: Math.min(volume.sizeBytes, limitBytes), heldLocks };
+  if (volumeClear === 'shred') await shredDevice(range, control);
+  else await zeroDevice({ ...range, offsetBytes: 0 }, control);
+}

@@ -1,0 +1,142 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import {
+  groupFields,
+  type LogicalVolume,
+  parseGroupReport,
+  parseVolumeReport,
+  type VolumeGroup,
+  volumeFields,
+} from './lvm-report.ts';
+import { runProgram } from './run-program.ts';
+
+/** A command waits for others on the same volume group; what takes longer than this hangs. */
+const commandTimeoutMs = 2 * 60_000;
+
+/** A volume group of a large host has some thousands of volumes, with some hundred bytes for each. */
+const maxReportBytes = 16 * 2 ** 20;
+
+/** Where no udev makes the nodes of volumes, as in a container, lvm2 makes them itself. */
+const settings = 'activation/verify_udev_operations=1';
+
+const reportOptions = ['--reportformat', 'json', '--units', 'b', '--nosuffix', '--binary'];
+
+export interface LvmRun {
+  readonly signal: AbortSignal;
+  readonly heldLocks: readonly number[];
+}
+
+/** Where a volume's bytes are read and written while it is active. */
+export function devicePath({ volumeGroup, name }: Pick<LogicalVolume, 'volumeGroup' | 'name'>): string {
+  return `/dev/${volumeGroup}/${name}`;
+}
+
+/** A volume group and all that is in it. Throws HostUnsuitable when there is none of that name. */
+export async function readVolumeGroup(name: string, run: LvmRun): Promise<VolumeGroup> {
+  const group = parsed(parseGroupReport, await lvm(['vgs', ...reportOptions, '-o', `${groupFields}`, name], run));
+  if (group === undefined) throw noVolumeGroup(name);
+  const volumes = await lvm(['lvs', ...reportOptions, '-o', `${volumeFields}`, name], run);
+  return { ...group, ...parsed(parseVolumeReport, volumes) };
+}
+
+/** The volumes of any group that carry a tag. */
+export async function volumesWithTag(tag: string, run: LvmRun): Promise<readonly LogicalVolume[]> {
+  const report = await lvm(['lvs', ...reportOptions, '-o', `${volumeFields}`, '--select', `lv_tags="${tag}"`], run);
+  return parsed(parseVolumeReport, report).volumes;
+}
+
+/**
+ * Makes a volume with its tags, in one step, and its device. What stale data has the look of a file system or of a
+ * member of something larger is taken away before anybody sees the device. Throws InsufficientSpace.
+ */
+export async function createVolume(
+  { volumeGroup, name, sizeBytes, tags, thinPool }: LogicalVolume,
+  run: LvmRun,
+): Promise<void> {
+  const size = `${sizeBytes}b`;
+  const kind =
+    thinPool === null ? ['--wipesignatures', 'y', '--zero', 'y', '-L', size] : ['--thinpool', thinPool, '-V', size];
+  const tagging = tags.flatMap((tag) => ['--addtag', tag]);
+  await lvm(['lvcreate', '--yes', ...kind, ...tagging, '-n', name, volumeGroup], run);
+}
+
+/** Gives a volume another name; its device follows. */
+export async function renameVolume({ volumeGroup, name }: LogicalVolume, newName: string, run: LvmRun): Promise<void> {
+  await lvm(['lvrename', volumeGroup, name, newName], run);
+}
+
+/** Makes a volume larger; what is in the new part is whatever was on the disk. Throws InsufficientSpace. */
+export async function extendVolume(volume: LogicalVolume, sizeBytes: number, run: LvmRun): Promise<void> {
+  await lvm(['lvextend', '--yes', '-L', `${sizeBytes}b`, qualified(volume)], run);
+}
+
+export async function addVolumeTag(volume: LogicalVolume, tag: string, run: LvmRun): Promise<void> {
+  await lvm(['lvchange', '--yes', '--addtag', tag, qualified(volume)], run);
+}
+
+export async function removeVolumeTag(volume: LogicalVolume, tag: string, run: LvmRun): Promise<void> {
+  await lvm(['lvchange', '--yes', '--deltag', tag, qualified(volume)], run);
+}
+
+/** Makes the device of a volume, as it is after a restart of the host. One that is there already stays. */
+export async function activateVolume(volume: LogicalVolume, run: LvmRun): Promise<void> {
+  await lvm(['lvchange', '--yes', '-ay', qualified(volume)], run);
+}
+
+/** Removes a volume. Throws HostIoError while somebody has its device open. */
+export async function removeVolume(volume: LogicalVolume, run: LvmRun): Promise<void> {
+  await lvm(['lvremove', '--yes', qualified(volume)], run);
+}
+
+function qualified({ volumeGroup, name }: LogicalVolume): string {
+  return `${volumeGroup}/${name}`;
+}
+
+/**
+ * Runs one command of lvm2 to its end: a command that is killed while it changes a volume may leave its device suspended,
+ * and everybody who then reads it waits for ever.
+ */
+async function lvm([command, ...args]: readonly [string, ...string[]], run: LvmRun): Promise<string> {
+  const options = { ...run, timeoutMs: commandTimeoutMs, maxOutputBytes: maxReportBytes, mustFinish: true };
+  try {
+    const { stdout } = await runProgram('lvm', [command, '--config', settings, ...args], options);
+    return stdout;
+  } catch (error) {
+    throw lvmFailure(command, error);
+  }
+}
+
+/** lvm2 ends with the same status whatever is wrong, so its words decide. */
+function lvmFailure(command: string, error: unknown): unknown {
+  if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return error;
+  const said = error.message;
+  const missing = /Volume group "?([^" ]+)"? not found/.exec(said)?.[1];
+  if (missing !== undefined) return noVolumeGroup(missing, error);
+  if (/insufficient (free space|suitable allocatable extents)/i.test(said)) {
+    return new EverbootFailure('InsufficientSpace', `${command}: the volume group is full: ${said}`, { cause: error });
+  }
+  if (/device-mapper driver|device-mapper target|device-mapper kernel driver/.test(said)) {
+    return new EverbootFailure('HostUnsuitable', `this host’s kernel has no device mapper for LVM: ${said}`, {
+      cause: error,
+      remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
+    });
+  }
+  // Somebody looks at the device, or lvm2 crashed as it sometimes does beside another command: both pass.
+  if (/ in use|exit status 139/.test(said))
+    return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
+  return error;
+}
+
+function noVolumeGroup(name: string, cause?: unknown): EverbootFailure {
+  return new EverbootFailure('HostUnsuitable', `this host has no volume group ${name}`, {
+    cause,
+    remedy: 'Make it with vgcreate, or name another in [libvirt] images_volume_group.',
+  });
+}
+
+function parsed<Report>(parse: (json: string) => Report, json: string): Report {
+  try {
+    return parse(json);
+  } catch (cause) {
+    throw new EverbootFailure('ProgramFailed', 'lvm2 reports in a way that is not understood', { cause });
+  }
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { EverbootFailure } from '../../../domain/failures.ts';
+import { claimTags, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
+import {
+  addVolumeTag,
+  createVolume,
+  extendVolume,
+  readVolumeGroup,
+  removeVolume,
+  removeVolumeTag,
+  renameVolume,
+  volumesWithTag,
+} from '../../../hypervisor/lvm.ts';
+import { makeVolumeGroup, type TestVolumeGroup } from './volume-group.ts';
+
+const mebibyte = 2 ** 20;
+const commands = { signal: new AbortController().signal, heldLocks: [] };
+const claim = { instanceId: randomUUID(), operationId: randomUUID() };
+
+let vg: TestVolumeGroup;
+before(() => {
+  vg = makeVolumeGroup(512);
+});
+after(() => vg.remove());
+
+function volume(name: string, mebibytes: number) {
+  const sizeBytes = mebibytes * mebibyte;
+  return { volumeGroup: vg.name, name, sizeBytes, tags: claimTags(claim), thinPool: null };
+}
+
+function failsWith(code: string, words: RegExp) {
+  return (error: unknown) => error instanceof EverbootFailure && error.code === code && words.test(error.message);
+}
+
+test('a volume is made with its tags, found by them, renamed with them, and removed', async () => {
+  const name = `${claim.instanceId}_disk.0123abcd.everboot-tmp`;
+  await createVolume(volume(name, 30), commands);
+  const group = await readVolumeGroup(vg.name, commands);
+  assert.equal(group.extentBytes, 4 * mebibyte);
+  assert.deepEqual(group.volumes, [volume(name, 32)], 'whole extents');
+  assert.equal(group.freeBytes, (508 - 32) * mebibyte);
+
+  await renameVolume(volume(name, 32), `${claim.instanceId}_disk`, commands);
+  const found = await volumesWithTag(instanceTag(claim.instanceId), commands);
+  assert.deepEqual(found, [volume(`${claim.instanceId}_disk`, 32)]);
+  assert.ok(found.every((each) => isOwnedBy(each, claim)));
+  assert.ok(!found.some((each) => isOwnedBy(each, { ...claim, operationId: randomUUID() })));
+  assert.deepEqual(await volumesWithTag(instanceTag(randomUUID()), commands), []);
+
+  await removeVolume(volume(`${claim.instanceId}_disk`, 32), commands);
+  assert.deepEqual(vg.volumes(), []);
+});
+
+test('a volume is made larger, and takes and loses a tag', async () => {
+  const made = volume('grown', 32);
+  await createVolume(made, commands);
+  await addVolumeTag(made, 'everboot.stale-from.1', commands);
+  await extendVolume(made, 50 * mebibyte, commands);
+  const [grown] = (await readVolumeGroup(vg.name, commands)).volumes;
+  assert.deepEqual([grown?.sizeBytes, grown?.tags.length], [52 * mebibyte, 3]);
+  await removeVolumeTag(made, 'everboot.stale-from.1', commands);
+  assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes[0]?.tags, claimTags(claim));
+  await removeVolume(made, commands);
+});
+
+test('a full volume group is InsufficientSpace', async () => {
+  await assert.rejects(createVolume(volume('large', 1024), commands), failsWith('InsufficientSpace', /full/));
+  const made = volume('small', 32);
+  await createVolume(made, commands);
+  await assert.rejects(extendVolume(made, 1024 * mebibyte, commands), failsWith('InsufficientSpace', /full/));
+  await removeVolume(made, commands);
+});
+
+test('a volume group that is not there is named', async () => {
+  const absent = failsWith('HostUnsuitable', /no volume group everboot-nowhere/);
+  await assert.rejects(readVolumeGroup('everboot-nowhere', commands), absent);
+  await assert.rejects(createVolume({ ...volume('x', 4), volumeGroup: 'everboot-nowhere' }, commands), absent);
+});
+
+test('a name that is taken is refused by lvm2 itself', async () => {
+  const made = [volume('one', 4), volume('two', 4)] as const;
+  for (const each of made) await createVolume(each, commands);
+  await assert.rejects(createVolume(made[0], commands), failsWith('ProgramFailed', /already exists/));
+  await assert.rejects(renameVolume(made[0], 'two', commands), failsWith('ProgramFailed', /already exists/));
+  for (const each of made) await removeVolume(each, commands);
+});
+
+test('a command that has begun is not cut off with its step', async () => {
+  const stop = new AbortController();
+  const creating = createVolume(volume('begun', 4), { ...commands, signal: stop.signal });
+  stop.abort(new Error('cancelled'));
+  await creating;
+  assert.deepEqual(
+    vg.volumes().map(({ name }) => name),
+    ['begun'],
+  );
+  await assert.rejects(createVolume(volume('late', 4), { ...commands, signal: stop.signal }), /cancelled/);
+  await removeVolume(volume('begun', 4), commands);
+});

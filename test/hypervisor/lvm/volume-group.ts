@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const environment = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
+
+/** A volume group of its own on a loop device. */
+export interface TestVolumeGroup {
+  readonly name: string;
+  readonly device: string;
+  /** Names and tags of what is in it. */
+  volumes(): { readonly name: string; readonly tags: string }[];
+  remove(): void;
+}
+
+export function run(program: string, args: readonly string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Makes one. `fill` is what every byte of its disk is at first, as if other tenants had used it. */
+export function makeVolumeGroup(mebibytes: number, fill?: string): TestVolumeGroup {
+  const name = `everboot-test-${randomUUID().slice(0, 8)}`;
+  const file = join(tmpdir(), `${name}.disk`);
+  const descriptor = openSync(file, 'wx', 0o600);
+  ftruncateSync(descriptor, mebibytes * 2 ** 20);
+  closeSync(descriptor);
+  if (fill !== undefined) {
+    run('sh', ['-c', 'yes "$1" | head -c "$2"M >"$3"', 'sh', fill, String(mebibytes), file]);
+  }
+  const device = run('losetup', ['--find', '--show', file]).trim();
+  run('lvm', ['pvcreate', '-qq', '--yes', device]);
+  run('lvm', ['vgcreate', '-qq', name, device]);
+  return {
+    name,
+    device,
+    volumes() {
+      const args = ['lvs', '--reportformat', 'json', '-o', 'lv_name,lv_tags', name];
+      const rows: { lv_name: string; lv_tags: string }[] = JSON.parse(run('lvm', args)).report[0].lv;
+      return rows.map((row) => ({ name: row.lv_name, tags: row.lv_tags }));
+    },
+    remove() {
+      run('lvm', ['vgremove', '-qq', '--yes', '--force', name]);
+      run('losetup', ['--detach', device]);
+      rmSync(file);
+    },
+  };
+}
