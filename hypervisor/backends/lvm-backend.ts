@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { InstanceDisk, PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
+import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
-import { checkFlavorHoldsImage } from '../../domain/plan-disks.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { formatterOf } from '../disks/formatter.ts';
 import { baseOf } from '../disks/root-disk.ts';
@@ -81,6 +81,7 @@ async function makeBlank(
   control: WorkControl,
 ): Promise<InstanceDisk> {
   const { heldLocks } = context;
+  const format = formatterOf(disk, control, context);
   const { group, found } = await findVolume(disk.name, settings, context, control);
   const sizeBytes = wholeExtents(group, disk.sizeBytes);
   if (found !== undefined && found.sizeBytes !== sizeBytes) {
@@ -92,7 +93,7 @@ async function makeBlank(
   const volume = await publishVolume(order, group, settings, context, control, async (made) => {
     const path = devicePath(made);
     if (made.thinPool === null) await zeroDevice({ path, offsetBytes: 0, lengthBytes: sizeBytes, heldLocks }, control);
-    await formatterOf(disk, control)({ path, sizeBytes, heldLocks });
+    await format({ path, sizeBytes, heldLocks });
   });
   return madeDisk(disk.name, volume);
 }
