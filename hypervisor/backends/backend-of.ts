@@ -5,12 +5,14 @@ import type { WorkControl } from '../../domain/step-progress.ts';
 import type { DiskBackend, DiskOwner } from './disk-backend.ts';
 import { qcow2Backend } from './qcow2-backend.ts';
 import { rawBackend } from './raw-backend.ts';
+import { rbdBackend } from './rbd-backend.ts';
 
 /** The backend that makes a planned disk. What it needs to know of its storage, the host says and not the plan. */
 export function backendOf(
   { storage, format }: Pick<PlannedRootDisk | PlannedBlankDisk, 'storage' | 'format'>,
   settings: LibvirtSettings,
 ): DiskBackend {
+  if (storage === 'rbd') return rbdBackend(settings);
   if (storage !== undefined) {
     throw new EverbootFailure('HostUnsuitable', `disks of ${settings.imagesType} are not made here`);
   }
@@ -19,9 +21,10 @@ export function backendOf(
 
 /** Removes every disk of the owner's that is no file in its instance's directory, whatever the host makes now. */
 export async function removeOutsideDisks(
-  _settings: LibvirtSettings,
+  settings: LibvirtSettings,
   owner: DiskOwner,
   control: WorkControl,
 ): Promise<void> {
-  for (const backend of [rawBackend, qcow2Backend]) await backend.removeDisks(owner, control);
+  const outside = [...(settings.imagesRbdPool === null ? [] : [rbdBackend(settings)])];
+  for (const backend of outside) await backend.removeDisks(owner, control);
 }
