@@ -42,7 +42,7 @@ export async function reserveInstance(
         await removeDomain(configuration.libvirt.connectionUri, earlier);
         await removeOutsideDisks(configuration.libvirt, earlier, control);
       });
-      const image = plan.bases.find(({ role }) => role === 'root')?.image;
+      const image = plan.clonedImage ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
       const description = {
         claim,

@@ -1,7 +1,7 @@
 import type { Claim } from './claim.ts';
 import type { DiskPlan, InstanceDisk } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
-import type { BaseImageOrder } from './image.ts';
+import type { BaseImageOrder, ImageDescription } from './image.ts';
 import type { SealedSpec } from './spec.ts';
 
 /** The Temporal workflow id of every operation on an instance, so that only one runs at a time. */
@@ -51,6 +51,8 @@ export interface InstancePlan {
   readonly disks: DiskPlan;
   /** Images to have in the cache, the root's first. */
   readonly bases: readonly BaseImageOrder[];
+  /** The root's image where the disk is a clone of it, and it is not fetched. */
+  readonly clonedImage?: ImageDescription;
   readonly osType: string;
   /** True: libvirt is told of the instance. */
   readonly define: boolean;

@@ -43,11 +43,21 @@ export async function readConfiguration(source: ConfigurationText): Promise<Conf
 }
 
 /** Options that make no sense without each other. */
-function contradictions({ glance }: Configuration): readonly string[] {
-  if (!glance.verifyGlanceSignatures || glance.signatureCertificatesPath !== null) return [];
-  return [
-    '[glance] signature_certificates_path: none, expected the folder of the certificates, because verify_glance_signatures is true',
-  ];
+function contradictions({ glance, libvirt }: Configuration): readonly string[] {
+  const problems: string[] = [];
+  if (glance.verifyGlanceSignatures && glance.signatureCertificatesPath === null) {
+    problems.push(
+      '[glance] signature_certificates_path: none, expected the folder of the certificates, because verify_glance_signatures is true',
+    );
+  }
+  if (libvirt.imagesType === 'rbd' && libvirt.imagesRbdPool === null) {
+    problems.push('[libvirt] images_rbd_pool: none, expected the name of a Ceph pool, because images_type is rbd');
+  }
+  if (libvirt.imagesType === 'rbd' && !libvirt.forceRawImages) {
+    // As in Nova: what is in a pool is raw.
+    problems.push('[libvirt] force_raw_images: false, expected true, because images_type is rbd');
+  }
+  return problems;
 }
 
 /** The file that the environment names, else the default one; null where that is absent, so that the defaults count. */
