@@ -1,3 +1,4 @@
+import type { RbdSnapshot } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
 import { instanceDirectory, isInstanceId } from '../domain/host-paths.ts';
@@ -5,6 +6,7 @@ import type { BaseImageOrder, ImageDescription, ImageReference, ImageRole } from
 import type { InstanceResult } from '../domain/operations.ts';
 import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
+import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { nodeInfo } from '../hypervisor/libvirt.ts';
@@ -18,7 +20,7 @@ import { withWorkControl } from './work-control.ts';
  * again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not checked.
  *
  * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
- * and LibvirtUnavailable.
+ * LibvirtUnavailable and, where disks are kept in a Ceph, StorageUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim } = request;
@@ -37,7 +39,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
 
   const images = await describeImages(host, request);
   const osType = spec.osType ?? images.root?.properties.os_type ?? 'linux';
-  const disks = planDisks({
+  const planned = planDisks({
     spec,
     flavor,
     rootImage: images.root ?? null,
@@ -48,17 +50,27 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     suffix: '',
   });
   const minDiskGb = images.root?.minDiskGb ?? 0;
-  for (const volume of disks.volumes ?? []) await checkVolume(volume, { settings: host.configuration.host, minDiskGb });
+  for (const volume of planned.volumes ?? [])
+    await checkVolume(volume, { settings: host.configuration.host, minDiskGb });
+  const clone = images.root === undefined || planned.root === null ? null : await cloneSource(host, images.root);
+  const disks = planned.root === null || clone === null ? planned : { ...planned, root: { ...planned.root, clone } };
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];
-    if (image === undefined || (role === 'root' && disks.root === null)) return [];
+    if (image === undefined || (role === 'root' && (disks.root === null || clone !== null))) return [];
     const cacheName = imageCacheName(image, role);
     return [{ role, cacheName, image, forceRaw: role === 'root' && libvirt.forceRawImages }];
   });
   const directory = instanceDirectory(host.paths, claim.instanceId);
   const boot = { define: spec.boot !== 'disks', start: spec.boot === 'running' };
-  const unfetched = disks.root === null && images.root !== undefined ? { image: images.root } : {};
+  const isFetched = bases.some(({ role }) => role === 'root');
+  const unfetched = images.root === undefined || isFetched ? {} : { image: images.root };
   return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...boot }, ready };
+}
+
+async function cloneSource(host: Host, image: ImageDescription): Promise<RbdSnapshot | null> {
+  const { libvirt } = host.configuration;
+  const sources = imageSourcesOf(host);
+  return await withWorkControl(({ signal }) => findCloneSource(image, { libvirt, sources }, signal));
 }
 
 /** What an earlier run of the same request made; a ready instance of another request is in the way. */

@@ -207,6 +207,11 @@ export const failureTable = {
     meaning: 'The host’s operating system reported an input or output error.',
     remedy: 'Look at the host’s kernel log and disks; the step is tried again.',
   },
+  StorageUnavailable: {
+    retryable: true,
+    meaning: 'The storage that a disk lies on does not answer, or somebody else still holds the disk.',
+    remedy: 'Look at the storage that the message names (Ceph: `ceph -s`, `rbd status`); the step is tried again.',
+  },
   ProgramTimedOut: {
     retryable: true,
     meaning: 'A program ran longer than its limit and was ended.',

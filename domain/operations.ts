@@ -51,7 +51,7 @@ export interface InstancePlan {
   readonly disks: DiskPlan;
   /** Images to have in the cache, the root's first. */
   readonly bases: readonly BaseImageOrder[];
-  /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume. */
+  /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone. */
   readonly image?: ImageDescription;
   readonly osType: string;
   /** True: libvirt is told of the instance. */

@@ -49,6 +49,28 @@ export async function imageInfo(
   }
 }
 
+/** A stretch of a file that holds data, in bytes. */
+export interface DataExtent {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** More stretches than this are not listed, some 60 bytes each. */
+const maxMapBytes = 64 * 2 ** 20;
+
+/** Where a raw file of the host's own holds data, in order; what lies in between are holes. */
+export async function dataExtents(
+  path: string,
+  heldLocks: readonly number[],
+  { signal }: WorkControl,
+): Promise<readonly DataExtent[]> {
+  const args = ['map', '--output=json', '-f', 'raw', path];
+  const run = { signal, heldLocks, timeoutMs: timeForBytesMs(0), limits: lookLimits, isolateNetwork: true };
+  const { stdout } = await qemuImg(args, { ...run, maxOutputBytes: maxMapBytes });
+  const extents = JSON.parse(stdout) as readonly (DataExtent & { readonly data: boolean })[];
+  return extents.flatMap(({ start, length, data }) => (data ? [{ start, length }] : []));
+}
+
 export interface ImageConversion {
   readonly source: string;
   readonly sourceFormat: string;

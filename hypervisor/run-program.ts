@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { ExecaError, execa } from 'execa';
 import { EverbootFailure } from '../domain/failures.ts';
 
@@ -20,7 +21,8 @@ export interface ProgramOptions {
   readonly openFiles?: readonly number[];
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
   readonly heldLocks?: readonly number[];
-  readonly input?: string;
+  /** What the program reads; a stream is read no faster than the program takes it. */
+  readonly input?: string | Readable;
   /** Called with what the program prints on either of its outputs, piece by piece, for progress. */
   readonly onOutput?: (text: string) => void;
   /** The most that is kept of each of its outputs, in bytes. */
@@ -72,6 +74,8 @@ const packageOf: Readonly<Record<string, string>> = {
   lvm: 'lvm2',
   blkdiscard: 'util-linux',
   shred: 'coreutils',
+  rbd: 'ceph-common',
+  ceph: 'ceph-common',
 };
 
 /**

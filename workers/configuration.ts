@@ -53,6 +53,13 @@ function contradictions({ glance, libvirt }: Configuration): readonly string[] {
   if (libvirt.imagesType === 'lvm' && libvirt.imagesVolumeGroup === null) {
     found.push('[libvirt] images_volume_group: none, expected a volume group, because images_type is lvm');
   }
+  if (libvirt.imagesType === 'rbd' && libvirt.imagesRbdPool === null) {
+    found.push('[libvirt] images_rbd_pool: none, expected the name of a Ceph pool, because images_type is rbd');
+  }
+  if (libvirt.imagesType === 'rbd' && !libvirt.forceRawImages) {
+    // As in Nova: what is in a pool is raw.
+    found.push('[libvirt] force_raw_images: false, expected true, because images_type is rbd');
+  }
   return found;
 }
 

@@ -96,6 +96,7 @@ function patience({ glance, libvirt }: Configuration) {
     SourceUnreachable: fetchMs,
     LibvirtUnavailable: libvirt.unavailableTimeout * 1000,
     HostIoError: 10 * 60_000,
+    StorageUnavailable: 10 * 60_000,
     ProgramTimedOut: 60 * 60_000,
   };
 }

@@ -10,14 +10,11 @@ export function unsupportedOptions({ libvirt, glance }: Configuration): readonly
     {
       option: '[libvirt] images_type',
       value: libvirt.imagesType,
-      supported: ['default', 'raw', 'flat', 'qcow2', 'lvm'],
+      supported: ['default', 'raw', 'flat', 'qcow2', 'lvm', 'rbd'],
     },
     { option: '[libvirt] inject_partition', value: libvirt.injectPartition, supported: [-2] },
     { option: '[libvirt] inject_key', value: libvirt.injectKey, supported: [false] },
     { option: '[libvirt] inject_password', value: libvirt.injectPassword, supported: [false] },
-    { option: '[libvirt] images_rbd_pool', value: libvirt.imagesRbdPool, supported: [null] },
-    { option: '[libvirt] images_rbd_ceph_conf', value: libvirt.imagesRbdCephConf, supported: [null] },
-    { option: '[libvirt] rbd_user', value: libvirt.rbdUser, supported: [null] },
   ].flatMap(({ option, value, supported }) => {
     if ((supported as unknown[]).includes(value)) return [];
     return [

@@ -6,6 +6,7 @@ import type { DiskBackend, DiskOwner } from './disk-backend.ts';
 import { lvmBackend } from './lvm-backend.ts';
 import { qcow2Backend } from './qcow2-backend.ts';
 import { rawBackend } from './raw-backend.ts';
+import { rbdBackend } from './rbd-backend.ts';
 
 /** The backend that makes a planned disk. What it needs to know of its storage, the host says and not the plan. */
 export function backendOf(
@@ -13,6 +14,7 @@ export function backendOf(
   settings: LibvirtSettings,
 ): DiskBackend {
   if (storage === 'lvm') return lvmBackend(settings);
+  if (storage === 'rbd') return rbdBackend(settings);
   if (storage !== undefined) {
     throw new EverbootFailure('HostUnsuitable', `disks of ${settings.imagesType} are not made here`);
   }
@@ -26,4 +28,5 @@ export async function removeOutsideDisks(
   control: WorkControl,
 ): Promise<void> {
   if (settings.imagesVolumeGroup !== null) await lvmBackend(settings).removeDisks(owner, control);
+  if (settings.imagesRbdPool !== null) await rbdBackend(settings).removeDisks(owner, control);
 }

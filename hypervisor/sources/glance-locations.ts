@@ -18,38 +18,54 @@ export interface DirectPlaces {
 }
 
 /**
- * Where on this host Glance says that an image's bytes lie; nothing where the host does not allow the scheme `file`, and
- * nothing for an image on another Glance than the host's own, which could name any file in the roots. A Glance that does
- * not tell, or cannot be asked, has no locations: the image is fetched through the API then.
+ * Where on this host Glance says that an image's bytes lie; nothing where the host does not allow the scheme `file`.
+ * What Glance tells otherwise is passed over: the image is fetched through the API then.
  */
 export async function directPlaces(
-  { reference }: Pick<ImageDescription, 'reference'>,
+  image: Pick<ImageDescription, 'reference'>,
   settings: ImageSourceSettings,
   signal: AbortSignal,
 ): Promise<DirectPlaces> {
-  if (!settings.glance.allowedDirectUrlSchemes.includes('file') || !('glance' in reference)) return { paths: [] };
+  if (!settings.glance.allowedDirectUrlSchemes.includes('file') || !('glance' in image.reference)) return { paths: [] };
+  const { urls, reason } = await imageLocations(image, settings, signal);
+  const paths = urls.flatMap(pathOf);
+  if (paths.length > 0) return { paths };
+  return { paths, reason: urls.length > 0 ? 'none of the places that Glance tells is a file on this host' : reason };
+}
+
+interface ImageLocations {
+  /** As Glance has them; nobody has checked that they are texts. */
+  readonly urls: readonly unknown[];
+  /** Why there are none. Names no place. */
+  readonly reason: string;
+}
+
+/**
+ * Where Glance says that it keeps an image; nothing for an image on another Glance than the host's own, which could name
+ * anything in the host's reach. A Glance that does not tell, or cannot be asked, has no locations.
+ */
+export async function imageLocations(
+  { reference }: Pick<ImageDescription, 'reference'>,
+  settings: ImageSourceSettings,
+  signal: AbortSignal,
+): Promise<ImageLocations> {
+  if (!('glance' in reference)) return { urls: [], reason: 'it is in no Glance' };
   const { id, servers } = glanceImageAddress(reference.glance, settings);
   const isOurs = !reference.glance.includes('/') || settings.glance.apiServers.includes(servers[0] ?? '');
-  if (!isOurs) return { paths: [], reason: 'its Glance is not one of [glance] api_servers' };
+  if (!isOurs) return { urls: [], reason: 'its Glance is not one of [glance] api_servers' };
   const late = AbortSignal.timeout(maxMs);
   let reason = 'Glance tells no place of it';
   for (const server of servers) {
     try {
-      const told = await locationsAt(server, id, settings, AbortSignal.any([signal, late]));
-      if (told.length > 0) reason = 'none of the places that Glance tells is a file on this host';
-      return placesOf(told.flatMap(pathOf), reason);
+      return { urls: await locationsAt(server, id, settings, AbortSignal.any([signal, late])), reason };
     } catch (error) {
       signal.throwIfAborted();
-      if (late.aborted) return { paths: [], reason: `Glance did not tell its places within ${maxMs / 1000} s` };
+      if (late.aborted) return { urls: [], reason: `Glance did not tell its places within ${maxMs / 1000} s` };
       if (!(error instanceof EverbootFailure)) throw error;
       reason = `Glance did not tell its places: ${error.message}`;
     }
   }
-  return { paths: [], reason };
-}
-
-function placesOf(paths: readonly string[], reason: string): DirectPlaces {
-  return paths.length > 0 ? { paths } : { paths, reason };
+  return { urls: [], reason };
 }
 
 /** Old Glances tell them in the image's record, where that is switched on; new ones at an address of their own. */

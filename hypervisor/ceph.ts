@@ -1,0 +1,155 @@
+import type { LibvirtSettings } from '../domain/configuration.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { type ProgramOptions, runProgram } from './run-program.ts';
+
+/** A host's way to its Ceph. */
+export interface CephCluster {
+  /** Null: Ceph's own search for it, `/etc/ceph/ceph.conf`. */
+  readonly conf: string | null;
+  /** Without `client.`; null: Ceph's own, `admin`. Its key is where the configuration says. */
+  readonly user: string | null;
+  /** For how long a monitor is waited for. */
+  readonly connectTimeoutSeconds: number;
+}
+
+export function cephCluster({
+  imagesRbdCephConf,
+  rbdUser,
+  rbdConnectTimeout,
+}: Pick<LibvirtSettings, 'imagesRbdCephConf' | 'rbdUser' | 'rbdConnectTimeout'>): CephCluster {
+  return { conf: imagesRbdCephConf, user: rbdUser, connectTimeoutSeconds: rbdConnectTimeout };
+}
+
+/**
+ * An OSD is waited for this many times as long as a monitor: where one died the cluster takes some 20 seconds to see it
+ * and to have another one answer in its place.
+ */
+const osdPatience = 6;
+
+/** What a program may use that only moves bytes: it has a dozen threads. */
+const cephLimits = { memoryBytes: 4 * 2 ** 30 };
+
+/** Ends the sentence of a failure that an operator mends in the host's configuration. */
+const accessRemedy =
+  'Check [libvirt] images_rbd_pool, images_rbd_ceph_conf and rbd_user, the user’s key and its rights.';
+
+export type CephRun = Pick<ProgramOptions, 'heldLocks' | 'input' | 'maxOutputBytes'> & {
+  readonly signal?: AbortSignal;
+  readonly timeoutMs: number;
+};
+
+export interface CephAnswer {
+  /** 0, or the number of one of the errors that were expected. */
+  readonly errno: number;
+  readonly stdout: string;
+}
+
+/**
+ * Runs a program of Ceph's that ends with the number of an error: `rbd`. Without the limits on each wait a dead OSD would
+ * be waited for until the program's whole time is over. An error in `expected` is an answer.
+ *
+ * Throws StorageUnavailable (no answer in time), InsufficientSpace (the cluster is full), HostUnsuitable (the cluster, the
+ * pool or the right to use it is missing), ProgramFailed with the program's words.
+ */
+export async function runCephProgram(
+  program: 'rbd',
+  cluster: CephCluster,
+  args: readonly string[],
+  expected: readonly number[],
+  options: CephRun,
+): Promise<CephAnswer> {
+  const osdSeconds = cluster.connectTimeoutSeconds * osdPatience;
+  const waits = [
+    `--client-mount-timeout=${cluster.connectTimeoutSeconds}`,
+    `--rados-mon-op-timeout=${cluster.connectTimeoutSeconds}`,
+    `--rados-osd-op-timeout=${osdSeconds}`,
+  ];
+  try {
+    const { stdout } = await runProgram(program, [...accessArgs(cluster), ...waits, ...args], {
+      ...options,
+      limits: cephLimits,
+    });
+    return { errno: 0, stdout };
+  } catch (error) {
+    const [, status, words] = endOf(error) ?? [];
+    if (status === undefined || words === undefined) throw error;
+    const failure = accessFailure(cluster, words) ?? undefined;
+    if (failure !== undefined) throw failure;
+    const errno = Number(status);
+    if (expected.includes(errno)) return { errno, stdout: '' };
+    if (errno === 110) throw await silenceFailure(cluster, words);
+    if (errno === 122) throw new EverbootFailure('InsufficientSpace', `the pool’s quota is used up: ${shorten(words)}`);
+    throw new EverbootFailure('ProgramFailed', `${program} ended with error ${errno}: ${shorten(words)}`);
+  }
+}
+
+/** The id of the cluster. Throws StorageUnavailable, HostUnsuitable. */
+export async function cephFsid(cluster: CephCluster, signal: AbortSignal): Promise<string> {
+  const { fsid } = (await askCeph(cluster, ['fsid'], signal)) as { readonly fsid?: unknown };
+  if (typeof fsid === 'string') return fsid;
+  throw new EverbootFailure('ProgramFailed', 'ceph does not tell the id of its cluster');
+}
+
+/** Asks the monitors with `ceph`, which is a script, and knows no errors but 1. */
+async function askCeph(cluster: CephCluster, args: readonly string[], signal?: AbortSignal): Promise<object> {
+  const { connectTimeoutSeconds } = cluster;
+  const waits = ['--connect-timeout', String(connectTimeoutSeconds), `--rados-mon-op-timeout=${connectTimeoutSeconds}`];
+  const timeoutMs = 60_000 + connectTimeoutSeconds * 1000;
+  try {
+    const { stdout } = await runProgram('ceph', [...accessArgs(cluster), ...waits, '--format', 'json', ...args], {
+      ...(signal && { signal }),
+      timeoutMs,
+      limits: cephLimits,
+    });
+    return JSON.parse(stdout) as object;
+  } catch (error) {
+    const [, , words] = endOf(error) ?? [];
+    if (words === undefined) throw error;
+    throw /timed out|TimedOut/.test(words)
+      ? new EverbootFailure('StorageUnavailable', `Ceph’s monitors do not answer: ${shorten(words)}`)
+      : new EverbootFailure('HostUnsuitable', `Ceph cannot be asked: ${shorten(words)}`, { remedy: accessRemedy });
+  }
+}
+
+function accessArgs({ conf, user }: CephCluster): string[] {
+  return [...(conf === null ? [] : ['--conf', conf]), ...(user === null ? [] : ['--id', user])];
+}
+
+/** How a program ended, and its last words. */
+function endOf(error: unknown): RegExpMatchArray | undefined {
+  if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return undefined;
+  return error.message.match(/ ended with exit status (\d+): ([\s\S]*)$/) ?? undefined;
+}
+
+/** What is wrong between the host and its cluster, and would look like an absent image by its number alone. */
+function accessFailure({ conf, user }: CephCluster, words: string): EverbootFailure | undefined {
+  const isSilent = /\(110\)|timed out/.test(words);
+  const cannotConnect = /couldn't connect to the cluster|unable to open config file/.test(words) && !isSilent;
+  const isRefused = /error opening pool .*: \(2\)|\(1\) Operation not permitted|\(13\) Permission denied/.test(words);
+  if (!cannotConnect && !isRefused) return undefined;
+  const who = `${user === null ? 'Ceph’s own user' : `the user ${user}`} with ${conf ?? 'Ceph’s own configuration'}`;
+  return new EverbootFailure('HostUnsuitable', `${who} cannot use the cluster or the pool: ${shorten(words)}`, {
+    remedy: accessRemedy,
+  });
+}
+
+/** A full cluster does not refuse what would be written: it holds it until there is room again. */
+async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
+  const full = await fullness(cluster).catch(() => null);
+  if (full !== null) return new EverbootFailure('InsufficientSpace', `the Ceph cluster is full (${full})`);
+  return new EverbootFailure('StorageUnavailable', `the Ceph cluster does not answer: ${shorten(words)}`);
+}
+
+/** Ceph's words for what is full; null where nothing is. */
+async function fullness(cluster: CephCluster): Promise<string | null> {
+  type Checks = Readonly<Record<string, { readonly summary: { readonly message: string } }>>;
+  const { checks = {} } = (await askCeph(cluster, ['health'])) as { readonly checks?: Checks };
+  const full = ['OSD_FULL', 'POOL_FULL'].flatMap((check) => checks[check]?.summary.message ?? []);
+  return full.length === 0 ? null : full.join(', ');
+}
+
+/** Its own words, without the log lines around them. */
+function shorten(words: string): string {
+  const own = words.split(/[\r\n]+/).filter((line) => /^(rbd|ceph|Error|error|unable|global_init)/.test(line));
+  return (own.length === 0 ? words : own.join('; ')).trim().slice(-300);
+}
