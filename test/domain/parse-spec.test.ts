@@ -77,6 +77,66 @@ test('a spec with every field is taken as it is', () => {
   assert.deepEqual(parseSealedSpec({ ...open, secrets: {} }), { ...open, secrets: {} }, 'and so is what travels');
 });
 
+test('disks by mappings are taken as they are, and a volume’s place becomes its source', () => {
+  const wishes = { device: 'vdf', bus: 'scsi', tag: 'data' };
+  const ephemerals = [{ sizeGb: 1 }, { sizeGb: 2, fileSystem: 'btrfs', ...wishes }];
+  const swap = { sizeMb: 64, device: 'hdd', bus: 'ide', tag: 'swap' };
+  const { spec } = parseSpec({
+    ...minimal,
+    ephemerals,
+    swap,
+    volumes: [
+      { block: '/dev/disk/by-id/a:b', boot: true, readOnly: false, deviceType: 'disk', ...wishes },
+      { nbd: { host: '::1', port: 10809 } },
+      { rbd: { pool: 'volumes', image: 'data.1' }, deviceType: 'cdrom' },
+    ],
+  });
+  assert.deepEqual([spec.ephemerals, spec.swap], [ephemerals, swap]);
+  assert.deepEqual(spec.volumes, [
+    { source: { block: '/dev/disk/by-id/a:b' }, boot: true, readOnly: false, deviceType: 'disk', ...wishes },
+    { source: { nbd: { host: '::1', port: 10809, export: '' } } },
+    { source: { rbd: { pool: 'volumes', image: 'data.1' } }, deviceType: 'cdrom' },
+  ]);
+  assert.deepEqual(parseSealedSpec({ ...spec, secrets: {} }), { ...spec, secrets: {} }, 'and so is what travels');
+});
+
+test('a mapping that no disk could be is refused, with its place', () => {
+  const block = '/dev/disk/by-id/a';
+  const wrong: readonly [Record<string, unknown>, RegExp][] = [
+    [{ ephemerals: [{ sizeGb: 0 }] }, /^ephemerals\[0\]\.sizeGb: 0, expected a whole number from 1/],
+    [{ ephemerals: [{}] }, /^ephemerals\[0\]\.sizeGb: missing/],
+    [{ ephemerals: [{ sizeGb: 1, fileSystem: 'swap' }] }, /^ephemerals\[0\]\.fileSystem: "swap", expected one of ext2/],
+    [{ ephemerals: Array(65).fill({ sizeGb: 1 }) }, /^ephemerals: a list, expected a list of at most 64/],
+    [{ swap: { sizeMb: 1.5 } }, /^swap\.sizeMb: 1.5/],
+    [{ swap: { sizeMb: 1, device: 'hde' } }, /^swap\.device: "hde"/],
+    [{ swap: { sizeMb: 1, device: '/dev/vdb' } }, /^swap\.device: "\/dev\/vdb", expected the name of a device/],
+    [{ swap: { sizeMb: 1, bus: 'fdc' } }, /^swap\.bus: "fdc", expected one of virtio, scsi, ide, sata, usb/],
+    [{ swap: { sizeMb: 1, tag: 'a/b' } }, /^swap\.tag: "a\/b"/],
+    [{ volumes: [{}] }, /^volumes\[0\]: an object, expected \{block\}/],
+    [{ volumes: [{ block, nbd: { host: 'a', port: 1 } }] }, /^volumes\[0\]\.\w+: unknown/],
+    [{ volumes: [{ block: '/dev/../etc' }] }, /^volumes\[0\]\.block: /],
+    [{ volumes: [{ block: 'sdb' }] }, /^volumes\[0\]\.block: /],
+    [{ volumes: [{ nbd: { host: 'a b', port: 1 } }] }, /^volumes\[0\]\.nbd\.host: "a b"/],
+    [{ volumes: [{ nbd: { host: 'a', port: 70000 } }] }, /^volumes\[0\]\.nbd\.port: 70000/],
+    [{ volumes: [{ rbd: { pool: 'a', image: 'b@c' } }] }, /^volumes\[0\]\.rbd\.image: "b@c"/],
+    [{ volumes: [{ rbd: { pool: 'a/b', image: 'c' } }] }, /^volumes\[0\]\.rbd\.pool: "a\/b"/],
+    [
+      {
+        volumes: [
+          { block, boot: true },
+          { block: `${block}b`, boot: true },
+        ],
+      },
+      /^volumes: a list, expected .*at most one of them with boot/,
+    ],
+  ];
+  for (const [fields, expected] of wrong) {
+    const problems = problemsWith(fields);
+    assert.equal(problems.length, 1, problems.join('\n'));
+    assert.match(problems[0] ?? '', expected);
+  }
+});
+
 test('secrets are kept apart, their texts as base64 of the bytes', () => {
   const { spec, secrets } = parseSpec({
     ...minimal,
@@ -305,6 +365,9 @@ test('the host takes a sealed spec only whole, within the limits, and with nothi
     [{ secrets: { files: { sealed: `${sealed.sealed}${'e'.repeat(maxSealedLength)}` } } }, /^secrets\.files\.sealed/],
     [{ secrets: { hunter2: sealed } }, /^secrets: has an unknown key/],
     [{ image: { file: 'relative', digest, format: 'raw' } }, /^image\.file: /],
+    [{ volumes: [{ source: { block: '../etc' } }] }, /^volumes\[0\]\.source\.block: /],
+    [{ volumes: [{ boot: true }] }, /^volumes\[0\]\.source: missing/],
+    [{ swap: { sizeMb: 1, device: 'vda" bus="' } }, /^swap\.device: /],
   ];
   for (const [fields, expected] of wrong) {
     const problems = problemsOf(() => parseSealedSpec({ ...document, ...fields }));
@@ -342,6 +405,8 @@ test('the example of docs/spec.md is a spec', async () => {
 test('the published schemas are closed, and a result has the fields of the contract', () => {
   assert.equal(specJsonSchema().additionalProperties, false);
   assert.deepEqual(specJsonSchema().required, ['name', 'flavor']);
+  const { volumes } = specJsonSchema().properties ?? {};
+  assert.match(JSON.stringify(volumes), /"block".*"nbd".*"export".*"rbd".*"pool"/);
   const { properties = {}, required } = resultJsonSchema();
   assert.deepEqual(Object.keys(properties), ['instanceId', 'name', 'host', 'state', 'directory', 'disks', 'domain']);
   assert.deepEqual(required, ['instanceId', 'name', 'host', 'state', 'directory', 'disks']);

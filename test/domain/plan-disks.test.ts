@@ -135,6 +135,121 @@ test('a rescue makes its own root disk and config drive only, and the root is as
   );
 });
 
+test('mappings share out the flavor’s ephemeral disk and swap, each with its name and label', () => {
+  const spec = {
+    configDrive: false,
+    ephemerals: [
+      { sizeGb: 1, tag: 'scratch' },
+      { sizeGb: 1, fileSystem: 'xfs' },
+    ],
+    swap: { sizeMb: 32, tag: 'paging' },
+  };
+  const { ephemerals, swap } = plan({ spec });
+  assert.deepEqual(
+    ephemerals.map(({ name, sizeBytes, fileSystem, label, osType, tag }) => [
+      name,
+      sizeBytes / gibibyte,
+      fileSystem,
+      label,
+      osType,
+      tag,
+    ]),
+    [
+      ['disk.eph0', 1, 'ext4', 'ephemeral0', 'linux', 'scratch'],
+      ['disk.eph1', 1, 'xfs', 'ephemeral1', 'linux', undefined],
+    ],
+  );
+  assert.deepEqual([swap?.name, swap?.sizeBytes, swap?.tag], ['disk.swap', 32 * 2 ** 20, 'paging']);
+});
+
+test('mappings ask for no more than the flavor has (InvalidBDMEphemeralSize, InvalidBDMSwapSize)', () => {
+  const spec = { configDrive: false, ephemerals: [{ sizeGb: 1 }, { sizeGb: 2 }], swap: { sizeMb: 65 } };
+  assert.throws(
+    () => plan({ spec }),
+    (error) =>
+      failsWith('SpecInvalid', /larger disks than its flavor/)(error) &&
+      /ephemerals: 3 GiB together, .* 2 GiB\nswap\.sizeMb: 65 MiB, .* 64 MiB$/.test(
+        (error as EverbootFailure).problems.join('\n'),
+      ),
+  );
+  assert.equal(plan({ spec: { ...spec, ephemerals: [{ sizeGb: 2 }], swap: { sizeMb: 64 } } }).ephemerals.length, 1);
+});
+
+test('a volume to boot from takes the root’s place; of an image beside it only the properties count', () => {
+  const source = { nbd: { host: 'storage-1', port: 10809, export: 'root' } };
+  const spec = { configDrive: false, volumes: [{ source, boot: true, tag: 'root' }] };
+  const large = image({
+    minDiskGb: 100,
+    format: 'raw',
+    sizeBytes: 100 * gibibyte,
+    properties: { hw_disk_bus: 'scsi' },
+  });
+  const { root, volumes } = plan({ spec, rootImage: large });
+  assert.equal(root, null);
+  assert.deepEqual(volumes, [
+    {
+      kind: 'volume',
+      source,
+      bus: 'scsi',
+      device: 'sda',
+      deviceType: 'disk',
+      boot: true,
+      readOnly: false,
+      tag: 'root',
+    },
+  ]);
+  const hungry = image({ minRamMb: 513 });
+  assert.throws(() => plan({ spec, rootImage: hungry }), failsWith('FlavorMemoryTooSmall', /513 MiB/));
+});
+
+test('a volume is written to unless it is said to be read only, or a CD-ROM', () => {
+  const source = { rbd: { pool: 'volumes', image: 'data' } };
+  const volumes = [{ source }, { source, readOnly: true }, { source, deviceType: 'cdrom' as const }];
+  const planned = plan({ spec: { configDrive: false, volumes } }).volumes;
+  assert.deepEqual(
+    planned?.map(({ readOnly }) => readOnly),
+    [false, true, true],
+  );
+});
+
+test('a rescue leaves volumes, ephemeral disks and swap alone', () => {
+  const volumes = [{ source: { block: '/dev/disk/by-id/root' }, boot: true }];
+  const spec = { configDrive: false, volumes, ephemerals: [{ sizeGb: 1 }], swap: { sizeMb: 64 } };
+  const disks = plan({ spec, suffix: '.rescue' });
+  assert.deepEqual(devices(disks), ['disk.rescue virtio vda']);
+  assert.deepEqual([disks.volumes, disks.ephemerals, disks.swap], [[], [], null]);
+});
+
+test('a guest without devices of its own choice is refused a choice', () => {
+  for (const virtType of ['lxc', 'uml'] as const) {
+    const named = { configDrive: false, swap: { sizeMb: 1, device: 'vdb' } };
+    assert.throws(() => plan({ spec: named }, { virtType }), failsWith('HostUnsuitable', /swap\.device is vdb/));
+    const onBus = { configDrive: false, swap: { sizeMb: 1, bus: 'scsi' as const } };
+    assert.throws(() => plan({ spec: onBus }, { virtType }), failsWith('HostUnsuitable', /swap\.bus is "scsi"/));
+  }
+});
+
+test('a value of img_config_drive that is not known is refused by name', () => {
+  const rootImage = image({ properties: { img_config_drive: 'always' } });
+  assert.throws(() => plan({ rootImage }), failsWith('HostUnsuitable', /img_config_drive is "always".*mandatory/));
+});
+
+test('the file system is the mapping’s, else the host’s default, else the os type’s', () => {
+  const spec = { configDrive: false, ephemerals: [{ sizeGb: 1, fileSystem: 'btrfs' }, { sizeGb: 1 }] };
+  const systems = (osType: string, defaultEphemeralFormat: string | null) =>
+    plan({ spec, osType }, { defaultEphemeralFormat }).ephemerals.map(({ fileSystem }) => fileSystem);
+  assert.deepEqual(systems('windows', null), ['btrfs', 'ntfs']);
+  assert.deepEqual(systems('windows', 'ext3'), ['btrfs', 'ext3']);
+  assert.equal(plan({ osType: 'windows' }, { defaultEphemeralFormat: 'xfs' }).ephemerals[0]?.fileSystem, 'xfs');
+});
+
+test('a disk that its file system cannot fill is refused, unless the host formats it by a command of its own', () => {
+  const huge = { flavor: { ...flavor, ephemeralGb: 2048 }, osType: 'default' };
+  assert.throws(() => plan(huge), failsWith('SpecInvalid', /ephemeral disk 0: .*too large for vfat/));
+  assert.equal(plan({ ...huge, flavor: { ...flavor, ephemeralGb: 2047 } }).ephemerals.length, 1);
+  assert.equal(plan(huge, { virtMkfs: ['default=mkfs.ext4 %(target)s'] }).ephemerals.length, 1);
+});
+
 test('buses that the image asks for are used, and unknown ones are refused by name', () => {
   const scsi = plan({ rootImage: image({ properties: { hw_disk_bus: 'scsi', hw_cdrom_bus: 'sata' } }) });
   assert.deepEqual(devices(scsi), [

@@ -111,6 +111,9 @@ test('a file system that cannot reserve space is said once, and the disk is made
   const made = await makeBlankDisk({ ...swap, sizeBytes: 8 * mebibyte }, null, context, { ...control, onProgress });
   assert.equal((await stat(made.path)).size, 8 * mebibyte);
   assert.equal(notes.filter((note) => note?.includes('cannot reserve space')).length, 1);
+  const overlay = await makeRootDisk({ ...root, format: 'qcow2' }, base, context, { ...control, onProgress });
+  assert.equal(overlay.backingFile, base.path);
+  assert.equal(notes.filter((note) => note?.includes('cannot reserve space')).length, 2, 'once for each disk');
 });
 
 test('after kill -9 in the middle of a copy there is no disk, the copy ends, and the next run makes it', async () => {

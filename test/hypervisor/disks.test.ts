@@ -328,6 +328,30 @@ test('a preallocated disk takes all of its space at once', async () => {
   assert.ok((await allocatedBytes(overlay.path)) >= 100 * mebibyte);
   assert.ok((await stat(overlay.path)).size < mebibyte, 'the file itself is no longer');
   run('qemu-img', ['check', '-q', '-f', 'qcow2', overlay.path]);
+  const blankBase = join(folder, 'ephemeral_space_test');
+  await makeBlankBase(blankBase, ephemeralDisk('qcow2'), control);
+  const blank = await makeBlankDisk(ephemeralDisk('qcow2'), blankBase, overlaid, control);
+  assert.ok((await allocatedBytes(blank.path)) >= 64 * mebibyte);
+  assert.ok((await allocatedBytes(blankBase)) < 64 * mebibyte, 'the base that all share reserves nothing');
+  assert.match(run('blkid', ['-p', guestView(blank.path, 'qcow2')]), /LABEL="ephemeral0"/);
+});
+
+test('an overlay has the options of Nova’s create_image, and no other', async () => {
+  for (const base of [rawBase, qcow2Base]) {
+    const directory = await mkdtemp(join(folder, 'instance-'));
+    const { path } = await makeRootDisk(rootDisk('qcow2', 100 * mebibyte), base, { ...context, directory }, control);
+    const novas = join(directory, 'nova');
+    const clusters = base.format === 'qcow2' ? [`cluster_size=${128 * 1024}`] : [];
+    const options = [`backing_file=${base.path}`, `backing_fmt=${base.format}`, ...clusters].join(',');
+    run('qemu-img', ['create', '-f', 'qcow2', '-o', options, novas]);
+    run('qemu-img', ['resize', '-f', 'qcow2', novas, String(100 * mebibyte)]);
+    const facts = (file: string) => {
+      const info = JSON.parse(run('qemu-img', ['info', '-f', 'qcow2', '--output=json', file]));
+      const { filename: _name, 'actual-size': _size, children: _children, ...rest } = info;
+      return rest;
+    };
+    assert.deepEqual(facts(path), facts(novas));
+  }
 });
 
 test('a copy tells how far it is', async () => {
