@@ -52,7 +52,7 @@ install_cloud_guest() {
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --customize-hook="sh '$root/setup/cloud-guest-inside.sh' \"\$1\"" \
-    "$suite" "$new/tree" "$mirror"
+    "$suite" "$new/tree" "${mirror:-http://deb.debian.org/debian}"
 }
 
 # mke2fs fills the file system itself, so that nothing has to be mounted.
