@@ -23,17 +23,14 @@ export async function lvmSettings(group: string, isThin: boolean, toml = ''): Pr
   return (await readConfiguration({ text, environment: {} })).libvirt;
 }
 
-/** A group with room for some disks, whose pool says so at once when it is full; and one with hardly any. */
-export async function startLvm(isThin: boolean): Promise<LvmUnderTest> {
+/** A group with room for some disks, `stale` with what others left on it; and one with hardly any. */
+export async function startLvm({ isThin, stale }: { isThin: boolean; stale: boolean }): Promise<LvmUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'everboot-lvm-'));
-  const group = makeVolumeGroup(isThin ? 640 : 512, staleText);
-  const small = makeVolumeGroup(64, staleText);
+  const group = makeVolumeGroup(400, stale ? staleText : undefined);
+  const small = makeVolumeGroup(64);
   if (isThin) {
-    for (const { name, size } of [
-      { ...group, size: '560M' },
-      { ...small, size: '32M' },
-    ])
-      makePool(name, size);
+    makePool(group.name, '320M');
+    makePool(small.name, '32M');
   }
   const newInstance = async (): Promise<BackendContext> => {
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };

@@ -19,7 +19,10 @@ export function run(program: string, args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Makes one. `fill` is what every byte of its disk is at first, as if other tenants had used it. */
+/** How much of a group's disk is filled; lvm2 takes extents from the front. */
+const filledMebibytes = 128;
+
+/** Makes one. `fill` is what the first part of its disk is full of, as if other tenants had used it. */
 export function makeVolumeGroup(mebibytes: number, fill?: string): TestVolumeGroup {
   const name = `everboot-test-${randomUUID().slice(0, 8)}`;
   const file = join(tmpdir(), `${name}.disk`);
@@ -27,7 +30,7 @@ export function makeVolumeGroup(mebibytes: number, fill?: string): TestVolumeGro
   ftruncateSync(descriptor, mebibytes * 2 ** 20);
   closeSync(descriptor);
   if (fill !== undefined) {
-    run('sh', ['-c', 'yes "$1" | head -c "$2"M >"$3"', 'sh', fill, String(mebibytes), file]);
+    run('sh', ['-c', 'yes "$1" | head -c "$2"M 1<>"$3"', 'sh', fill, String(filledMebibytes), file]);
   }
   const device = run('losetup', ['--find', '--show', file]).trim();
   run('lvm', ['pvcreate', '-qq', '--yes', device]);
