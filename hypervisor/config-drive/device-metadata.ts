@@ -11,16 +11,17 @@ interface Devices {
  * The devices that carry a tag, disks first, as a guest finds them under `devices` in meta_data.json: what Nova's
  * `_build_device_metadata` (nova/virt/libvirt/driver.py) and `_get_device_metadata` (nova/api/metadata/base.py) make of
  * them. Nova waits for libvirt to give out PCI addresses first; here the drive is written before the domain is defined,
- * so that every address is `none`, which Nova writes as well where it knows none.
+ * so that every address is `none`, which Nova writes as well where it knows none. A disk is found by its `path` then.
  */
 export function deviceMetadata(
   { disks, interfaces }: Devices,
   { saysTrust }: { readonly saysTrust: boolean },
 ): readonly Readonly<Record<string, unknown>>[] {
   return [
-    ...allDisks(disks).flatMap(({ tag, serial, bus }) => {
+    ...allDisks(disks).flatMap(({ tag, serial, device, bus }) => {
       if (tag === undefined) return [];
-      return [{ type: 'disk', serial: serial ?? null, bus: guestBuses[bus], address: 'none', tags: [tag] }];
+      const path = device === '' ? {} : { path: `/dev/${device}` };
+      return [{ type: 'disk', serial: serial ?? null, ...path, bus: guestBuses[bus], address: 'none', tags: [tag] }];
     }),
     ...interfaces.flatMap(({ tag, mac, model }) => {
       if (tag === undefined || mac === undefined) return [];

@@ -134,7 +134,7 @@ test('a Debian guest finds on its config drive all that the spec says', {
   assert.match(report.swaps, /^\/dev\/vdc /m);
   assert.equal(report.launchIndex, '3');
   assert.deepEqual(report.devices, [
-    { type: 'disk', serial: null, bus: 'pci', address: 'none', tags: ['scratch'] },
+    { type: 'disk', serial: null, path: report.mounted, bus: 'pci', address: 'none', tags: ['scratch'] },
     { vf_trusted: false, type: 'nic', mac, bus: 'pci', address: 'none', tags: ['front'] },
   ]);
 

@@ -70,7 +70,11 @@ const differences: Record<string, (nova: Tree, own: Tree) => void> = {
     }
   },
   'Device addresses': (nova) => {
-    for (const { devices = [] } of openstack(nova)) for (const device of devices) device.address = 'none';
+    const paths: Record<string, string> = { scratch: '/dev/vdb', db: '/dev/sda', log: '/dev/sdb' };
+    for (const device of openstack(nova).flatMap(({ devices = [] }) => devices)) {
+      device.address = 'none';
+      if (device.type === 'disk') device.path = paths[device.tags[0]];
+    }
   },
   'EC2 ids': (nova, own) => {
     for (const [index, file] of ec2(nova).entries()) {
