@@ -10,6 +10,7 @@ import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import type { InstancePlan } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
+import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { imageServer } from '../fixtures/image-server.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
@@ -111,6 +112,19 @@ test('a volume smaller than its image’s min_disk is refused, and so is one tha
   for (const [volume, words] of refusals) {
     await assert.rejects(plan(glance, { volumes: [volume] }), failsWith('HostUnsuitable', words));
   }
+});
+
+test('an instance that is ready keeps its volumes, whatever the host would say of them by now', async () => {
+  const id = crypto.randomUUID();
+  const volumes = [{ block: `${folder}/devices/gone` }];
+  await assert.rejects(plan(host, { id, volumes }), failsWith('HostUnsuitable', /is not there/));
+  const directory = join(host.paths.instances, id);
+  await mkdir(directory, { recursive: true });
+  const result = { instanceId: id, name: 'web-1', host: 'test', state: 'disks', directory, disks: [] } as const;
+  const claim = { instanceId: id, operationId: crypto.randomUUID() };
+  const known = { name: 'web-1', host: 'test', specDigest: '', cacheNames: [], createdAt: new Date().toISOString() };
+  await writeInstanceRecord(directory, { version: 1, claim, ...known, state: 'ready', result });
+  assert.equal((await plan(host, { id, volumes })).disks.volumes?.length, 1);
 });
 
 test('an image that is fetched is named once in the plan', async (t) => {
