@@ -1,4 +1,4 @@
-import type { RbdSnapshot } from '../domain/disk-plan.ts';
+import type { DiskPlan, RbdSnapshot } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
 import { instanceDirectory, isInstanceId } from '../domain/host-paths.ts';
@@ -49,9 +49,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     osType,
     suffix: '',
   });
-  const minDiskGb = images.root?.minDiskGb ?? 0;
-  for (const volume of planned.volumes ?? [])
-    await checkVolume(volume, { settings: host.configuration.host, minDiskGb });
+  // What is built already has its volumes in use, and is only told again.
+  if (ready === null) await checkVolumes(host, planned, images.root);
   const clone = images.root === undefined || planned.root === null ? null : await cloneSource(host, images.root);
   const disks = planned.root === null || clone === null ? planned : { ...planned, root: { ...planned.root, clone } };
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
@@ -65,6 +64,15 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const isFetched = bases.some(({ role }) => role === 'root');
   const unfetched = images.root === undefined || isFetched ? {} : { image: images.root };
   return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...boot }, ready };
+}
+
+async function checkVolumes(
+  host: Host,
+  { volumes = [] }: DiskPlan,
+  image: ImageDescription | undefined,
+): Promise<void> {
+  const rules = { settings: host.configuration.host, minDiskGb: image?.minDiskGb ?? 0 };
+  for (const volume of volumes) await checkVolume(volume, rules);
 }
 
 async function cloneSource(host: Host, image: ImageDescription): Promise<RbdSnapshot | null> {

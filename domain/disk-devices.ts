@@ -25,46 +25,48 @@ export const deviceNamePattern = /^(?:hd[a-d]|(?:vd|sd)[a-z]{1,3})$/;
 export interface DeviceBuses {
   readonly disk: DiskBus;
   readonly cdrom: DiskBus;
+  /** All that the machine has. */
+  readonly all: readonly DiskBus[];
 }
-
-type VirtType = LibvirtSettings['virtType'];
-
-type ImageProperties = Readonly<Record<string, string>>;
 
 /**
  * The buses for disks and CD-ROMs: what the image asks for (`hw_disk_bus`, `hw_cdrom_bus`), else virtio, and for
  * CD-ROMs IDE, which the machine type q35 has not. A container and User Mode Linux have one bus for everything. After
- * Nova's get_disk_bus_for_device_type, for x86_64. Throws HostUnsuitable, naming a bus that the host has not.
+ * Nova's get_disk_bus_for_device_type, for x86_64. Throws HostUnsuitable, naming a bus that the machine has not.
  */
-export function deviceBuses(imageProperties: ImageProperties, virtType: VirtType): DeviceBuses {
+export function deviceBuses(
+  imageProperties: Readonly<Record<string, string>>,
+  virtType: LibvirtSettings['virtType'],
+): DeviceBuses {
+  const isQ35 = imageProperties.hw_machine_type?.includes('q35') ?? false;
+  const all = busesOf(virtType, isQ35);
   const read = (property: string): DiskBus | undefined => {
     const asked = imageProperties[property];
-    return asked === undefined ? undefined : knownBus(asked, virtType, `the image’s ${property}`);
+    return asked === undefined ? undefined : knownBus(asked, all, `the image’s ${property}`);
   };
   const disk = read('hw_disk_bus');
   const cdrom = read('hw_cdrom_bus');
-  if (isOneBus(virtType)) return { disk: virtType, cdrom: virtType };
-  const isQ35 = imageProperties.hw_machine_type?.includes('q35') ?? false;
-  return { disk: disk ?? 'virtio', cdrom: cdrom ?? (isQ35 ? 'sata' : 'ide') };
+  if (virtType === 'lxc' || virtType === 'uml') return { disk: virtType, cdrom: virtType, all };
+  return { disk: disk ?? 'virtio', cdrom: cdrom ?? (isQ35 ? 'sata' : 'ide'), all };
 }
 
 /**
- * A bus by its name, on a host that has it. After Nova's is_disk_bus_valid_for_virt, without `fdc`: libvirt lets
- * nothing but floppies be on it. Throws HostUnsuitable, naming who asked for it.
+ * Nova's SUPPORTED_DEVICE_BUSES, without what libvirt refuses when all disks are made: `fdc`, on which nothing but floppies
+ * may be, and the IDE that a q35 has not.
  */
-export function knownBus(asked: string, virtType: VirtType, asker: string): DiskBus {
-  const buses = isOneBus(virtType) ? [virtType] : deviceBusNames;
+function busesOf(virtType: LibvirtSettings['virtType'], isQ35: boolean): readonly DiskBus[] {
+  if (virtType === 'lxc' || virtType === 'uml') return [virtType];
+  return isQ35 ? deviceBusNames.filter((bus) => bus !== 'ide') : deviceBusNames;
+}
+
+/** A bus by its name, on a machine that has these. Throws HostUnsuitable, naming who asked for it. */
+export function knownBus(asked: string, buses: readonly DiskBus[], asker: string): DiskBus {
   const known = buses.find((bus) => bus === asked);
   if (known !== undefined) return known;
   throw new EverbootFailure(
     'HostUnsuitable',
-    `${asker} is ${JSON.stringify(asked)}; the host attaches disks by ${buses.join(', ')}`,
+    `${asker} is ${JSON.stringify(asked)}; the machine has disks on ${buses.join(', ')}`,
   );
-}
-
-/** Whether a guest has one bus for everything, on which nobody can ask for a device. */
-export function isOneBus(virtType: VirtType): virtType is 'lxc' | 'uml' {
-  return virtType === 'lxc' || virtType === 'uml';
 }
 
 /**

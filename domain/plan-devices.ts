@@ -1,5 +1,4 @@
-import type { LibvirtSettings } from './configuration.ts';
-import { busOfDeviceName, type DeviceBuses, firstFreeDevice, isOneBus, knownBus } from './disk-devices.ts';
+import { busOfDeviceName, type DeviceBuses, firstFreeDevice, knownBus } from './disk-devices.ts';
 import type { DiskBus } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
 import type { EphemeralDevice, InstanceSpec, SwapDevice, VolumeDevice } from './spec.ts';
@@ -33,7 +32,6 @@ export interface DeviceMapInput {
   readonly spec: DeviceMappings;
   readonly flavor: { readonly ephemeralGb: number; readonly swapMb: number };
   readonly buses: DeviceBuses;
-  readonly virtType: LibvirtSettings['virtType'];
   readonly hasIsoImage: boolean;
   readonly configDrive: 'cdrom' | 'disk' | null;
 }
@@ -57,7 +55,7 @@ export function mapDevices(input: DeviceMapInput): DeviceMap {
   const isFree = (device: string): boolean => !taken.has(device) && !named.has(device);
   const next = (bus: DiskBus): DevicePlace => take({ bus, device: firstFreeDevice(bus, (device) => !isFree(device)) });
   const asked = (wish: EphemeralDevice | SwapDevice, asker: string): DevicePlace => {
-    const bus = askedBus(wish, input, asker) ?? buses.disk;
+    const bus = askedBus(wish, buses, asker) ?? buses.disk;
     return wish.device === undefined ? next(bus) : take({ bus, device: wish.device });
   };
   // A disk of the flavor's gives way to a mapping that names its device, which is taken then, too.
@@ -76,7 +74,8 @@ export function mapDevices(input: DeviceMapInput): DeviceMap {
     if (wish.boot === true) return root;
     const deviceType = wish.deviceType ?? 'disk';
     const likelyBus = wish.device === undefined ? busOfKind(deviceType, buses) : busOfDeviceName(wish.device);
-    const bus = askedBus(wish, input, `volumes[${index}].bus`) ?? likelyBus;
+    const bus =
+      askedBus(wish, buses, `volumes[${index}].bus`) ?? knownBus(likelyBus, buses.all, `the bus of ${wish.device}`);
     return { deviceType, ...(wish.device === undefined ? next(bus) : take({ bus, device: wish.device })) };
   });
   return {
@@ -116,7 +115,7 @@ function rootPlace(input: DeviceMapInput, named: ReadonlyMap<string, string>): V
   const index = spec.volumes?.findIndex(({ boot }) => boot === true) ?? -1;
   const wish = spec.volumes?.[index];
   const asker = `volumes[${index}]`;
-  const wanted = wish && askedBus(wish, input, `${asker}.bus`);
+  const wanted = wish && askedBus(wish, buses, `${asker}.bus`);
   const bus = hasIsoImage ? buses.cdrom : (wanted ?? buses.disk);
   const deviceType = hasIsoImage ? 'cdrom' : (wish?.deviceType ?? 'disk');
   if (wish?.device !== undefined) return { bus, deviceType, device: wish.device };
@@ -127,15 +126,15 @@ function rootPlace(input: DeviceMapInput, named: ReadonlyMap<string, string>): V
 }
 
 /** Every device that a mapping names, with the mapping's place in the spec. */
-function namedDevices({ spec, virtType }: DeviceMapInput): ReadonlyMap<string, string> {
+function namedDevices({ spec, buses }: DeviceMapInput): ReadonlyMap<string, string> {
   const { ephemerals = [], swap, volumes = [] } = spec;
   const named = new Map<string, string>();
   const add = (device: string | undefined, place: string): void => {
     if (device === undefined) return;
-    if (isOneBus(virtType)) {
+    if (buses.all.length === 1) {
       throw new EverbootFailure(
         'HostUnsuitable',
-        `${place}.device is ${device}; a guest of ${virtType} has no such names`,
+        `${place}.device is ${device}; a guest of ${buses.disk} has no such names`,
       );
     }
     const other = named.get(device);
@@ -156,8 +155,8 @@ function clash(device: string, one: string, other: string): EverbootFailure {
 
 function askedBus(
   { bus }: EphemeralDevice | SwapDevice | VolumeDevice,
-  { virtType }: DeviceMapInput,
+  { all }: DeviceBuses,
   asker: string,
 ): DiskBus | undefined {
-  return bus && knownBus(bus, virtType, asker);
+  return bus && knownBus(bus, all, asker);
 }

@@ -62,13 +62,12 @@ export function planDisks(input: DiskPlanInput): DiskPlan {
   if (rootImage !== null) refuseSmallMemory(flavor, rootImage);
   if (rootImage !== null && !bootsFromVolume) refuseSmallRoot(flavor, rootImage, rootBytes);
 
-  const { virtType } = settings;
-  const buses = deviceBuses(rootImage?.properties ?? {}, virtType);
+  const buses = deviceBuses(rootImage?.properties ?? {}, settings.virtType);
   const configDrive = configDriveType(input);
   const hasIsoImage = rootImage?.format === 'iso';
   const devices = isRescue
     ? mapRescueDevices({ buses, configDrive })
-    : mapDevices({ spec, flavor, buses, virtType, hasIsoImage, configDrive });
+    : mapDevices({ spec, flavor, buses, hasIsoImage, configDrive });
   const makesRoot = rootImage !== null && !bootsFromVolume;
   return {
     root: makesRoot ? plannedRoot(input, devices, rootBytes) : null,
