@@ -17,14 +17,19 @@ export interface ProgramOptions {
   readonly limits?: ProgramLimits;
   /** True: the program runs in a network namespace of its own, with nothing in it. */
   readonly isolateNetwork?: boolean;
+  /**
+   * True: the kernel ends every process that the program has started as soon as the program itself has ended, even one
+   * that left its process group.
+   */
+  readonly isolateProcesses?: boolean;
   /** Descriptors that the child gets as 3, 4 and so on, in this order. */
   readonly openFiles?: readonly number[];
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
   readonly heldLocks?: readonly number[];
-  /** What the program reads; a stream is read no faster than the program takes it. */
+  /** What the program reads; a stream is read no faster than the program takes it, and may stay open while it runs. */
   readonly input?: string | Readable;
-  /** Called with what the program prints on either of its outputs, piece by piece, for progress. */
-  readonly onOutput?: (text: string) => void;
+  /** Called with what the program prints on either of its outputs, piece by piece, a character a byte. */
+  readonly onOutput?: (text: string, stream: 'stdout' | 'stderr') => void;
   /** The most that is kept of each of its outputs, in bytes. */
   readonly maxOutputBytes?: number;
   readonly workingDirectory?: string;
@@ -33,6 +38,8 @@ export interface ProgramOptions {
    * when it is ended in the middle is worse than what it makes. Its time is limited all the same.
    */
   readonly mustFinish?: boolean;
+  /** What the program's environment holds besides the little that every program gets. Never a secret. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface ProgramOutput {
@@ -70,6 +77,8 @@ const packageOf: Readonly<Record<string, string>> = {
   setpriv: 'util-linux',
   prlimit: 'util-linux',
   unshare: 'util-linux',
+  guestfish: 'guestfish',
+  openssl: 'openssl',
   virsh: 'libvirt-clients',
   lvm: 'lvm2',
   blkdiscard: 'util-linux',
@@ -96,7 +105,7 @@ export async function runProgram(
   // execa's types know the standard descriptors only, though it hands on any that it is given.
   const inherited = [...(options.openFiles ?? []), ...(options.heldLocks ?? [])] as unknown as readonly 'inherit'[];
   const child = execa(file, wrapped, {
-    env: childEnvironment,
+    env: { ...childEnvironment, ...options.environment },
     extendEnv: false,
     cwd: options.workingDirectory ?? '/',
     detached: true,
@@ -106,10 +115,10 @@ export async function runProgram(
     ...(options.input === undefined ? {} : { input: options.input }),
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...inherited],
   });
-  if (options.onOutput !== undefined) {
-    const onOutput = options.onOutput;
-    for (const output of [child.stdout, child.stderr]) {
-      output?.on('data', (piece: Buffer) => onOutput(piece.toString('latin1')));
+  const { onOutput } = options;
+  if (onOutput !== undefined) {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      child[stream]?.on('data', (piece: Buffer) => onOutput(piece.toString('latin1'), stream));
     }
   }
 
@@ -190,16 +199,22 @@ const finisher = ['sh', '-c', `trap '' PIPE; "$@"; exit $?`, 'sh'];
 
 /**
  * `setpriv` makes the kernel end the child when the worker dies, `prlimit` sets its limits, `unshare` takes the
- * network away. Each replaces itself by the next, so the process that runs is the program itself.
+ * network away. Each replaces itself by the next, so the process that runs is the program itself; only for a namespace
+ * of processes does one stay in between, and ends as its program does.
  */
-function wrapperFor({ limits = {}, isolateNetwork = false, mustFinish = false }: ProgramOptions): string[] {
+function wrapperFor(options: ProgramOptions): string[] {
+  const { limits = {}, isolateNetwork = false, isolateProcesses = false, mustFinish = false } = options;
   const wrapper = mustFinish ? [...finisher] : ['setpriv', '--pdeathsig', 'KILL', '--'];
   const flags = ['--core=0'];
   if (limits.memoryBytes !== undefined) flags.push(`--as=${limits.memoryBytes}`);
   if (limits.cpuSeconds !== undefined) flags.push(`--cpu=${limits.cpuSeconds}`);
   if (limits.fileSizeBytes !== undefined) flags.push(`--fsize=${limits.fileSizeBytes}`);
   wrapper.push('prlimit', ...flags, '--');
-  if (isolateNetwork && process.getuid?.() === 0) wrapper.push('unshare', '--net', '--');
+  if (process.getuid?.() === 0) {
+    if (isolateNetwork) wrapper.push('unshare', '--net', '--');
+    // The program is the first process of its namespace, and with the first the kernel ends all.
+    if (isolateProcesses) wrapper.push('unshare', '--pid', '--fork', '--kill-child', '--');
+  }
   return wrapper;
 }
 

@@ -56,12 +56,19 @@ packages_for_demo() {
 packages_for_test() {
   need_program shellcheck shellcheck 'checks the set-up script'
   need_program xmllint libxml2-utils "checks domains against libvirt's schema"
-  need_program openssl openssl 'makes certificates for an image server'
+  need_program openssl openssl 'makes certificates for an image server, and hashes injected passwords'
+  need_program guestfish guestfish 'injects into guests and grows their file systems'
+  boot_kernel_is_there || miss linux-image-cloud-amd64 "is the kernel of libguestfs' appliance"
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
   ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'
+}
+
+boot_kernel_is_there() {
+  for kernel in /boot/vmlinuz-*; do [ ! -r "$kernel" ] || return 0; done
+  return 1
 }
 
 need_python_venv() { find_python || miss python3-venv "$1"; }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, rename, stat } from 'node:fs/promises';
 import type { ConfigDriveSettings } from '../../domain/configuration.ts';
-import { publishFile } from '../publish-file.ts';
+import { publishFile, removeTemporaryFiles } from '../publish-file.ts';
 import { isThere } from '../small-file.ts';
 import type { ConfigDriveContents } from './contents.ts';
 import type { DriveControl, DriveWriter } from './drive-writer.ts';
 import { metadataTree } from './metadata-tree.ts';
-import { removeStagingLeftovers, withStagingFolder } from './staging-folder.ts';
+import { withStagingFolder } from './staging-folder.ts';
 import { isoWriter } from './write-iso.ts';
 import { writeVfat } from './write-vfat.ts';
 
@@ -24,7 +24,7 @@ export async function writeConfigDrive(
   settings: DriveSettings,
   control: DriveControl,
 ): Promise<{ readonly sizeBytes: number }> {
-  await removeStagingLeftovers(destination);
+  await removeTemporaryFiles(destination);
   if (!(await isThere(destination))) {
     const randomSeed = randomBytes(512).toString('base64');
     const write = writerFor(settings);
