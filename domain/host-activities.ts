@@ -13,6 +13,7 @@ import type { Flavor } from './flavors.ts';
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type { InstancePlan, InstanceResult } from './operations.ts';
+import type { RootPlace } from './plan-injection.ts';
 import type { InstanceSpec, SealedSpec } from './spec.ts';
 
 /** A request, as the steps that need all of it get it; secrets go only to the step that writes them. */
@@ -75,6 +76,29 @@ export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap' | 'volumes'>;
 }
 
+/** A root disk that is made, and of which a step changes what is in it. */
+export type RootDiskChange = DiskOrder<PlannedRootDisk>;
+
+export interface InjectionOrder extends RootDiskChange {
+  readonly spec: SealedSpec;
+  readonly place: RootPlace;
+  /** What failures call the image. */
+  readonly title: string;
+}
+
+export interface InjectionReport {
+  /** What was injected, in words. */
+  readonly injected: readonly string[];
+  /** What was not, and why. Quotes nothing that is secret. */
+  readonly warnings: readonly string[];
+}
+
+export interface GrowthReport {
+  readonly resized: boolean;
+  /** What was done, or why nothing was. */
+  readonly note: string;
+}
+
 /** Which cached files to compare with their hashes; null: all that are due. With `force`, due or not. */
 export interface ScrubOrder {
   readonly names: readonly string[] | null;
@@ -105,6 +129,8 @@ export interface HostActivities {
   createSwapDisk(order: DiskOrder<PlannedSwapDisk>): Promise<InstanceDisk>;
   copyBootFile(order: BootFileOrder): Promise<InstanceDisk>;
   writeConfigDrive(order: ConfigDriveOrder): Promise<InstanceDisk>;
+  growFileSystem(order: RootDiskChange): Promise<GrowthReport>;
+  injectFiles(order: InjectionOrder): Promise<InjectionReport>;
   defineDomain(order: { readonly claim: Claim }): Promise<{ readonly domain: string }>;
   startDomain(order: { readonly claim: Claim }): Promise<void>;
   markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
