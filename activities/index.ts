@@ -8,7 +8,9 @@ import { createRootDisk } from './create-root-disk.ts';
 import { defineDomain, removeDomain, startDomain } from './define-domain.ts';
 import { deleteDomain, deleteFiles, readInstance } from './delete-instance.ts';
 import { downloadImage } from './download-image.ts';
+import { growFileSystem } from './grow-file-system.ts';
 import type { Host } from './host.ts';
+import { injectFiles } from './inject-files.ts';
 import { markReady } from './mark-ready.ts';
 import { planInstance } from './plan-instance.ts';
 import { publishBaseImage } from './publish-base-image.ts';
@@ -32,6 +34,8 @@ export function activitiesOn(host: Host): HostActivities {
     createSwapDisk: (order) => createBlankDisk(host, order),
     copyBootFile: (order) => copyBootFile(host, order),
     writeConfigDrive: (order) => writeConfigDrive(host, order),
+    growFileSystem: (order) => growFileSystem(host, order),
+    injectFiles: (order) => injectFiles(host, order),
     defineDomain: (order) => defineDomain(host, order),
     startDomain: (order) => startDomain(host, order),
     markReady: (order) => markReady(host, order),

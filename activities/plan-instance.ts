@@ -6,6 +6,7 @@ import type { BaseImageOrder, ImageDescription, ImageReference, ImageRole } from
 import type { InstanceResult } from '../domain/operations.ts';
 import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
+import { planInjection, plansGrowth } from '../domain/plan-injection.ts';
 import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
@@ -63,7 +64,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const boot = { define: spec.boot !== 'disks', start: spec.boot === 'running' };
   const isFetched = bases.some(({ role }) => role === 'root');
   const unfetched = images.root === undefined || isFetched ? {} : { image: images.root };
-  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...boot }, ready };
+  const filling = { growFileSystem: plansGrowth(disks, libvirt), injection: planInjection(disks, libvirt) };
+  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...boot }, ready };
 }
 
 async function checkVolumes(

@@ -2,6 +2,7 @@ import type { Claim } from './claim.ts';
 import type { DiskPlan, InstanceDisk } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
 import type { BaseImageOrder, ImageDescription } from './image.ts';
+import type { RootPlace } from './plan-injection.ts';
 import type { SealedSpec } from './spec.ts';
 
 /** The Temporal workflow id of every operation on an instance, so that only one runs at a time. */
@@ -54,6 +55,10 @@ export interface InstancePlan {
   /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone. */
   readonly image?: ImageDescription;
   readonly osType: string;
+  /** True: the root disk's file system grows with the disk. Absent in plans of earlier releases. */
+  readonly growFileSystem?: boolean;
+  /** Where the guest is told what it needs to know by injection; null: it is not. Absent in plans of earlier releases. */
+  readonly injection?: RootPlace | null;
   /** True: libvirt is told of the instance. */
   readonly define: boolean;
   /** True: the domain is started. */

@@ -12,9 +12,6 @@ export function unsupportedOptions({ libvirt, glance }: Configuration): readonly
       value: libvirt.imagesType,
       supported: ['default', 'raw', 'flat', 'qcow2', 'lvm', 'rbd'],
     },
-    { option: '[libvirt] inject_partition', value: libvirt.injectPartition, supported: [-2] },
-    { option: '[libvirt] inject_key', value: libvirt.injectKey, supported: [false] },
-    { option: '[libvirt] inject_password', value: libvirt.injectPassword, supported: [false] },
   ].flatMap(({ option, value, supported }) => {
     if ((supported as unknown[]).includes(value)) return [];
     return [

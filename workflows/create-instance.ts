@@ -49,6 +49,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       if (images.root !== undefined) refuseSmallFlavor(plan, 'root', images.root.virtualSizeBytes);
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
+      await fillRootDisk(host, { claim, plan, spec });
 
       let domain: string | undefined;
       if (plan.define) {
@@ -138,4 +139,15 @@ async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrd
     steps.push(() => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind));
   }
   return await sideBySide(steps);
+}
+
+/** What is done inside the root disk, once it has its size and before its guest sees it. */
+async function fillRootDisk(host: HostSteps, { claim, plan, spec }: Omit<DiskOrders, 'images'>): Promise<void> {
+  const { root: disk } = plan.disks;
+  if (disk === null) return;
+  if (plan.growFileSystem === true) await host.growFileSystem('grow the root file system', { claim, disk });
+  const place = plan.injection ?? null;
+  if (place === null) return;
+  const title = plan.bases.find(({ role }) => role === 'root')?.image.title ?? 'of the root disk';
+  await host.injectFiles(`inject into the root disk of ${spec.name}`, { claim, disk, spec, place, title });
 }

@@ -24,6 +24,8 @@ export const stepPolicies = {
   createSwapDisk: { lane: 'disk' },
   copyBootFile: { lane: 'disk' },
   writeConfigDrive: { lane: 'light' },
+  growFileSystem: { lane: 'disk' },
+  injectFiles: { lane: 'disk' },
   defineDomain: { lane: 'light' },
   startDomain: { lane: 'light' },
   markReady: { lane: 'light' },

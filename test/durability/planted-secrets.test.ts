@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
-import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
+import { guestReader, makeGuestImage } from '../fixtures/guest-images.ts';
+import { digestOf, makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 
 let up: RunningEverboot;
 let image: TestImage;
 before(async () => {
-  up = await startEverboot({ command: 'up' });
+  // What has a config drive is not injected into, so this changes nothing for the drives.
+  up = await startEverboot({ command: 'up', toml: '[libvirt]\ninject_partition = 0\ninject_password = true\n' });
   image = await makeQcow2Image(up.folder);
 });
 after(async () => {
@@ -38,7 +40,7 @@ async function filesWith(folder: string, forms: readonly string[]): Promise<stri
   return found;
 }
 
-/** The argument lists of all processes, looked at again and again until the work is done. */
+/** The argument lists and the environments of all processes, looked at again and again until the work is done. */
 async function watchArguments<Made>(forms: readonly string[], work: Promise<Made>) {
   const leaks = new Set<string>();
   let looks = 0;
@@ -48,8 +50,10 @@ async function watchArguments<Made>(forms: readonly string[], work: Promise<Made
   });
   while (!isDone) {
     for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-      const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      if (forms.some((form) => line.includes(form))) leaks.add(line.replaceAll('\0', ' '));
+      for (const place of ['cmdline', 'environ']) {
+        const line = await readFile(`/proc/${pid}/${place}`, 'utf8').catch(() => '');
+        if (forms.some((form) => line.includes(form))) leaks.add(line.replaceAll('\0', ' '));
+      }
     }
     looks += 1;
   }
@@ -95,6 +99,51 @@ test('planted secrets reach the config drive and nothing else', async () => {
   for (const { text } of [secrets.userData, secrets.vendorData]) assert.ok(stdout.includes(text), 'the guest gets it');
 
   await up.json(['delete', instanceId]);
+  assert.deepEqual(await filesWith(up.folder, forms), [], 'nothing is left of the secrets');
+});
+
+test('planted secrets reach the root disk that they are injected into and nothing else', async () => {
+  const secrets = { userData: planted(), adminPassword: planted(), path: planted(), file: planted() };
+  const forms = Object.values(secrets).flatMap((secret) => secret.forms);
+  const path = await makeGuestImage(join(up.folder, 'guest'));
+  const digest = await digestOf(path);
+  const spec = (files: object[]) => ({
+    name: 'injected',
+    flavor: { vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 0, swapMb: 0 },
+    image: { file: path, format: 'raw', digest },
+    configDrive: false,
+    userData: secrets.userData.text,
+    adminPassword: secrets.adminPassword.text,
+    files,
+    boot: 'disks',
+  });
+  const file = { path: `/etc/${secrets.path.text}`, content: secrets.file.text, mode: '0600' };
+  const { made, leaks } = await watchArguments(
+    forms,
+    up.run(['create', '-f', '-', '--json'], JSON.stringify(spec([file]))),
+  );
+  assert.equal(made.code, 0, made.stdout + made.stderr);
+  assert.deepEqual(leaks, [], 'no argument list and no environment held a secret');
+  const { instanceId, directory } = JSON.parse(made.stdout);
+  const disk = join(directory, 'disk');
+  assert.deepEqual(await filesWith(up.folder, forms), [disk], 'Temporal’s database, the logs, the record: nothing');
+  assert.equal((await stat(disk)).mode & 0o007, 0, 'not everybody may read the disk');
+  const raw = join(up.folder, 'raw');
+  await runProgram('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', disk, raw], { timeoutMs: 20_000 });
+  const guest = guestReader(raw);
+  assert.equal(await guest.text(file.path), secrets.file.text, 'the guest gets what was sealed');
+  assert.match(await guest.text('/etc/shadow'), /^root:\$6\$/m);
+  assert.ok(!(await readFile(raw)).includes(secrets.adminPassword.text), 'of the password it has the hash');
+  await rm(raw);
+  await up.json(['delete', instanceId]);
+
+  const failed = await up.run(
+    ['create', '-f', '-', '--json'],
+    JSON.stringify(spec([{ ...file, path: `/etc/hostname/${secrets.path.text}` }])),
+  );
+  assert.equal(failed.code, 3, failed.stdout + failed.stderr);
+  assert.equal(JSON.parse(failed.stdout).error.code, 'ImageUnacceptable');
+  assert.ok(!forms.some((form) => (failed.stdout + failed.stderr).includes(form)), 'no failure quotes a secret');
   assert.deepEqual(await filesWith(up.folder, forms), [], 'nothing is left of the secrets');
 });
 
