@@ -8,7 +8,7 @@ import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
 import { imageLabel, sizeLabel } from './labels.ts';
-import { trackOperation } from './operation-tracker.ts';
+import { type OperationTracker, trackOperation } from './operation-tracker.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
@@ -49,7 +49,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       if (images.root !== undefined) refuseSmallFlavor(plan, 'root', images.root.virtualSizeBytes);
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
-      await fillRootDisk(host, { claim, plan, spec });
+      await fillRootDisk(host, tracker, { claim, plan, spec });
 
       let domain: string | undefined;
       if (plan.define) {
@@ -142,12 +142,22 @@ async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrd
 }
 
 /** What is done inside the root disk, once it has its size and before its guest sees it. */
-async function fillRootDisk(host: HostSteps, { claim, plan, spec }: Omit<DiskOrders, 'images'>): Promise<void> {
+async function fillRootDisk(
+  host: HostSteps,
+  tracker: OperationTracker,
+  { claim, plan, spec }: Omit<DiskOrders, 'images'>,
+): Promise<void> {
   const { root: disk } = plan.disks;
   if (disk === null) return;
-  if (plan.growFileSystem === true) await host.growFileSystem('grow the root file system', { claim, disk });
+  if (plan.growFileSystem === true) {
+    const { note } = await host.growFileSystem('root file system', { claim, disk });
+    tracker.remark('growFileSystem', note);
+  }
   const place = plan.injection ?? null;
   if (place === null) return;
   const title = plan.bases.find(({ role }) => role === 'root')?.image.title ?? 'of the root disk';
-  await host.injectFiles(`inject into the root disk of ${spec.name}`, { claim, disk, spec, place, title });
+  const order = { claim, disk, spec, place, title };
+  const { injected, warnings } = await host.injectFiles(`injection for ${spec.hostname}`, order);
+  const problems = warnings.length === 0 ? [] : [`not injected: ${warnings.join('; ')}`];
+  tracker.remark('injectFiles', [injected.join(', ') || 'nothing', ...problems].join('; '));
 }

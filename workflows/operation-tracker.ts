@@ -15,6 +15,8 @@ const phaseAttribute = defineSearchAttributeKey('EverbootPhase', SearchAttribute
 export interface OperationTracker {
   /** Runs a step and notes how it went. */
   track(step: Pick<StepReport, 'step' | 'activityId' | 'summary'>, run: () => Promise<unknown>): Promise<unknown>;
+  /** Adds to what a person reads of a step what came of it, where "done" does not say it. */
+  remark(activityId: string, words: string): void;
   /** Says what the operation is at. */
   enter(phase: Phase): void;
   phase(): Phase;
@@ -49,6 +51,13 @@ export function trackOperation(
         end(isCancellation(error) ? 'cancelled' : 'failed');
         throw error;
       }
+    },
+    remark(activityId, words) {
+      const index = steps.findLastIndex((step) => step.activityId === activityId);
+      const step = steps[index];
+      if (step === undefined) return;
+      steps[index] = { ...step, summary: `${step.summary}: ${words}` };
+      show();
     },
     enter(next) {
       if (next === current) return;
