@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import type { DiskFormat } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
@@ -79,6 +78,8 @@ export async function withGuestfish<Made>(
     limits,
     isolateNetwork: true,
     isolateProcesses: true,
+    // For root, its sockets are always in /tmp, whatever the environment says.
+    temporaryFolder: control.folder,
     environment: environmentOf(control),
     maxOutputBytes: 32 * 2 ** 20,
     ...talk.streams,
@@ -87,9 +88,7 @@ export async function withGuestfish<Made>(
     () => Promise.reject(endedFailure(isLaunched)),
     (error: unknown) => Promise.reject(isLaunched ? failureAtWork(error, timeoutMs) : failureBefore(error)),
   );
-  const socketFolders: string[] = [];
   const session = async (): Promise<Made> => {
-    socketFolders.push((await say(talk, 'get-sockdir')).trim());
     await launch(talk, disk);
     isLaunched = true;
     const made = await work({ run: (command, ...args) => say(talk, command, ...args) });
@@ -103,10 +102,6 @@ export async function withGuestfish<Made>(
   } finally {
     talk.close();
     await program.catch(() => undefined);
-    // A killed guestfish leaves the empty folder of its sockets, which for root is always in /tmp.
-    for (const folder of socketFolders) {
-      if (/^\/[\w/-]+\/libguestfs\w+$/.test(folder)) await rm(folder, { recursive: true, force: true });
-    }
   }
 }
 

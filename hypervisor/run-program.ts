@@ -22,6 +22,8 @@ export interface ProgramOptions {
    * that left its process group.
    */
   readonly isolateProcesses?: boolean;
+  /** A folder that the program sees as /tmp, so that what it leaves there when it is killed is found and removed. */
+  readonly temporaryFolder?: string;
   /** Descriptors that the child gets as 3, 4 and so on, in this order. */
   readonly openFiles?: readonly number[];
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
@@ -197,13 +199,22 @@ export function startProgram(
  */
 const finisher = ['sh', '-c', `trap '' PIPE; "$@"; exit $?`, 'sh'];
 
+/** Mounts the folder that follows on /tmp, and becomes the program after it. */
+const mounter = ['sh', '-c', 'mount --bind "$0" /tmp && exec "$@"'];
+
 /**
  * `setpriv` makes the kernel end the child when the worker dies, `prlimit` sets its limits, `unshare` takes the
  * network away. Each replaces itself by the next, so the process that runs is the program itself; only for a namespace
  * of processes does one stay in between, and ends as its program does.
  */
 function wrapperFor(options: ProgramOptions): string[] {
-  const { limits = {}, isolateNetwork = false, isolateProcesses = false, mustFinish = false } = options;
+  const {
+    limits = {},
+    isolateNetwork = false,
+    isolateProcesses = false,
+    mustFinish = false,
+    temporaryFolder,
+  } = options;
   const wrapper = mustFinish ? [...finisher] : ['setpriv', '--pdeathsig', 'KILL', '--'];
   const flags = ['--core=0'];
   if (limits.memoryBytes !== undefined) flags.push(`--as=${limits.memoryBytes}`);
@@ -212,6 +223,7 @@ function wrapperFor(options: ProgramOptions): string[] {
   wrapper.push('prlimit', ...flags, '--');
   if (process.getuid?.() === 0) {
     if (isolateNetwork) wrapper.push('unshare', '--net', '--');
+    if (temporaryFolder !== undefined) wrapper.push('unshare', '--mount', '--', ...mounter, temporaryFolder);
     // The program is the first process of its namespace, and with the first the kernel ends all.
     if (isolateProcesses) wrapper.push('unshare', '--pid', '--fork', '--kill-child', '--');
   }
