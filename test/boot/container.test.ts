@@ -14,6 +14,8 @@ import { startPrivateLibvirt } from '../private-libvirt.ts';
 const busybox = join(stateDirectory(), 'guest/root/bin/busybox');
 const timeoutMs = 60_000;
 
+const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMoSW69KH7F76XKmBFTAdiWaFKSfGiQGLupNKWk0jVEo test';
+
 /** The first program of the container: tells who it is and what it sees, then waits to be ended. */
 const init = `#!/bin/busybox sh
 /bin/busybox id -u > /seen
@@ -24,7 +26,7 @@ while :; do /bin/busybox sleep 1; done
 
 /** The smallest tree that runs. */
 async function makeTree(tree: string): Promise<void> {
-  for (const name of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'run'])
+  for (const name of ['bin', 'sbin', 'dev', 'proc', 'sys', 'etc', 'run', 'root'])
     await mkdir(join(tree, name), { recursive: true });
   await copyFile(busybox, join(tree, 'bin/busybox'));
   await chmod(join(tree, 'bin/busybox'), 0o4755);
@@ -64,6 +66,8 @@ async function startContainerHost(t: TestContext): Promise<RunningEverboot | und
     environment: {
       EVERBOOT_LIBVIRT_VIRT_TYPE: 'lxc',
       EVERBOOT_LIBVIRT_CONNECTION_URI: daemon.containersUri,
+      EVERBOOT_LIBVIRT_INJECT_PARTITION: '-1',
+      EVERBOOT_LIBVIRT_INJECT_KEY: 'true',
       EVERBOOT_GLANCE_ALLOW_UNVERIFIED: 'true',
     },
   });
@@ -94,7 +98,7 @@ test('an image boots as a real container, from a folder that nobody but root can
   await rm(tree, { recursive: true });
 
   const flavor = { vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 0, swapMb: 0 };
-  const spec = { name: 'box', flavor, image: { file: image, format: 'raw' }, configDrive: false };
+  const spec = { name: 'box', flavor, image: { file: image, format: 'raw' }, configDrive: false, sshKeys: [sshKey] };
   const { code, document } = await up.json(['create', '-f', '-'], spec);
   assert.equal(code, 0, JSON.stringify(document));
   assert.equal(document.state, 'running');
@@ -103,6 +107,9 @@ test('an image boots as a real container, from a folder that nobody but root can
   const [user, kind, inode] = (await until(join(root, 'seen'))).split('\n');
   assert.deepEqual([user, kind], ['0', 'lxc-libvirt'], 'its init runs');
   assert.equal(Number.parseInt(inode ?? '', 10), (await stat(root)).ino, 'and its root is the folder');
+
+  const keys = await readFile(join(root, 'root/.ssh/authorized_keys'), 'utf8');
+  assert.ok(keys.includes(sshKey), 'what was injected into the disk is in the folder');
 
   const modeOf = async (path: string) => (await lstat(path)).mode & 0o7777;
   assert.equal(await modeOf(join(root, 'bin/busybox')), 0o4755, 'programs are what they were');
