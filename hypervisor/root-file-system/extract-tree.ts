@@ -1,6 +1,7 @@
 import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
+import { EverbootFailure } from '../../domain/failures.ts';
 import { type GuestDisk, type GuestfishControl, withGuestfish } from '../guestfish.ts';
 import { mountGuest } from '../injection/mount-guest.ts';
 import { runProgram } from '../run-program.ts';
@@ -29,8 +30,16 @@ export async function extractTree(
     return await withGuestfish(disk, control, async (guest) => {
       await mountGuest(guest, 'disk');
       unpacking = unpackTree(archive, folder, limits);
+      // Else guestfish would wait for ever to be rid of the rest.
+      unpacking.catch(() => archive.destroy());
       const [unpacked] = await Promise.all([unpacking, guest.run('tar-out', '/', pipe, 'numericowner:true')]);
       return unpacked;
+    });
+  } catch (error) {
+    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
+    throw new EverbootFailure('ImageUnacceptable', `the image’s files cannot be read: ${error.message}`, {
+      cause: error,
+      remedy: 'A container’s image is one file system, without partitions.',
     });
   } finally {
     // Whoever removes the folder now must not meet a writer.
