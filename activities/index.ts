@@ -8,6 +8,7 @@ import { createRootDisk } from './create-root-disk.ts';
 import { defineDomain, removeDomain, startDomain } from './define-domain.ts';
 import { deleteDomain, deleteFiles, readInstance } from './delete-instance.ts';
 import { downloadImage } from './download-image.ts';
+import { extractRootFileSystem } from './extract-root-file-system.ts';
 import { growFileSystem } from './grow-file-system.ts';
 import type { Host } from './host.ts';
 import { injectFiles } from './inject-files.ts';
@@ -30,6 +31,7 @@ export function activitiesOn(host: Host): HostActivities {
     convertImage: (order) => convertImage(host, order),
     publishBaseImage: (order) => publishBaseImage(host, order),
     createRootDisk: (order) => createRootDisk(host, order),
+    extractRootFileSystem: (order) => extractRootFileSystem(host, order),
     createEphemeralDisk: (order) => createBlankDisk(host, order),
     createSwapDisk: (order) => createBlankDisk(host, order),
     copyBootFile: (order) => copyBootFile(host, order),

@@ -1,3 +1,4 @@
+import { deviceModels } from '../domain/device-models.ts';
 import type { DiskPlan, RbdSnapshot } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
@@ -7,6 +8,7 @@ import type { InstanceResult } from '../domain/operations.ts';
 import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
 import { planInjection, plansGrowth } from '../domain/plan-injection.ts';
+import { refuseUnattachableDisks } from '../domain/unattachable-disks.ts';
 import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
@@ -39,6 +41,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   if (spec.boot !== 'disks') await withWorkControl(() => nodeInfo(libvirt.connectionUri));
 
   const images = await describeImages(host, request);
+  // Else an unknown value would show only when the images are being fetched.
+  deviceModels(images.root?.properties ?? {});
   const osType = spec.osType ?? images.root?.properties.os_type ?? 'linux';
   const planned = planDisks({
     spec,
@@ -50,6 +54,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     osType,
     suffix: '',
   });
+  refuseUnattachableDisks(planned, libvirt.virtType);
   // What is built already has its volumes in use, and is only told again.
   if (ready === null) await checkVolumes(host, planned, images.root);
   const clone = images.root === undefined || planned.root === null ? null : await cloneSource(host, images.root);
@@ -65,7 +70,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const isFetched = bases.some(({ role }) => role === 'root');
   const unfetched = images.root === undefined || isFetched ? {} : { image: images.root };
   const filling = { growFileSystem: plansGrowth(disks, libvirt), injection: planInjection(disks, libvirt) };
-  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...boot }, ready };
+  const container = libvirt.virtType === 'lxc' && disks.root !== null ? { rootFileSystem: true as const } : {};
+  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...container, ...boot }, ready };
 }
 
 async function checkVolumes(

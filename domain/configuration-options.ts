@@ -87,6 +87,9 @@ export const sections = {
     virt_type: oneOf(['auto', 'kvm', 'qemu', 'lxc', 'uml'])
       .default('auto')
       .describe('How guests run; `auto` is kvm if a probe guest runs under it, else qemu.'),
+    cpu_mode: orNull(oneOf(['none', 'host-model', 'host-passthrough', 'maximum'])).describe(
+      'The processor of guests; unset it is `host-model` under KVM, and without KVM `maximum`, all that QEMU can emulate.',
+    ),
     images_type: oneOf(['default', 'raw', 'flat', 'qcow2', 'lvm', 'rbd'])
       .default('default')
       .describe('What disks are; `default` leaves it to `use_cow_images`.'),

@@ -24,6 +24,8 @@ export interface LibvirtSettings {
   /** For how long a boot waits for libvirt to answer, in seconds. */
   readonly unavailableTimeout: number;
   readonly virtType: 'auto' | 'kvm' | 'qemu' | 'lxc' | 'uml';
+  /** Null: the host's model under KVM, all that QEMU can emulate without. */
+  readonly cpuMode: 'none' | 'host-model' | 'host-passthrough' | 'maximum' | null;
   readonly imagesType: 'default' | 'raw' | 'flat' | 'qcow2' | 'lvm' | 'rbd';
   readonly useCowImages: boolean;
   readonly forceRawImages: boolean;

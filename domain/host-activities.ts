@@ -125,6 +125,7 @@ export interface HostActivities {
   convertImage(order: FetchOrder): Promise<void>;
   publishBaseImage(order: FetchOrder): Promise<BaseImage>;
   createRootDisk(order: RootDiskOrder): Promise<InstanceDisk>;
+  extractRootFileSystem(order: RootDiskOrder): Promise<void>;
   createEphemeralDisk(order: DiskOrder<PlannedEphemeralDisk>): Promise<InstanceDisk>;
   createSwapDisk(order: DiskOrder<PlannedSwapDisk>): Promise<InstanceDisk>;
   copyBootFile(order: BootFileOrder): Promise<InstanceDisk>;

@@ -33,8 +33,16 @@ const pluggedCard = z.discriminatedUnion(
       }),
       ...networkCard,
     }),
+    record({
+      type: z.literal('tap'),
+      source: text('the name of a tap device: 1 to 15 letters, digits, ".", "_" and "-"', {
+        maxLength: 15,
+        pattern: /^[A-Za-z0-9_.-]+$/,
+      }),
+      ...networkCard,
+    }),
   ],
-  { error: ({ code }) => (code === 'invalid_union' ? 'network or bridge' : '{type, source, mac, model, tag}') },
+  { error: ({ code }) => (code === 'invalid_union' ? 'network, bridge or tap' : '{type, source, mac, model, tag}') },
 );
 
 /** A network card of the guest, and what it is plugged into. */

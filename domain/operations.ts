@@ -59,6 +59,8 @@ export interface InstancePlan {
   readonly growFileSystem?: boolean;
   /** Where the guest is told what it needs to know by injection; null: it is not. Absent in plans of earlier releases. */
   readonly injection?: RootPlace | null;
+  /** Present for a container: its root is a folder, made from the root disk. */
+  readonly rootFileSystem?: true;
   /** True: libvirt is told of the instance. */
   readonly define: boolean;
   /** True: the domain is started. */

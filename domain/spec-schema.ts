@@ -77,7 +77,7 @@ const values = {
     'Public keys for the guest, lines of authorized_keys.',
   ),
   interfaces: list(networkInterface, 16, 'interfaces').describe(
-    'Network cards: `{type, source, mac?, model?, tag?}`; the type is `network` or `bridge`, the source its name.',
+    'Network cards: `{type, source, mac?, model?, tag?}`; the type is `network`, `bridge` or `tap`, the source its name.',
   ),
   networkData: networkData.describe('What the guest finds in network_data.json.'),
   boot: oneOf(['running', 'defined', 'disks']).describe(

@@ -46,7 +46,8 @@ interface DeviceWishes {
 }
 
 export interface NetworkInterface {
-  readonly type: 'network' | 'bridge';
+  readonly type: 'network' | 'bridge' | 'tap';
+  /** The name of the libvirt network, of the bridge, or of the tap device, which is there already. */
   readonly source: string;
   readonly mac?: string;
   readonly model?: string;

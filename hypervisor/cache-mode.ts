@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CacheMode } from '../domain/domain-xml.ts';
+import type { CacheMode } from '../domain/domain-xml/domain-description.ts';
 import { temporarySuffix } from './publish-file.ts';
 
 const known = new Map<number, Promise<CacheMode>>();

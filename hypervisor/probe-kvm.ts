@@ -3,12 +3,13 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:f
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LibvirtSettings } from '../domain/configuration.ts';
+import type { VirtType } from '../domain/domain-xml/domain-description.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { publishText } from './publish-file.ts';
 import { runProgram } from './run-program.ts';
 import { isThere, readStateFile } from './small-file.ts';
 
-export type VirtType = 'kvm' | 'qemu';
+type MachineType = Extract<VirtType, 'kvm' | 'qemu'>;
 
 /** A kernel finds that it has no root within a second under KVM. A host where this takes longer gains nothing by KVM. */
 const kernelTimeoutMs = 15_000;
@@ -17,37 +18,32 @@ const bootSectorTimeoutMs = 3_000;
 /** What QEMU exits with when the boot sector below has reached its end: (0x31 << 1) | 1. */
 export const bootSectorSuccess = 99;
 
-const running = new Map<string, Promise<VirtType>>();
+const running = new Map<string, Promise<MachineType>>();
 
 /**
  * How this host's guests run: what the configuration says or, for `auto`, KVM if a small guest really comes up under it,
  * else plain QEMU. /dev/kvm may open and still not run a guest, as in some virtual machines. The answer is kept in the
  * state folder until the machine boots again; callers at the same time share one guest.
- *
- * Throws HostUnsuitable for a type that no domain here has.
  */
 export async function resolveVirtType(
   setting: LibvirtSettings['virtType'],
   stateDirectory: string,
   signal: AbortSignal,
 ): Promise<VirtType> {
-  if (setting === 'kvm' || setting === 'qemu') return setting;
-  if (setting !== 'auto') {
-    throw new EverbootFailure('HostUnsuitable', `the host’s virt_type is ${setting}; expected auto, kvm or qemu`);
-  }
+  if (setting !== 'auto') return setting;
   if (!(await isThere('/dev/kvm'))) return 'qemu';
   signal.throwIfAborted();
   // The guest has a limit of its own and others may wait for it, so that one who gives up does not end it.
   return await unlessAborted(running.get(stateDirectory) ?? startProbe(stateDirectory), signal);
 }
 
-function startProbe(stateDirectory: string): Promise<VirtType> {
+function startProbe(stateDirectory: string): Promise<MachineType> {
   const probe = probeOnce(stateDirectory).finally(() => running.delete(stateDirectory));
   running.set(stateDirectory, probe);
   return probe;
 }
 
-async function probeOnce(stateDirectory: string): Promise<VirtType> {
+async function probeOnce(stateDirectory: string): Promise<MachineType> {
   const path = join(stateDirectory, 'virt-type.json');
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   const kept = (await readStateFile(path)) as { bootId?: unknown; virtType?: unknown } | undefined;

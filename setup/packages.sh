@@ -59,6 +59,8 @@ packages_for_test() {
   need_program openssl openssl 'makes certificates for an image server, and hashes injected passwords'
   need_program guestfish guestfish 'injects into guests and grows their file systems'
   boot_kernel_is_there || miss linux-image-cloud-amd64 "is the kernel of libguestfs' appliance"
+  need_file /usr/lib/libvirt/libvirt_lxc libvirt-daemon-driver-lxc 'runs containers'
+  need_file /usr/share/OVMF ovmf 'starts guests with UEFI'
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'

@@ -10,6 +10,8 @@ import { runProgram } from '../hypervisor/run-program.ts';
 export interface PrivateLibvirt {
   /** Its driver without machines. */
   readonly uri: string;
+  /** Its driver of containers. */
+  readonly containersUri: string;
   readonly start: () => Promise<void>;
   /** SIGKILL, awaited. */
   readonly kill: () => Promise<void>;
@@ -31,6 +33,7 @@ export async function startPrivateLibvirt(t: TestContext): Promise<PrivateLibvir
   for (const name of Object.keys(ownFolders)) await mkdir(join(folder, name));
   const socket = join(folder, 'run/libvirt-sock');
   const uri = `test+unix:///default?socket=${socket}`;
+  const containersUri = `lxc+unix:///system?socket=${socket}`;
   const mounts = Object.entries(ownFolders).map(([name, path]) => `mkdir -p ${path}; mount --bind ${name} ${path};`);
   let child: ChildProcess | undefined;
 
@@ -42,7 +45,9 @@ export async function startPrivateLibvirt(t: TestContext): Promise<PrivateLibvir
   };
   const start = async (): Promise<void> => {
     await rm(socket, { force: true });
-    const script = `${mounts.join('')} exec libvirtd -p ${folder}/pid`;
+    // A machine with both kinds of control groups has the second in a place where containers cannot have theirs.
+    const groups = 'if [ -d /sys/fs/cgroup/memory ]; then umount /sys/fs/cgroup/unified; fi 2>/dev/null;';
+    const script = `${mounts.join('')} ${groups} exec libvirtd -p ${folder}/pid`;
     child = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script], {
       cwd: folder,
       stdio: 'ignore',
@@ -62,5 +67,5 @@ export async function startPrivateLibvirt(t: TestContext): Promise<PrivateLibvir
     await rm(folder, { recursive: true, force: true });
   });
   await start();
-  return { uri, start, kill };
+  return { uri, containersUri, start, kill };
 }

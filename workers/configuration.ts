@@ -60,6 +60,11 @@ function contradictions({ glance, libvirt }: Configuration): readonly string[] {
     // As in Nova: what is in a pool is raw.
     found.push('[libvirt] force_raw_images: false, expected true, because images_type is rbd');
   }
+  const { virtType, connectionUri } = libvirt;
+  if (virtType === 'lxc' && !connectionUri.startsWith('lxc')) {
+    const given = JSON.stringify(connectionUri);
+    found.push(`[libvirt] connection_uri: ${given}, expected one such as lxc:///system, because virt_type is lxc`);
+  }
   return found;
 }
 

@@ -50,6 +50,10 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
       await fillRootDisk(host, tracker, { claim, plan, spec });
+      if (plan.rootFileSystem === true && plan.disks.root !== null) {
+        const order = { claim, disk: plan.disks.root, base: images.root ?? null };
+        await host.extractRootFileSystem(`files of ${spec.name}: out of its root disk`, order);
+      }
 
       let domain: string | undefined;
       if (plan.define) {

@@ -20,6 +20,7 @@ export const stepPolicies = {
   convertImage: { lane: 'disk' },
   publishBaseImage: { lane: 'light' },
   createRootDisk: { lane: 'disk' },
+  extractRootFileSystem: { lane: 'disk' },
   createEphemeralDisk: { lane: 'disk' },
   createSwapDisk: { lane: 'disk' },
   copyBootFile: { lane: 'disk' },

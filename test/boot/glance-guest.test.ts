@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeGuestImage } from '../../cli/demo/guest-image.ts';
-import { parseGuestReport } from '../../cli/demo/guest-report.ts';
 import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';
+import { untilReported } from '../fixtures/guest-console.ts';
 import { makeQcow2Image } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';
@@ -26,17 +25,6 @@ after(async () => {
 
 const flavor = { vcpus: 1, memoryMb: 256, rootGb: 1, ephemeralGb: 1, swapMb: 64 };
 const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMoSW69KH7F76XKmBFTAdiWaFKSfGiQGLupNKWk0jVEo test';
-
-/** The guest's console, read until the guest has reported everything, or the time is over. */
-async function untilReported(directory: string) {
-  const deadline = Date.now() + 180_000;
-  for (;;) {
-    const report = parseGuestReport(await readFile(join(directory, 'console.log'), 'utf8'));
-    if (report.done) return report;
-    assert.ok(Date.now() < deadline, 'the guest did not report within three minutes');
-    await sleep(500);
-  }
-}
 
 test('an image uploaded to a real Glance boots as a real guest, which sees all that was made for it', async () => {
   const folder = join(up.folder, 'guest-image');

@@ -37,6 +37,7 @@ test('nothing configured gives the defaults of the contract', () => {
       connectionUri: 'qemu:///system',
       unavailableTimeout: 60,
       virtType: 'auto',
+      cpuMode: null,
       imagesType: 'default',
       useCowImages: true,
       forceRawImages: true,

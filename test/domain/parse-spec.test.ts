@@ -197,7 +197,7 @@ test('a value that may be one of several things is judged as what it most resemb
     [{ image: { url: 'https://h/a' } }, ['image.digest: missing', 'image.format: missing']],
     [{ flavor: 4 }, ['flavor: 4, expected the name of a flavor, or']],
     [{ flavor: { vcpus: 1 } }, ['flavor.memoryMb: missing', 'flavor.rootGb: missing']],
-    [{ interfaces: [{ type: 'vlan' }] }, ['interfaces[0].type: "vlan", expected network or bridge']],
+    [{ interfaces: [{ type: 'vlan' }] }, ['interfaces[0].type: "vlan", expected network, bridge or tap']],
     [{ interfaces: ['default'] }, ['interfaces[0]: "default", expected {type, source, mac, model, tag}']],
   ];
   for (const [fields, expected] of cases) {

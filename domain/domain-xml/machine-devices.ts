@@ -1,0 +1,14 @@
+import type { DeviceModels } from '../device-models.ts';
+import { element, type XmlElement } from '../xml.ts';
+
+/** What a machine has besides its disks, cards and console; random bytes for every guest, as Nova has it. */
+export function machineDevices({ hasGuestAgent }: DeviceModels): readonly XmlElement[] {
+  const agent = element('channel', { type: 'unix' }, [
+    element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' }),
+  ]);
+  return [
+    ...(hasGuestAgent ? [agent] : []),
+    element('rng', { model: 'virtio' }, [element('backend', { model: 'random' }, '/dev/urandom')]),
+    element('memballoon', { model: 'virtio' }),
+  ];
+}

@@ -1,0 +1,49 @@
+import { constants, openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { EverbootFailure } from '../../domain/failures.ts';
+import { type GuestDisk, type GuestfishControl, withGuestfish } from '../guestfish.ts';
+import { mountGuest } from '../injection/mount-guest.ts';
+import { runProgram } from '../run-program.ts';
+import { type TreeLimits, type UnpackedTree, unpackTree } from './unpack-tree.ts';
+
+/**
+ * Takes the files of a container's image out of its disk into a new folder. The file system is read by the kernel in
+ * libguestfs' appliance; what comes to the host is an archive, through a pipe, so that no more of it is ever written than
+ * was judged. The whole disk is the file system, as Nova's `setup_container` has it.
+ *
+ * Throws ImageUnacceptable (no file system there, or one that is no container's), ProgramMissing, HostUnsuitable.
+ */
+export async function extractTree(
+  disk: GuestDisk,
+  folder: string,
+  limits: TreeLimits,
+  control: GuestfishControl,
+): Promise<UnpackedTree> {
+  const pipe = join(control.folder, 'files');
+  await runProgram('mkfifo', ['-m', '600', pipe], { signal: control.signal, timeoutMs: 10_000 });
+  // Opened without waiting for a writer: one that never comes would keep a thread for ever.
+  const end = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const archive = new Socket({ fd: end, readable: true, writable: false });
+  let unpacking: Promise<UnpackedTree> | undefined;
+  try {
+    return await withGuestfish(disk, control, async (guest) => {
+      await mountGuest(guest, 'disk');
+      unpacking = unpackTree(archive, folder, limits);
+      // Else guestfish would wait for ever to be rid of the rest.
+      unpacking.catch(() => archive.destroy());
+      const [unpacked] = await Promise.all([unpacking, guest.run('tar-out', '/', pipe, 'numericowner:true')]);
+      return unpacked;
+    });
+  } catch (error) {
+    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
+    throw new EverbootFailure('ImageUnacceptable', `the image’s files cannot be read: ${error.message}`, {
+      cause: error,
+      remedy: 'A container’s image is one file system, without partitions.',
+    });
+  } finally {
+    // Whoever removes the folder now must not meet a writer.
+    archive.destroy();
+    await unpacking?.catch(() => undefined);
+  }
+}

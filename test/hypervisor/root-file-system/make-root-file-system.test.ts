@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeRootFileSystem } from '../../../hypervisor/root-file-system/make-root-file-system.ts';
+import { runProgram } from '../../../hypervisor/run-program.ts';
+import { makeGuestImage } from '../../fixtures/guest-images.ts';
+
+const skip = process.getuid?.() === 0 ? false : 'only root gives files to others';
+const plenty = 64 * 2 ** 20;
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp('/var/tmp/everboot-root-');
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** Makes a root from an image in an instance's directory of its own. */
+async function makeFrom(
+  path: string,
+  directory: string,
+  { bytes = plenty, signal = AbortSignal.timeout(240_000) } = {},
+) {
+  const control = { signal, onProgress: () => undefined, heldLocks: [], forceTcg: true };
+  const root = { disk: { path, format: 'raw' as const }, bytes };
+  return await makeRootFileSystem(join(directory, 'rootfs'), root, control);
+}
+
+async function newDirectory(name: string): Promise<string> {
+  const directory = join(folder, name);
+  await mkdir(directory, { mode: 0o711 });
+  return directory;
+}
+
+test('an image without a file system is refused, and nothing is left of it', { skip }, async () => {
+  const image = join(folder, 'empty.raw');
+  await runProgram('truncate', ['-s', '16M', image], { timeoutMs: 10_000 });
+  const directory = await newDirectory('of-nothing');
+  await assert.rejects(makeFrom(image, directory), { code: 'ImageUnacceptable' });
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('a sparse file that is larger than its image is refused before it fills the disk', { skip }, async () => {
+  const image = await makeGuestImage(join(folder, 'sparse.raw'), {
+    arrange: (tree) =>
+      runProgram('truncate', ['-s', '1T', join(tree, 'large')], { timeoutMs: 10_000 }).then(() => undefined),
+  });
+  const directory = await newDirectory('of-sparse');
+  await assert.rejects(makeFrom(image, directory), { code: 'ImageUnacceptable', message: /more than 67108864 bytes/ });
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('what is ended in the middle leaves nothing, is made anew, and then left as it is', { skip }, async () => {
+  const image = await makeGuestImage(join(folder, 'guest.raw'));
+  const directory = await newDirectory('of-guest');
+  const stop = new AbortController();
+  const ended = assert.rejects(makeFrom(image, directory, { signal: stop.signal }), /stopped/);
+  await sleep(3000);
+  stop.abort(new Error('stopped'));
+  await ended;
+  assert.deepEqual(await readdir(directory), []);
+
+  await makeFrom(image, directory);
+  assert.deepEqual(await readdir(directory), ['rootfs']);
+  assert.ok((await readdir(join(directory, 'rootfs'))).includes('etc'));
+  assert.equal((await stat(directory)).mode & 0o777, 0o700);
+  await makeFrom('/nonexistent', directory);
+});
