@@ -19,13 +19,17 @@ export interface DeviceRange {
   readonly heldLocks: readonly number[];
 }
 
-/** Throws HostIoError where a path is no block device: every program would do something else with it. */
-export async function requireDevice(path: string): Promise<void> {
-  const isDevice = await stat(path).then(
+/** Whether a path leads to a block device. */
+export async function isDevice(path: string): Promise<boolean> {
+  return await stat(path).then(
     (found) => found.isBlockDevice(),
     () => false,
   );
-  if (!isDevice) throw new EverbootFailure('HostIoError', `${path} is not there, or no block device`);
+}
+
+/** Throws HostIoError where a path is no block device: every program would do something else with it. */
+export async function requireDevice(path: string): Promise<void> {
+  if (!(await isDevice(path))) throw new EverbootFailure('HostIoError', `${path} is not there, or no block device`);
 }
 
 /**

@@ -52,7 +52,6 @@ export async function findVolume(
     });
   }
   await activateVolume(found, run);
-  await requireDevice(devicePath(found));
   return { group, found };
 }
 
