@@ -130,9 +130,11 @@ function lvmFailure(command: string, error: unknown): unknown {
       remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
     });
   }
-  // Somebody looks at the device, or lvm2 crashed as it sometimes does beside another command: both pass.
-  if (/ in use|exit status 139/.test(said))
+  // Somebody looks at the device, an earlier worker's command was quicker, or lvm2 crashed as it sometimes does beside
+  // another of its commands: all of them pass.
+  if (/ in use|logical volume .*not found|Failed to find logical volume|exit status 139/i.test(said)) {
     return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
+  }
   return error;
 }
 

@@ -103,8 +103,8 @@ describe('thick volumes', () => {
     await remove(context);
   });
 
-  test('every file system is made in its volume', async (t) => {
-    for (const fileSystem of ['ext2', 'ext3', 'ext4', 'xfs', 'vfat', 'ntfs']) {
+  test('every program that makes file systems makes one in a volume', async (t) => {
+    for (const fileSystem of ['ext4', 'xfs', 'vfat', 'ntfs']) {
       await t.test(fileSystem, async () => {
         const context = await lvm.newInstance();
         const sizeBytes = (fileSystem === 'xfs' ? 320 : 64) * mebibyte;
