@@ -7,6 +7,7 @@ import {
   type VolumeGroup,
   volumeFields,
 } from './lvm-report.ts';
+import { isDevice, requireDevice } from './overwrite-device.ts';
 import { runProgram } from './run-program.ts';
 
 /** A command waits for others on the same volume group; what takes longer than this hangs. */
@@ -77,9 +78,18 @@ export async function removeVolumeTag(volume: LogicalVolume, tag: string, run: L
   await lvm(['lvchange', '--yes', '--deltag', tag, qualified(volume)], run);
 }
 
-/** Makes the device of a volume, as it is after a restart of the host. One that is there already stays. */
+/**
+ * Makes the device of a volume where there is none, as after a restart of the host or of a container around us. Throws
+ * HostIoError where that did not help.
+ */
 export async function activateVolume(volume: LogicalVolume, run: LvmRun): Promise<void> {
+  const path = devicePath(volume);
+  if (await isDevice(path)) return;
   await lvm(['lvchange', '--yes', '-ay', qualified(volume)], run);
+  if (await isDevice(path)) return;
+  // It was active all the time, and only its node is missing.
+  await lvm(['vgmknodes', qualified(volume)], run);
+  await requireDevice(path);
 }
 
 /** Removes a volume. Throws HostIoError while somebody has its device open. */
@@ -120,9 +130,11 @@ function lvmFailure(command: string, error: unknown): unknown {
       remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
     });
   }
-  // Somebody looks at the device, or lvm2 crashed as it sometimes does beside another command: both pass.
-  if (/ in use|exit status 139/.test(said))
+  // Somebody looks at the device, an earlier worker's command was quicker, or lvm2 crashed as it sometimes does beside
+  // another of its commands: all of them pass.
+  if (/ in use|logical volume .*not found|Failed to find logical volume|exit status 139/i.test(said)) {
     return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
+  }
   return error;
 }
 

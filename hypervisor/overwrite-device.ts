@@ -5,8 +5,11 @@ import { syncPath } from './publish-file.ts';
 import { runProgram } from './run-program.ts';
 import { timeForBytesMs } from './time-for-bytes.ts';
 
-/** The kernel does one piece to its end whatever signal comes, so this is how long a cancelled step is waited for. */
-const pieceBytes = 64 * 2 ** 20;
+/** The kernel does one step to its end whatever signal comes, so this is how long a cancelled step is waited for. */
+const stepBytes = 64 * 2 ** 20;
+
+/** How much is zeroed by one run of the program, which tells nothing of how far it is. */
+const pieceBytes = 512 * 2 ** 20;
 
 /** As Nova's `volume_clear = shred`. */
 const shredPasses = 3;
@@ -19,13 +22,17 @@ export interface DeviceRange {
   readonly heldLocks: readonly number[];
 }
 
-/** Throws HostIoError where a path is no block device: every program would do something else with it. */
-export async function requireDevice(path: string): Promise<void> {
-  const isDevice = await stat(path).then(
+/** Whether a path leads to a block device. */
+export async function isDevice(path: string): Promise<boolean> {
+  return await stat(path).then(
     (found) => found.isBlockDevice(),
     () => false,
   );
-  if (!isDevice) throw new EverbootFailure('HostIoError', `${path} is not there, or no block device`);
+}
+
+/** Throws HostIoError where a path is no block device: every program would do something else with it. */
+export async function requireDevice(path: string): Promise<void> {
+  if (!(await isDevice(path))) throw new EverbootFailure('HostIoError', `${path} is not there, or no block device`);
 }
 
 /**
@@ -36,18 +43,16 @@ export async function zeroDevice(range: DeviceRange, control: WorkControl): Prom
   const { path, offsetBytes, lengthBytes, heldLocks } = range;
   if (lengthBytes === 0) return;
   await requireDevice(path);
-  const where = ['-o', String(offsetBytes), '-l', String(lengthBytes)];
-  // Forced, since a device with something on it is what is meant.
-  await runProgram('blkdiscard', ['--force', '--zeroout', '--verbose', '-p', String(pieceBytes), ...where, path], {
-    signal: control.signal,
-    heldLocks,
-    timeoutMs: timeForBytesMs(lengthBytes),
-    onOutput(text) {
-      const [, bytes, from] = [...text.matchAll(/Zero-filled (\d+) bytes from the offset (\d+)/g)].at(-1) ?? [];
-      if (bytes === undefined) return;
-      control.onProgress({ doneBytes: Number(from) + Number(bytes) - offsetBytes, totalBytes: lengthBytes });
-    },
-  });
+  let doneBytes = 0;
+  while (doneBytes < lengthBytes) {
+    const bytes = Math.min(pieceBytes, lengthBytes - doneBytes);
+    const where = ['-p', String(stepBytes), '-o', String(offsetBytes + doneBytes), '-l', String(bytes)];
+    // Forced, since a device with something on it is what is meant.
+    const args = ['--force', '--zeroout', ...where, path];
+    await runProgram('blkdiscard', args, { signal: control.signal, heldLocks, timeoutMs: timeForBytesMs(bytes) });
+    doneBytes += bytes;
+    control.onProgress({ doneBytes, totalBytes: lengthBytes });
+  }
   await syncPath(path);
 }
 

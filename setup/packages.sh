@@ -63,6 +63,10 @@ packages_for_test() {
   need_file /usr/share/OVMF ovmf 'starts guests with UEFI'
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
+  need_program lvm lvm2 'keeps disks in logical volumes'
+  need_program thin_check thin-provisioning-tools 'checks the pools of thin volumes'
+  # It came with QEMU once, and is a package of its own now.
+  [ -e /usr/lib/qemu/virtiofsd ] || need_file /usr/libexec/virtiofsd virtiofsd 'gives a guest the files of its host'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
   ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'

@@ -4,6 +4,7 @@ import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
 import { mistakes } from '../domain/problems.ts';
+import { checkVolumeGroup } from '../hypervisor/backends/lvm-volume.ts';
 import { closeLibvirt } from '../hypervisor/libvirt.ts';
 import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate.ts';
 import { ensureCacheSchedules } from './cache-schedules.ts';
@@ -27,8 +28,9 @@ export interface WorkerReady {
 /**
  * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
  * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
- * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted, and
- * TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
+ * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted,
+ * HostUnsuitable and ProgramMissing for logical volumes that cannot be made, and TemporalUnreachable when no server
+ * answers at the start; one that goes away later is waited for.
  */
 export async function runWorker(
   configuration: Configuration,
@@ -42,6 +44,7 @@ export async function runWorker(
   const { stateDirectory, temporal, signal, onReady } = options;
   const credentials = await readGlanceCredentials(configuration.glance.cloud, process.env);
   await checkTrustFolder(configuration);
+  await checkVolumeGroup(configuration.libvirt, signal);
   installTemporalRuntime();
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([

@@ -20,6 +20,16 @@ import { claimTags, isOwnedBy, staleFrom, staleFromTag } from './lvm-claim.ts';
 import { clearAndRemove } from './lvm-remove.ts';
 import { fullPoolFailure, requireGroupSpace, requirePoolSpace, thinPoolOf, wholeExtents } from './lvm-space.ts';
 
+/**
+ * Whether a host that is set to logical volumes can make them. Throws ProgramMissing without lvm2, HostUnsuitable without
+ * the volume group, or without a thin pool where volumes are thin.
+ */
+export async function checkVolumeGroup(settings: LibvirtSettings, signal: AbortSignal): Promise<void> {
+  if (settings.imagesType !== 'lvm') return;
+  const group = await readVolumeGroup(volumeGroupOf(settings), { signal, heldLocks: [] });
+  if (settings.sparseLogicalVolumes) thinPoolOf(group);
+}
+
 /** The place of one disk on a host: its group, as it was read, and the volume of that name if it is there. */
 export interface VolumePlace {
   readonly group: VolumeGroup;
@@ -52,7 +62,6 @@ export async function findVolume(
     });
   }
   await activateVolume(found, run);
-  await requireDevice(devicePath(found));
   return { group, found };
 }
 
@@ -95,7 +104,7 @@ export async function publishVolume(
   } catch (error) {
     // A cancelled step does not wait for the clearing: undo, or the next attempt, finds the volume by its tags.
     control.signal.throwIfAborted();
-    const failure = fullPoolFailure(await readVolumeGroup(group.name, run), wanted, error);
+    const failure = pool === null ? error : fullPoolFailure(await readVolumeGroup(group.name, run), wanted, error);
     await clearAndRemove(wanted, settings, run, control).catch(() => undefined);
     throw failure;
   }

@@ -1,7 +1,14 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { testThrough } from '../fixtures/inner-tests.ts';
+import { checkVolumeGroup } from '../../hypervisor/backends/lvm-volume.ts';
+import { createVolume } from '../../hypervisor/lvm.ts';
+import { hasThinPools, testThrough } from '../fixtures/inner-tests.ts';
+import { failsWith } from './lvm/planned-disks.ts';
+import { lvmSettings } from './lvm/test-backend.ts';
+import { makeVolumeGroup } from './lvm/volume-group.ts';
 
 /** lvm2 then keeps the books of volumes and leaves the kernel alone. */
 const withoutDevices = 'global { activation = 0 }\n';
@@ -16,4 +23,31 @@ test('lvm2’s commands, on a real volume group without device mapper', async (t
   await writeFile(settings, withoutDevices);
   const wrapper = ['unshare', '--mount', '--', 'sh', '-c', withOwnSettings, 'sh', settings];
   await testThrough(t, wrapper, join(import.meta.dirname, 'lvm', 'metadata-commands.ts'));
+});
+
+test('a host is told what it lacks before its first boot', async (t) => {
+  const group = makeVolumeGroup(64);
+  t.after(() => group.remove());
+  const { signal } = new AbortController();
+  await checkVolumeGroup(await lvmSettings(group.name, false), signal);
+  const thin = checkVolumeGroup(await lvmSettings(group.name, true), signal);
+  await assert.rejects(thin, failsWith('HostUnsuitable', /has no thin pool/));
+  const name = `everboot-${randomUUID().slice(0, 8)}`;
+  const absent = checkVolumeGroup(await lvmSettings(name, false), signal);
+  await assert.rejects(absent, failsWith('HostUnsuitable', new RegExp(`no volume group ${name}`)));
+  await checkVolumeGroup({ ...(await lvmSettings(name, false)), imagesType: 'raw' }, signal);
+});
+
+test('a kernel without device mapper is the host’s to change', async (t) => {
+  if (hasThinPools()) {
+    t.skip('this machine has a device mapper');
+    return;
+  }
+  const group = makeVolumeGroup(64);
+  t.after(() => group.remove());
+  const run = { signal: new AbortController().signal, heldLocks: [] };
+  for (const thinPool of [null, 'pool']) {
+    const volume = { volumeGroup: group.name, name: 'disk', sizeBytes: 4 * 2 ** 20, tags: [], thinPool };
+    await assert.rejects(createVolume(volume, run), failsWith('HostUnsuitable', /no device mapper/));
+  }
 });

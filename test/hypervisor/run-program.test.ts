@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -90,6 +92,46 @@ test('a lock lasts until the last program that inherited it has ended', async ()
   const next = await waitForKernelLock(request, { timeoutMs: 2000 });
   assert.ok(next);
   await next.release();
+});
+
+test('a program that must finish outlives its worker, and its lock lasts even if it lets go of it', async () => {
+  const [lockFile, pipe, done] = ['locks', 'go', 'done'].map((name) => join(folder, name)) as [string, string, string];
+  execFileSync('mkfifo', [pipe]);
+  const locks = new URL('../../hypervisor/kernel-lock.ts', import.meta.url).href;
+  const programs = new URL('../../hypervisor/run-program.ts', import.meta.url).href;
+  const code = `
+    import { tryKernelLock } from ${JSON.stringify(locks)};
+    import { runProgram } from ${JSON.stringify(programs)};
+    const [lockFile, pipe, done] = JSON.parse(process.argv[1]);
+    const { descriptor } = await tryKernelLock({ lockFile, key: 'finish' });
+    // It closes what it has inherited, waits, and prints into a pipe that nobody reads any more.
+    const program = 'exec 3>&- 4>&-; echo begun; cat "$1"; echo words; echo whole >"$2"';
+    const options = { timeoutMs: 60_000, heldLocks: [descriptor], mustFinish: true };
+    await runProgram('sh', ['-c', program, 'sh', pipe, done], options);`;
+  const input = JSON.stringify([lockFile, pipe, done]);
+  const worker = spawn(process.execPath, ['--input-type=module', '-e', code, input], { stdio: 'ignore' });
+  while ((await countProcesses('cat', pipe)) === 0) await sleep(20);
+  worker.kill('SIGKILL');
+  await once(worker, 'exit');
+  const request = { lockFile, key: 'finish' };
+  assert.equal(await tryKernelLock(request), undefined, 'it is still at work');
+  await writeFile(pipe, 'go\n');
+  const next = await waitForKernelLock(request, { timeoutMs: 10_000 });
+  assert.ok(next);
+  assert.equal(await readFile(done, 'utf8'), 'whole\n');
+  await next.release();
+});
+
+test('a program that must finish is not ended with its step, but after its time', async () => {
+  const stop = new AbortController();
+  const finishing = runProgram('sh', ['-c', 'sleep 0.3; echo whole'], {
+    ...{ timeoutMs: 5000, mustFinish: true },
+    signal: stop.signal,
+  });
+  stop.abort(new Error('cancelled'));
+  assert.equal((await finishing).stdout, 'whole\n');
+  const hanging = runProgram('sleep', ['60'], { timeoutMs: 100, mustFinish: true });
+  await assert.rejects(hanging, failsWith('ProgramTimedOut'));
 });
 
 test('locks of different keys do not meet, and shared ones stand side by side', async () => {

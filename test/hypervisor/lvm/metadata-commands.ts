@@ -87,6 +87,18 @@ test('a name that is taken is refused by lvm2 itself', async () => {
   for (const each of made) await removeVolume(each, commands);
 });
 
+test('a volume that an earlier command has taken away meanwhile is looked for again', async () => {
+  const gone = volume('gone', 4);
+  for (const command of [
+    removeVolume(gone, commands),
+    renameVolume(gone, 'other', commands),
+    extendVolume(gone, 8 * mebibyte, commands),
+    addVolumeTag(gone, 'tag', commands),
+  ]) {
+    await assert.rejects(command, failsWith('HostIoError', /gone/));
+  }
+});
+
 test('a command that has begun is not cut off with its step', async () => {
   const stop = new AbortController();
   const creating = createVolume(volume('begun', 4), { ...commands, signal: stop.signal });

@@ -9,7 +9,7 @@ import { readConfiguration } from '../../../workers/configuration.ts';
 import type { BackendUnderTest } from '../backends/contract.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
-/** What every disk of the group held before, as if it had been other tenants'. */
+/** What other tenants wrote. */
 export const staleText = 'another tenant’s secret';
 
 export interface LvmUnderTest extends BackendUnderTest {
@@ -23,10 +23,10 @@ export async function lvmSettings(group: string, isThin: boolean, toml = ''): Pr
   return (await readConfiguration({ text, environment: {} })).libvirt;
 }
 
-/** A group with room for some disks, `stale` with what others left on it; and one with hardly any. */
-export async function startLvm({ isThin, stale }: { isThin: boolean; stale: boolean }): Promise<LvmUnderTest> {
+/** A group with room for some disks, and one with hardly any. */
+export async function startLvm({ isThin }: { isThin: boolean }): Promise<LvmUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'everboot-lvm-'));
-  const group = makeVolumeGroup(400, stale ? staleText : undefined);
+  const group = makeVolumeGroup(400);
   const small = makeVolumeGroup(64);
   if (isThin) {
     makePool(group.name, '320M');
@@ -53,6 +53,8 @@ export async function startLvm({ isThin, stale }: { isThin: boolean; stale: bool
     newInstanceWithoutRoom: async () => {
       return { context: await newInstance(), settings: await lvmSettings(small.name, isThin) };
     },
+    // A guest without KVM takes seconds.
+    killAfterMs: [1000, 3000],
     xmlOfRoot: /^block <source dev='\/dev\/everboot-test-[0-9a-f]+\/[0-9a-f-]{36}_disk'\/>/,
     async stop() {
       group.remove();
@@ -64,6 +66,6 @@ export async function startLvm({ isThin, stale }: { isThin: boolean; stale: bool
 
 /** A thin pool that tells of its end at once, and not after a minute in which an operator might have made it larger. */
 export function makePool(group: string, size: string): void {
-  const kind = ['--type', 'thin-pool', '--errorwhenfull', 'y', '-L', size, '-n', 'pool'];
-  run('lvm', ['lvcreate', '-qq', '--yes', ...kind, group]);
+  run('lvm', ['lvcreate', '-qq', '--yes', '--type', 'thin-pool', '-L', size, '-n', 'pool', group]);
+  run('lvm', ['lvchange', '-qq', '--errorwhenfull', 'y', `${group}/pool`]);
 }
