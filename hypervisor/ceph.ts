@@ -26,6 +26,11 @@ export function cephCluster({
  */
 const osdPatience = 6;
 
+/** For how long one answer of an OSD is waited for, in seconds. */
+export function osdTimeoutSeconds({ connectTimeoutSeconds }: CephCluster): number {
+  return connectTimeoutSeconds * osdPatience;
+}
+
 /** What a program may use that only moves bytes: it has a dozen threads. */
 const cephLimits = { memoryBytes: 4 * 2 ** 30 };
 
@@ -58,11 +63,10 @@ export async function runCephProgram(
   expected: readonly number[],
   options: CephRun,
 ): Promise<CephAnswer> {
-  const osdSeconds = cluster.connectTimeoutSeconds * osdPatience;
   const waits = [
     `--client-mount-timeout=${cluster.connectTimeoutSeconds}`,
     `--rados-mon-op-timeout=${cluster.connectTimeoutSeconds}`,
-    `--rados-osd-op-timeout=${osdSeconds}`,
+    `--rados-osd-op-timeout=${osdTimeoutSeconds(cluster)}`,
   ];
   try {
     const { stdout } = await runProgram(program, [...accessArgs(cluster), ...waits, ...args], {
@@ -133,8 +137,11 @@ function accessFailure({ conf, user }: CephCluster, words: string): EverbootFail
   });
 }
 
-/** A full cluster does not refuse what would be written: it holds it until there is room again. */
-async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
+/**
+ * What it means that a cluster does not answer: InsufficientSpace, since a full one does not refuse what would be written
+ * but holds it until there is room again; StorageUnavailable.
+ */
+export async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
   const full = await fullness(cluster).catch(() => null);
   if (full !== null) return new EverbootFailure('InsufficientSpace', `the Ceph cluster is full (${full})`);
   return new EverbootFailure('StorageUnavailable', `the Ceph cluster does not answer: ${shorten(words)}`);
