@@ -34,6 +34,9 @@ export function osdTimeoutSeconds({ connectTimeoutSeconds }: CephCluster): numbe
 /** What a program may use that only moves bytes: it has a dozen threads. */
 const cephLimits = { memoryBytes: 4 * 2 ** 30 };
 
+/** Log lines, which come in their own time, would push a program's own words out of the last that are kept of it. */
+const quiet = ['--log-to-stderr=false', '--err-to-stderr=false'];
+
 /** Ends the sentence of a failure that an operator mends in the host's configuration. */
 const accessRemedy =
   'Check [libvirt] images_rbd_pool, images_rbd_ceph_conf and rbd_user, the user’s key and its rights.';
@@ -69,7 +72,7 @@ export async function runCephProgram(
     `--rados-osd-op-timeout=${osdTimeoutSeconds(cluster)}`,
   ];
   try {
-    const { stdout } = await runProgram(program, [...accessArgs(cluster), ...waits, ...args], {
+    const { stdout } = await runProgram(program, [...accessArgs(cluster), ...quiet, ...waits, ...args], {
       ...options,
       limits: cephLimits,
     });

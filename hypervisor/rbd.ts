@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { RbdSnapshot } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import { type CephCluster, type CephRun, runCephProgram } from './ceph.ts';
+import { type CephCluster, type CephRun, runCephProgram, silenceFailure } from './ceph.ts';
 import { timeForBytesMs } from './time-for-bytes.ts';
 
 /** The numbers that `rbd` ends with. */
@@ -152,7 +152,7 @@ export async function removeRbdImage(cluster: CephCluster, name: RbdImageName, c
   if (errno === hasSnapshots) throw heldFailure(name, 'has snapshots that everboot did not make', 'rbd snap ls');
   // A cluster without room cannot even note what it is to remove, and then says of an image that is there that it is not.
   if (errno === absent && (await rbdImageSize(cluster, name, control)) !== undefined) {
-    throw new EverbootFailure('StorageUnavailable', `${nameText(name)} could not be removed`);
+    throw await silenceFailure(cluster, `${nameText(name)} could not be removed`);
   }
 }
 
