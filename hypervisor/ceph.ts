@@ -44,6 +44,8 @@ const accessRemedy =
 export type CephRun = Pick<ProgramOptions, 'heldLocks' | 'input' | 'maxOutputBytes'> & {
   readonly signal?: AbortSignal;
   readonly timeoutMs: number;
+  /** True: an OSD is waited for until the caller, who watches the progress, ends the program. */
+  readonly waitsForOsds?: boolean;
 };
 
 export interface CephAnswer {
@@ -64,12 +66,12 @@ export async function runCephProgram(
   cluster: CephCluster,
   args: readonly string[],
   expected: readonly number[],
-  options: CephRun,
+  { waitsForOsds = false, ...options }: CephRun,
 ): Promise<CephAnswer> {
   const waits = [
     `--client-mount-timeout=${cluster.connectTimeoutSeconds}`,
     `--rados-mon-op-timeout=${cluster.connectTimeoutSeconds}`,
-    `--rados-osd-op-timeout=${osdTimeoutSeconds(cluster)}`,
+    `--rados-osd-op-timeout=${waitsForOsds ? 0 : osdTimeoutSeconds(cluster)}`,
   ];
   try {
     const { stdout } = await runProgram(program, [...accessArgs(cluster), ...quiet, ...waits, ...args], {

@@ -73,14 +73,18 @@ export async function createRbdImage(
   await rbd(cluster, ['create', ...at(name), '--size', `${sizeBytes}B`], [], control);
 }
 
-/** Writes a stream in Ceph's own format of differences (`rbd diff v1`) into an image, with room for `sizeBytes`. */
+/**
+ * Writes a stream of `sizeBytes` in Ceph's own format of differences (`rbd diff v1`) into an image. Where an OSD is dead
+ * it takes nothing more and does not end: the caller ends it. With a limit on each wait it would go on through the whole
+ * stream, failing for each piece anew.
+ */
 export async function importRbdDiff(
   cluster: CephCluster,
   name: RbdImageName,
   { input, sizeBytes }: { readonly input: Readable; readonly sizeBytes: number },
   control: RbdControl,
 ): Promise<void> {
-  const options = { ...control, input, timeoutMs: timeForBytesMs(sizeBytes) };
+  const options = { ...control, input, timeoutMs: timeForBytesMs(sizeBytes), waitsForOsds: true };
   await rbd(cluster, ['import-diff', '--no-progress', '--path', '-', ...at(name)], [], options);
 }
 

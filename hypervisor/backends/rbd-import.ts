@@ -34,8 +34,8 @@ export async function importRawFile(
 }
 
 /**
- * Ends work that has made no progress for longer than two answers of an OSD may take. `rbd` gives up each wait for a
- * dead OSD, and then waits for it again before it ends.
+ * Ends work that has made no progress for twice as long as one answer of an OSD may take: it may take that long until
+ * the cluster has another OSD answer for a dead one.
  */
 async function whileItMoves(
   cluster: CephCluster,
