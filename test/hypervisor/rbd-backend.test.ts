@@ -242,7 +242,7 @@ test('a disk that somebody has open is kept, and the failure says so', async () 
   await makeRoot(context);
   const disk = `${cephPool}/${rootOf(context)}`;
   const bench = ['bench', '--io-type', 'write', '--io-size', '4K', '--io-total', '100G', disk];
-  const user = spawn('rbd', ['--conf', ceph.conf, ...bench], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const user = spawn('rbd', ['--conf', ceph.conf, ...bench], { stdio: ['ignore', 'pipe', 'ignore'] });
   await once(user.stdout, 'data');
   await assert.rejects(backend.removeDisks(context.claim, control), failsWith('StorageUnavailable', /still open/));
   user.kill('SIGTERM');
