@@ -3,10 +3,14 @@ import { after, before, type TestContext, test } from 'node:test';
 import type { GlanceSettings, LibvirtSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
+import { rbdBackend } from '../../hypervisor/backends/rbd-backend.ts';
 import { findCloneSource, parseRbdLocation } from '../../hypervisor/backends/rbd-clone-source.ts';
-import { cephImagePool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
-import { cephSettings } from '../fixtures/ceph-host.ts';
+import { writeFacts } from '../../hypervisor/image-cache/base-facts.ts';
+import { imageCacheName } from '../../hypervisor/image-cache/cache-name.ts';
+import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
+import { cephSettings, newCephInstance } from '../fixtures/ceph-host.ts';
 import { glanceSettings, imageServer } from '../fixtures/image-server.ts';
+import { makeRawImage } from '../fixtures/images.ts';
 
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';
 const otherFsid = '00000000-0000-4000-8000-000000000000';
@@ -80,6 +84,39 @@ test('Glance is not even asked where nothing would be cloned', async (t) => {
     { locations, libvirt: { imagesType: 'qcow2' } },
   ];
   for (const other of others) assert.deepEqual(await find(t, other), { source: null, asked: 0 }, JSON.stringify(other));
+});
+
+test('an image that any host has imported is neither fetched nor imported again', async (t) => {
+  const digest = { algorithm: 'sha256', hex: 'ab'.repeat(32) } as const;
+  const described: Partial<ImageDescription> = { format: 'qcow2', digest };
+  assert.equal((await find(t, { locations: [], image: described })).source, null, 'not yet');
+
+  const context = await newCephInstance(ceph);
+  const image = { reference: { glance: id }, title: 'stored', format: 'qcow2', sizeBytes: null, digest } as const;
+  const cacheName = imageCacheName(image, 'root');
+  const { path } = await makeRawImage(ceph.folder, cacheName, 2 ** 20);
+  const base = { cacheName, path, format: 'raw', virtualSizeBytes: 2 ** 20 } as const;
+  const order = {
+    role: 'root',
+    cacheName,
+    forceRaw: true,
+    image: { ...image, minDiskGb: 0, minRamMb: 0, properties: {} },
+  } as const;
+  await writeFacts(context.paths, order, { from: 'converted', ...base, fileSizeBytes: 2 ** 20 });
+  const kept = { format: 'raw', storage: 'rbd', device: 'vda', bus: 'virtio' } as const;
+  const disk = { kind: 'root', name: 'disk', ...kept, sizeBytes: null } as const;
+  await rbdBackend(libvirt).makeRoot(disk, base, context, { signal, onProgress: () => undefined });
+
+  const { source } = await find(t, { locations: [], image: described });
+  assert.match(source?.image ?? '', /^everboot_base_[0-9a-f]{40}_[0-9a-f]{8}$/);
+  assert.deepEqual([source?.pool, source?.snapshot], [cephPool, 'everboot']);
+  const cloned = await newCephInstance(ceph);
+  const planned = { ...disk, ...(source && { clone: source }) };
+  await rbdBackend(libvirt).makeRoot(planned, null, cloned, { signal, onProgress: () => undefined });
+  const other = { ...described, digest: { ...digest, hex: 'cd'.repeat(32) } };
+  assert.equal((await find(t, { locations: [], image: other })).source, null, 'other bytes under the same id');
+  const signed = { verifyGlanceSignatures: true };
+  assert.equal((await find(t, { locations: [], image: described, glance: signed })).source, null);
 });
 
 test('a Glance that does not tell is no failure, a Ceph that does not answer is one', async (t) => {
