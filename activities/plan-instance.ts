@@ -57,7 +57,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   refuseUnattachableDisks(planned, libvirt.virtType);
   // What is built already has its volumes in use, and is only told again.
   if (ready === null) await checkVolumes(host, planned, images.root);
-  const clone = images.root === undefined || planned.root === null ? null : await cloneSource(host, images.root);
+  const isToBeMade = ready === null && planned.root !== null;
+  const clone = isToBeMade && images.root !== undefined ? await cloneSource(host, images.root) : null;
   const disks = planned.root === null || clone === null ? planned : { ...planned, root: { ...planned.root, clone } };
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];

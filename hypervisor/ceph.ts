@@ -26,8 +26,16 @@ export function cephCluster({
  */
 const osdPatience = 6;
 
+/** For how long one answer of an OSD is waited for, in seconds. */
+export function osdTimeoutSeconds({ connectTimeoutSeconds }: CephCluster): number {
+  return connectTimeoutSeconds * osdPatience;
+}
+
 /** What a program may use that only moves bytes: it has a dozen threads. */
 const cephLimits = { memoryBytes: 4 * 2 ** 30 };
+
+/** Log lines, which come in their own time, would push a program's own words out of the last that are kept of it. */
+const quiet = ['--log-to-stderr=false', '--err-to-stderr=false'];
 
 /** Ends the sentence of a failure that an operator mends in the host's configuration. */
 const accessRemedy =
@@ -36,6 +44,8 @@ const accessRemedy =
 export type CephRun = Pick<ProgramOptions, 'heldLocks' | 'input' | 'maxOutputBytes'> & {
   readonly signal?: AbortSignal;
   readonly timeoutMs: number;
+  /** True: an OSD is waited for until the caller, who watches the progress, ends the program. */
+  readonly waitsForOsds?: boolean;
 };
 
 export interface CephAnswer {
@@ -56,16 +66,15 @@ export async function runCephProgram(
   cluster: CephCluster,
   args: readonly string[],
   expected: readonly number[],
-  options: CephRun,
+  { waitsForOsds = false, ...options }: CephRun,
 ): Promise<CephAnswer> {
-  const osdSeconds = cluster.connectTimeoutSeconds * osdPatience;
   const waits = [
     `--client-mount-timeout=${cluster.connectTimeoutSeconds}`,
     `--rados-mon-op-timeout=${cluster.connectTimeoutSeconds}`,
-    `--rados-osd-op-timeout=${osdSeconds}`,
+    `--rados-osd-op-timeout=${waitsForOsds ? 0 : osdTimeoutSeconds(cluster)}`,
   ];
   try {
-    const { stdout } = await runProgram(program, [...accessArgs(cluster), ...waits, ...args], {
+    const { stdout } = await runProgram(program, [...accessArgs(cluster), ...quiet, ...waits, ...args], {
       ...options,
       limits: cephLimits,
     });
@@ -133,8 +142,11 @@ function accessFailure({ conf, user }: CephCluster, words: string): EverbootFail
   });
 }
 
-/** A full cluster does not refuse what would be written: it holds it until there is room again. */
-async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
+/**
+ * What it means that a cluster does not answer: InsufficientSpace, since a full one does not refuse what would be written
+ * but holds it until there is room again; StorageUnavailable.
+ */
+export async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
   const full = await fullness(cluster).catch(() => null);
   if (full !== null) return new EverbootFailure('InsufficientSpace', `the Ceph cluster is full (${full})`);
   return new EverbootFailure('StorageUnavailable', `the Ceph cluster does not answer: ${shorten(words)}`);

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { RbdSnapshot } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import { type CephCluster, type CephRun, runCephProgram } from './ceph.ts';
+import { type CephCluster, type CephRun, runCephProgram, silenceFailure } from './ceph.ts';
 import { timeForBytesMs } from './time-for-bytes.ts';
 
 /** The numbers that `rbd` ends with. */
@@ -73,14 +73,18 @@ export async function createRbdImage(
   await rbd(cluster, ['create', ...at(name), '--size', `${sizeBytes}B`], [], control);
 }
 
-/** Writes a stream in Ceph's own format of differences (`rbd diff v1`) into an image, with room for `sizeBytes`. */
+/**
+ * Writes a stream of `sizeBytes` in Ceph's own format of differences (`rbd diff v1`) into an image. Where an OSD is dead
+ * it takes nothing more and does not end: the caller ends it. With a limit on each wait it would go on through the whole
+ * stream, failing for each piece anew.
+ */
 export async function importRbdDiff(
   cluster: CephCluster,
   name: RbdImageName,
   { input, sizeBytes }: { readonly input: Readable; readonly sizeBytes: number },
   control: RbdControl,
 ): Promise<void> {
-  const options = { ...control, input, timeoutMs: timeForBytesMs(sizeBytes) };
+  const options = { ...control, input, timeoutMs: timeForBytesMs(sizeBytes), waitsForOsds: true };
   await rbd(cluster, ['import-diff', '--no-progress', '--path', '-', ...at(name)], [], options);
 }
 
@@ -152,7 +156,7 @@ export async function removeRbdImage(cluster: CephCluster, name: RbdImageName, c
   if (errno === hasSnapshots) throw heldFailure(name, 'has snapshots that everboot did not make', 'rbd snap ls');
   // A cluster without room cannot even note what it is to remove, and then says of an image that is there that it is not.
   if (errno === absent && (await rbdImageSize(cluster, name, control)) !== undefined) {
-    throw new EverbootFailure('StorageUnavailable', `${nameText(name)} could not be removed`);
+    throw await silenceFailure(cluster, `${nameText(name)} could not be removed`);
   }
 }
 

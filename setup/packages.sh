@@ -67,6 +67,10 @@ packages_for_test() {
   need_program thin_check thin-provisioning-tools 'checks the pools of thin volumes'
   # It came with QEMU once, and is a package of its own now.
   [ -e /usr/lib/qemu/virtiofsd ] || need_file /usr/libexec/virtiofsd virtiofsd 'gives a guest the files of its host'
+  need_program rbd ceph-common 'keeps disks in a Ceph'
+  need_program ceph-mon ceph-mon 'is a Ceph for the tests'
+  need_program ceph-osd ceph-osd 'is a Ceph for the tests'
+  need_file "/usr/lib/$(uname -m)-linux-gnu/qemu/block-rbd.so" qemu-block-extra 'reads the disks of a guest in a Ceph'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
   ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'

@@ -1,6 +1,5 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
-import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import type { DiskBackend, DiskOwner } from './disk-backend.ts';
 import { lvmBackend } from './lvm-backend.ts';
@@ -15,9 +14,6 @@ export function backendOf(
 ): DiskBackend {
   if (storage === 'lvm') return lvmBackend(settings);
   if (storage === 'rbd') return rbdBackend(settings);
-  if (storage !== undefined) {
-    throw new EverbootFailure('HostUnsuitable', `disks of ${settings.imagesType} are not made here`);
-  }
   return format === 'qcow2' ? qcow2Backend : rawBackend;
 }
 

@@ -60,12 +60,12 @@ async function makeRoot(
   const { parent, parentBytes } =
     disk.clone === undefined
       ? await importedParent(pool, baseOf(disk, base), context, control)
-      : await glanceParent(pool, disk.clone, run);
+      : await glanceParent(pool, disk, disk.clone, run);
   refuseSmallDisk(disk, parentBytes);
   const sizeBytes = wholeSectors(disk.sizeBytes ?? parentBytes);
   await publish(pool, image, context, run, async (temporary) => {
     const name = { pool: pool.pool, image: temporary };
-    if (!(await cloneRbdSnapshot(pool.cluster, parent, name, run))) throw parentGone(parent);
+    if (!(await cloneRbdSnapshot(pool.cluster, parent, name, run))) throw parentGone(parent, disk);
     if (sizeBytes > parentBytes) await growRbdImage(pool.cluster, name, sizeBytes, run);
   });
   return madeDisk(pool, disk.name, image, sizeBytes);
@@ -86,9 +86,14 @@ async function importedParent(
 }
 
 /** It was there when the disk was planned. */
-async function glanceParent({ cluster }: RbdPool, parent: RbdSnapshot, run: RbdControl): Promise<Parent> {
+async function glanceParent(
+  { cluster }: RbdPool,
+  disk: PlannedRootDisk,
+  parent: RbdSnapshot,
+  run: RbdControl,
+): Promise<Parent> {
   const parentBytes = await rbdCloneableSize(cluster, parent, run);
-  if (parentBytes === undefined) throw parentGone(parent);
+  if (parentBytes === undefined) throw parentGone(parent, disk);
   return { parent, parentBytes };
 }
 
@@ -154,8 +159,10 @@ function refuseSmallDisk({ sizeBytes }: PlannedRootDisk, imageBytes: number): vo
   if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
 }
 
-function parentGone({ pool, image, snapshot }: RbdSnapshot): EverbootFailure {
-  return new EverbootFailure('ImageNotFound', `${pool}/${image}@${snapshot} is gone, or not protected any more`);
+/** Glance's image is gone for good; one that was imported, and that an operator has removed, is imported again. */
+function parentGone({ pool, image, snapshot }: RbdSnapshot, { clone }: PlannedRootDisk): EverbootFailure {
+  const code = clone === undefined ? 'StorageUnavailable' : 'ImageNotFound';
+  return new EverbootFailure(code, `${pool}/${image}@${snapshot} is gone, or not protected any more`);
 }
 
 /** An image may end in the middle of a sector; QEMU shows its guest the whole one. */

@@ -89,12 +89,15 @@ async function withRawFile(
   }
 }
 
-/**
- * `everboot_base_<name in the cache>_<8 hex digits>`. Hosts share the pool, though perhaps not the Glance that they know an
- * image of by the same id, so the digits stand for its content: the digest that it verified with, and its size.
- */
 async function importedName({ cacheName, virtualSizeBytes }: BaseImage, { paths }: BackendContext): Promise<string> {
   const facts = await readFacts(paths, cacheName);
-  const content = `${facts?.digest ?? ''} ${facts?.imageVersion ?? ''} ${virtualSizeBytes}`;
+  return importedBaseName(cacheName, facts?.digest ?? `${facts?.imageVersion ?? ''} ${virtualSizeBytes}`);
+}
+
+/**
+ * `everboot_base_<name in the cache>_<8 hex digits>`. Hosts share the pool, though perhaps not the Glance that they know an
+ * image of by the same id, so the digits stand for its content: the digest that it verified with, or what is known else.
+ */
+export function importedBaseName(cacheName: string, content: string): string {
   return `${basePrefix}${cacheName}_${createHash('sha1').update(content).digest('hex').slice(0, 8)}`;
 }

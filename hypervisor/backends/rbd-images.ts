@@ -62,9 +62,12 @@ export async function publishRbdImage(
       if (await renameRbdImage(cluster, name, image, control)) return true;
     }
   } catch (error) {
-    // Whatever was cut short by a signal is held by its dead client for half a minute; the undo can wait for that.
-    if (control.signal?.aborted !== true)
+    // What was cut short is held by its dead client for half a minute, and a silent cluster removes nothing. The next
+    // attempt and the undo find it by its name.
+    const isSilent = error instanceof EverbootFailure && error.code === 'StorageUnavailable';
+    if (control.signal?.aborted !== true && !isSilent) {
       await removeTemporary({ cluster, pool }, temporary, {}).catch(() => undefined);
+    }
     throw error;
   }
   await removeTemporary({ cluster, pool }, temporary, control);

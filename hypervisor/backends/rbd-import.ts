@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import type { CephCluster } from '../ceph.ts';
+import { type CephCluster, osdTimeoutSeconds, silenceFailure } from '../ceph.ts';
 import { type DataExtent, dataExtents } from '../qemu-img.ts';
 import { createRbdImage, importRbdDiff, type RbdImageName } from '../rbd.ts';
 
@@ -25,11 +25,40 @@ export async function importRawFile(
   control: WorkControl,
 ): Promise<void> {
   const extents = await dataExtents(path, heldLocks, control);
-  const run = { signal: control.signal, heldLocks };
-  await createRbdImage(cluster, name, sizeBytes, run);
-  const input = Readable.from(diffOf(path, sizeBytes, extents, control), { objectMode: false });
-  const dataBytes = extents.reduce((sum, { length }) => sum + length, 0);
-  await importRbdDiff(cluster, name, { input, sizeBytes: dataBytes }, run);
+  const totalBytes = extents.reduce((sum, { length }) => sum + length, 0);
+  await createRbdImage(cluster, name, sizeBytes, { signal: control.signal, heldLocks });
+  await whileItMoves(cluster, control, async (moving) => {
+    const input = Readable.from(diffOf(path, sizeBytes, extents, moving), { objectMode: false });
+    await importRbdDiff(cluster, name, { input, sizeBytes: totalBytes }, { signal: moving.signal, heldLocks });
+  });
+}
+
+/**
+ * Ends work that has made no progress for twice as long as one answer of an OSD may take: it may take that long until
+ * the cluster has another OSD answer for a dead one.
+ */
+async function whileItMoves(
+  cluster: CephCluster,
+  control: WorkControl,
+  work: (control: WorkControl) => Promise<void>,
+): Promise<void> {
+  const seconds = 2 * osdTimeoutSeconds(cluster);
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), seconds * 1000);
+  try {
+    await work({
+      signal: AbortSignal.any([control.signal, stop.signal]),
+      onProgress: (progress) => {
+        timer.refresh();
+        control.onProgress(progress);
+      },
+    });
+  } catch (error) {
+    control.signal.throwIfAborted();
+    throw stop.signal.aborted ? await silenceFailure(cluster, `it took nothing for ${seconds} s`) : error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

@@ -117,6 +117,24 @@ test('two hosts that import one image at once end with one, and so do builds on 
   }
 });
 
+test('an imported image stays when its last clone goes, and is imported again when an operator has removed it', async () => {
+  const fresh = await makeBase('removed', 8);
+  const [first, second] = [await newCephInstance(ceph), await newCephInstance(ceph)];
+  await makeRoot(first, fresh);
+  const [imported = ''] = await basesOf(fresh);
+  const { id } = await info(imported);
+  const snapshot = `${cephPool}/${imported}@everboot`;
+  await assert.rejects(ceph.rbd('snap', 'unprotect', snapshot), /busy/, 'nobody removes what a disk lies on');
+  await backend.removeDisks(first.claim, control);
+  assert.deepEqual(await basesOf(fresh), [imported]);
+  await ceph.rbd('snap', 'unprotect', snapshot);
+  await ceph.rbd('snap', 'rm', '--no-progress', snapshot);
+  await ceph.rbd('rm', '--no-progress', `${cephPool}/${imported}`);
+  await makeRoot(second, fresh);
+  assert.deepEqual(await basesOf(fresh), [imported]);
+  assert.notEqual((await info(imported)).id, id);
+});
+
 test('an image that Glance keeps in the same cluster is cloned from its own snapshot, and nothing is imported', async () => {
   const stored = await makeBase('stored', 16);
   const clone = await glanceImage(stored);
@@ -224,7 +242,7 @@ test('a disk that somebody has open is kept, and the failure says so', async () 
   await makeRoot(context);
   const disk = `${cephPool}/${rootOf(context)}`;
   const bench = ['bench', '--io-type', 'write', '--io-size', '4K', '--io-total', '100G', disk];
-  const user = spawn('rbd', ['--conf', ceph.conf, ...bench], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const user = spawn('rbd', ['--conf', ceph.conf, ...bench], { stdio: ['ignore', 'pipe', 'ignore'] });
   await once(user.stdout, 'data');
   await assert.rejects(backend.removeDisks(context.claim, control), failsWith('StorageUnavailable', /still open/));
   user.kill('SIGTERM');

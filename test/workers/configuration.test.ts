@@ -129,6 +129,17 @@ test('logical volumes need a volume group', async () => {
   assert.deepEqual([libvirt.imagesType, libvirt.imagesVolumeGroup], ['lvm', 'vg0']);
 });
 
+test('disks in a Ceph need a pool, and images that are raw', async () => {
+  const text = '[libvirt]\nimages_type = "rbd"\n';
+  const { problems } = await refusal({ text: `${text}force_raw_images = false`, environment: {} });
+  assert.deepEqual(problems, [
+    '[libvirt] images_rbd_pool: none, expected the name of a Ceph pool, because images_type is rbd',
+    '[libvirt] force_raw_images: false, expected true, because images_type is rbd',
+  ]);
+  const { libvirt } = await readConfiguration({ text: `${text}images_rbd_pool = "vms"`, environment: {} });
+  assert.deepEqual([libvirt.imagesType, libvirt.imagesRbdPool], ['rbd', 'vms']);
+});
+
 test('signatures cannot be verified without a folder of certificates', async () => {
   const glance = '[glance]\nverify_glance_signatures = true\n';
   const { problems } = await refusal({ text: glance, environment: {} });
