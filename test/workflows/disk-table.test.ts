@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { makeTableImages, type TableImage, tableRows } from '../fixtures/disk-table.ts';
+import { startCeph } from '../fixtures/ceph.ts';
+import { cephToml } from '../fixtures/ceph-host.ts';
+import { cephReader, makeTableImages, type TableImage, tableRows } from '../fixtures/disk-table.ts';
 import { startTestHost } from '../fixtures/test-host.ts';
 
 const page = new URL('../../docs/disks.md', import.meta.url);
@@ -29,10 +31,11 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-let documented: string[];
-before(async () => {
-  documented = (await readFile(page, 'utf8')).split('\n');
-});
+async function assertDocumented(rows: readonly string[]): Promise<void> {
+  const documented = (await readFile(page, 'utf8')).split('\n');
+  const missing = rows.filter((row) => !documented.includes(row));
+  assert.deepEqual(missing, [], `docs/disks.md lacks\n${missing.join('\n')}`);
+}
 
 let above = '';
 for (const { title, options } of kinds) {
@@ -41,10 +44,21 @@ for (const { title, options } of kinds) {
   test(`docs/disks.md says what is made under ${options.replace('\n', ', ') || 'nothing configured'}`, async () => {
     const host = await startTestHost({ toml: `[libvirt]\n${options}\n`, imageRoots: [folder] });
     try {
-      const missing = (await tableRows(host, section, images)).filter((row) => !documented.includes(row));
-      assert.deepEqual(missing, [], `docs/disks.md lacks\n${missing.join('\n')}`);
+      await assertDocumented(await tableRows(host, section, images));
     } finally {
       await host.stop();
     }
   });
 }
+
+test('docs/disks.md says what is made in a Ceph pool', async () => {
+  const ceph = await startCeph();
+  const host = await startTestHost({ toml: cephToml(ceph), imageRoots: [folder] });
+  try {
+    const kind = '`rbd`';
+    await assertDocumented(await tableRows(host, kind, images.slice(0, 2), cephReader(ceph, folder)));
+  } finally {
+    await host.stop();
+    await ceph.stop();
+  }
+});
