@@ -36,8 +36,9 @@ export async function deleteDomain({ configuration }: Host, { instanceId }: Orde
 /** Removes the instance's disks, its files and its claims, whichever of its operations made them. Absence is success. */
 export async function deleteFiles({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
   await withWorkControl((control) =>
-    withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async () => {
-      await removeOutsideDisks(configuration.libvirt, { instanceId, operationId: null }, control);
+    withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
+      const removing = { ...control, heldLocks: [descriptor] };
+      await removeOutsideDisks(configuration.libvirt, { instanceId, operationId: null }, removing);
       const record = await readInstanceRecord(paths, instanceId);
       const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);

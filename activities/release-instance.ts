@@ -11,8 +11,8 @@ export async function releaseInstance(
   { claim }: { readonly claim: Claim },
 ): Promise<void> {
   await withWorkControl((control) =>
-    withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async () => {
-      await removeOutsideDisks(configuration.libvirt, claim, control);
+    withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
+      await removeOutsideDisks(configuration.libvirt, claim, { ...control, heldLocks: [descriptor] });
       await removeInstance(paths, claim);
     }),
   );

@@ -27,7 +27,7 @@ export async function reserveInstance(
     const { signal } = control;
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
-    await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
+    await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
       const record = {
         version: 1,
         claim,
@@ -40,7 +40,7 @@ export async function reserveInstance(
       } as const;
       const directory = await reserveDirectory(paths, record, async (earlier) => {
         await removeDomain(configuration.libvirt.connectionUri, earlier);
-        await removeOutsideDisks(configuration.libvirt, earlier, control);
+        await removeOutsideDisks(configuration.libvirt, earlier, { ...control, heldLocks: [descriptor] });
       });
       const image = plan.image ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);

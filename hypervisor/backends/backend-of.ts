@@ -1,7 +1,6 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
-import type { WorkControl } from '../../domain/step-progress.ts';
-import type { DiskBackend, DiskOwner } from './disk-backend.ts';
+import type { DiskBackend, DiskOwner, RemovalControl } from './disk-backend.ts';
 import { lvmBackend } from './lvm-backend.ts';
 import { qcow2Backend } from './qcow2-backend.ts';
 import { rawBackend } from './raw-backend.ts';
@@ -21,7 +20,7 @@ export function backendOf(
 export async function removeOutsideDisks(
   settings: LibvirtSettings,
   owner: DiskOwner,
-  control: WorkControl,
+  control: RemovalControl,
 ): Promise<void> {
   if (settings.imagesVolumeGroup !== null) await lvmBackend(settings).removeDisks(owner, control);
   if (settings.imagesRbdPool !== null) await rbdBackend(settings).removeDisks(owner, control);

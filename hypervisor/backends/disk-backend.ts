@@ -17,6 +17,11 @@ export interface DiskOwner {
   readonly operationId: string | null;
 }
 
+export interface RemovalControl extends WorkControl {
+  /** Descriptors of the locks that every program which removes must hold. */
+  readonly heldLocks?: readonly number[];
+}
+
 /** `space`: a file takes its whole size of the file system at once. */
 export type Preallocation = DiskContext['preallocate'];
 
@@ -40,5 +45,5 @@ export interface DiskBackend {
   /** Makes an ephemeral disk with its file system, or a swap. */
   makeBlank(disk: PlannedBlankDisk, context: BackendContext, control: WorkControl): Promise<InstanceDisk>;
   /** Removes every disk of the owner's that is no file in the instance's directory. Absence is success. */
-  removeDisks(owner: DiskOwner, control: WorkControl): Promise<void>;
+  removeDisks(owner: DiskOwner, control: RemovalControl): Promise<void>;
 }

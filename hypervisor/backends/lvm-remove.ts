@@ -4,7 +4,7 @@ import { activateVolume, devicePath, type LvmRun, removeVolume, renameVolume, vo
 import type { LogicalVolume } from '../lvm-report.ts';
 import { shredDevice, zeroDevice } from '../overwrite-device.ts';
 import { temporaryName, temporarySuffix } from '../publish-file.ts';
-import type { DiskOwner } from './disk-backend.ts';
+import type { DiskOwner, RemovalControl } from './disk-backend.ts';
 import { instanceTag, isOwnedBy } from './lvm-claim.ts';
 
 type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
@@ -13,9 +13,9 @@ type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
 export async function removeOwnedVolumes(
   settings: ClearSettings,
   owner: DiskOwner,
-  control: WorkControl,
+  control: RemovalControl,
 ): Promise<void> {
-  const run = { signal: control.signal, heldLocks: [] };
+  const run = { signal: control.signal, heldLocks: control.heldLocks ?? [] };
   const volumes = await volumesWithTag(instanceTag(owner.instanceId), run);
   const owned = volumes.filter((volume) => isOwnedBy(volume, owner));
   // One that somebody has open does not keep the others.

@@ -38,7 +38,7 @@ export function rbdBackend(settings: LibvirtSettings): DiskBackend {
     makeRoot: (disk, base, context, control) => makeRoot(pool, disk, base, context, control),
     blankBytes: () => 0,
     makeBlank: (disk, context, control) => makeBlank(pool, disk, context, control),
-    removeDisks: (owner, { signal }) => removeInstanceImages(pool, owner, { signal }),
+    removeDisks: (owner, { signal, heldLocks = [] }) => removeInstanceImages(pool, owner, { signal, heldLocks }),
   };
 }
 
