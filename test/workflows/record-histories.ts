@@ -1,6 +1,6 @@
 /**
  * Records the histories that replay.test.ts replays. Run it only when the workflows were changed on purpose, and keep the
- * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts instance|cache`.
+ * old files as long as runs of the release before may be open: `node test/workflows/record-histories.ts instance|cache|injection`.
  */
 import { appendFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -23,7 +23,9 @@ await mkdir(target, { recursive: true });
 const server = await startTemporalServer();
 process.env.EVERBOOT_TEST_TEMPORAL = server.address;
 const temporal = (await findTemporalCli(stateDirectory(), process.env.PATH ?? '')) ?? 'temporal';
-const host = await startTestHost();
+const kind = process.argv[2] ?? 'instance';
+const injecting = { toml: '[libvirt]\ninject_partition = 0\ninject_key = true\nresize_fs_using_block_device = true\n' };
+const host = await startTestHost(kind === 'injection' ? injecting : {});
 const image = await makeQcow2Image(host.folder);
 const kernel = await makeQcow2Image(host.folder, 'kernel.img', 8);
 const spec = {
@@ -119,6 +121,18 @@ async function recordCache(): Promise<void> {
   await onCache('cache-scrub-damaged', 'scrubCache', { names: null, force: true });
 }
 
-await (process.argv[2] === 'cache' ? recordCache() : recordInstances());
+/** Disks by mappings, and a root disk whose file system grows and is written to. */
+async function recordInjection(): Promise<void> {
+  const { kernel: _, ...bootable } = spec;
+  const flavor = { ...spec.flavor, ephemeralGb: 2 };
+  const mappings = { ephemerals: [{ sizeGb: 1 }, { sizeGb: 1 }], swap: { sizeMb: 16 } };
+  const sshKeys = ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 test'];
+  const { spec: made } = await host.create({ ...bootable, flavor, ...mappings, sshKeys, configDrive: false });
+  await record('create-injected', instanceWorkflowId(made.id));
+  await remove(undefined, made.id);
+}
+
+const recordings = { instance: recordInstances, cache: recordCache, injection: recordInjection };
+await recordings[kind as keyof typeof recordings]();
 await host.stop();
 await server.stop();
