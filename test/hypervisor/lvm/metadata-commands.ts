@@ -90,12 +90,12 @@ test('a name that is taken is refused by lvm2 itself', async () => {
 test('a volume that an earlier command has taken away meanwhile is looked for again', async () => {
   const gone = volume('gone', 4);
   for (const command of [
-    removeVolume(gone, commands),
-    renameVolume(gone, 'other', commands),
-    extendVolume(gone, 8 * mebibyte, commands),
-    addVolumeTag(gone, 'tag', commands),
+    () => removeVolume(gone, commands),
+    () => renameVolume(gone, 'other', commands),
+    () => extendVolume(gone, 8 * mebibyte, commands),
+    () => addVolumeTag(gone, 'tag', commands),
   ]) {
-    await assert.rejects(command, failsWith('HostIoError', /gone/));
+    await assert.rejects(command(), failsWith('HostIoError', /gone/));
   }
 });
 
