@@ -1,14 +1,12 @@
 import type { Claim } from '../domain/claim.ts';
-import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
 import { checkFlavorHoldsImage } from '../domain/flavor-limits.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
-import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
-import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
-import { imageLabel, sizeLabel } from './labels.ts';
-import { type OperationTracker, trackOperation } from './operation-tracker.ts';
+import { firstContact, stepsOn } from './host-steps.ts';
+import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
+import { trackOperation } from './operation-tracker.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
@@ -49,11 +47,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       if (images.root !== undefined) refuseSmallFlavor(plan, 'root', images.root.virtualSizeBytes);
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
-      await fillRootDisk(host, tracker, { claim, plan, spec });
-      if (plan.rootFileSystem === true && plan.disks.root !== null) {
-        const order = { claim, disk: plan.disks.root, base: images.root ?? null };
-        await host.extractRootFileSystem(`files of ${spec.name}: out of its root disk`, order);
-      }
+      await fillRootDisk(host, tracker, { claim, plan, spec, images });
 
       let domain: string | undefined;
       if (plan.define) {
@@ -79,12 +73,6 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
   );
 }
 
-interface Images {
-  readonly root?: BaseImage;
-  readonly kernel?: BaseImage;
-  readonly ramdisk?: BaseImage;
-}
-
 function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undefined)[]): Images {
   return Object.fromEntries(plan.bases.map((order, index) => [order.role, bases[index]]));
 }
@@ -94,74 +82,4 @@ function refuseSmallFlavor({ disks }: InstancePlan, role: ImageRole, virtualSize
   if (disks.root === null || role !== 'root') return;
   const problem = checkFlavorHoldsImage(disks.root.sizeBytes, virtualSizeBytes);
   if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem);
-}
-
-/** "root disk: qcow2 overlay on 3f2a…, 20 GiB" */
-function rootDiskSummary({ clone, format, storage, sizeBytes }: PlannedRootDisk, base: BaseImage | null): string {
-  const kind = storage ?? (format === 'qcow2' ? 'qcow2 overlay' : 'raw copy');
-  const origin = clone === undefined ? `${base?.cacheName.slice(0, 8)}…` : `${clone.pool}/${clone.image}`;
-  const bytes = sizeBytes ?? base?.virtualSizeBytes;
-  const how =
-    clone === undefined ? `${kind} ${format === 'qcow2' ? 'on' : 'of'} ${origin}` : `${kind} clone of ${origin}`;
-  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeLabel(bytes)}`;
-}
-
-interface DiskOrders {
-  readonly claim: Claim;
-  readonly plan: InstancePlan;
-  readonly spec: SealedSpec;
-  readonly images: Images;
-}
-
-/** Makes every file of the plan, side by side, in the order in which results list them. */
-async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
-  const { root, ephemerals, swap, volumes, config, bootFiles } = plan.disks;
-  const steps: (() => Promise<InstanceDisk>)[] = [];
-  const base = images.root ?? null;
-  if (root !== null && (base !== null || root.clone !== undefined)) {
-    const summary = rootDiskSummary(root, base);
-    steps.push(() => host.createRootDisk(summary, { claim, disk: root, base }));
-  }
-  for (const disk of ephemerals) {
-    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeLabel(disk.sizeBytes)}, ${disk.format}`;
-    steps.push(() => host.createEphemeralDisk(summary, { claim, disk }, disk.name));
-  }
-  if (swap !== null) {
-    steps.push(() =>
-      host.createSwapDisk(`swap disk: ${sizeLabel(swap.sizeBytes)}, ${swap.format}`, { claim, disk: swap }),
-    );
-  }
-  if (config !== null) {
-    const order = { claim, disk: config, spec, disks: { root, ephemerals, swap, ...(volumes && { volumes }) } };
-    steps.push(() => host.writeConfigDrive(`config drive for ${spec.hostname}`, order));
-  }
-  for (const disk of bootFiles) {
-    const base = images[disk.kind];
-    if (base === undefined) continue;
-    const order = plan.bases.find(({ role }) => role === disk.kind);
-    const label = order === undefined ? base.cacheName : imageLabel(order);
-    steps.push(() => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind));
-  }
-  return await sideBySide(steps);
-}
-
-/** What is done inside the root disk, once it has its size and before its guest sees it. */
-async function fillRootDisk(
-  host: HostSteps,
-  tracker: OperationTracker,
-  { claim, plan, spec }: Omit<DiskOrders, 'images'>,
-): Promise<void> {
-  const { root: disk } = plan.disks;
-  if (disk === null) return;
-  if (plan.growFileSystem === true) {
-    const { note } = await host.growFileSystem('root file system', { claim, disk });
-    tracker.remark('growFileSystem', note);
-  }
-  const place = plan.injection ?? null;
-  if (place === null) return;
-  const title = plan.bases.find(({ role }) => role === 'root')?.image.title ?? 'of the root disk';
-  const order = { claim, disk, spec, place, title };
-  const { injected, warnings } = await host.injectFiles(`injection for ${spec.hostname}`, order);
-  const problems = warnings.length === 0 ? [] : [`not injected: ${warnings.join('; ')}`];
-  tracker.remark('injectFiles', [injected.join(', ') || 'nothing', ...problems].join('; '));
 }
