@@ -53,8 +53,6 @@ export async function startLvm({ isThin }: { isThin: boolean }): Promise<LvmUnde
     newInstanceWithoutRoom: async () => {
       return { context: await newInstance(), settings: await lvmSettings(small.name, isThin) };
     },
-    // A guest without KVM takes seconds.
-    killAfterMs: [1000, 3000],
     xmlOfRoot: /^block <source dev='\/dev\/everboot-test-[0-9a-f]+\/[0-9a-f-]{36}_disk'\/>/,
     async stop() {
       group.remove();
