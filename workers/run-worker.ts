@@ -10,6 +10,7 @@ import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate
 import { ensureCacheSchedules } from './cache-schedules.ts';
 import { readGlanceCredentials } from './glance-credentials.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
+import { log } from './log.ts';
 import { installTemporalRuntime } from './temporal-runtime.ts';
 
 /** Where Temporal is, as the command line found it. */
@@ -28,9 +29,8 @@ export interface WorkerReady {
 /**
  * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
  * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
- * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted,
- * HostUnsuitable and ProgramMissing for logical volumes that cannot be made, and TemporalUnreachable when no server
- * answers at the start; one that goes away later is waited for.
+ * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted, and
+ * TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
  */
 export async function runWorker(
   configuration: Configuration,
@@ -44,7 +44,11 @@ export async function runWorker(
   const { stateDirectory, temporal, signal, onReady } = options;
   const credentials = await readGlanceCredentials(configuration.glance.cloud, process.env);
   await checkTrustFolder(configuration);
-  await checkVolumeGroup(configuration.libvirt, signal);
+  // What is there already can be undone and deleted without the group, so only what would need it is refused, at its plan.
+  await checkVolumeGroup(configuration.libvirt, signal).catch((error: unknown) => {
+    if (!(error instanceof EverbootFailure)) throw error;
+    log.warn({ code: error.code, error: error.message, remedy: error.remedy }, 'this host cannot make its disks');
+  });
   installTemporalRuntime();
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([
