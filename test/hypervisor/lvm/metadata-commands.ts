@@ -13,7 +13,7 @@ import {
   renameVolume,
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
-import { makeVolumeGroup, type TestVolumeGroup } from './volume-group.ts';
+import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
 const mebibyte = 2 ** 20;
 const commands = { signal: new AbortController().signal, heldLocks: [] };
@@ -63,6 +63,16 @@ test('a volume is made larger, and takes and loses a tag', async () => {
   await removeVolumeTag(made, 'everboot.stale-from.1', commands);
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes[0]?.tags, claimTags(claim));
   await removeVolume(made, commands);
+});
+
+test('a volume of several segments is one volume', async () => {
+  const volumes = [volume('around', 8), volume('between', 8)] as const;
+  for (const each of volumes) await createVolume(each, commands);
+  await extendVolume(volumes[0], 16 * mebibyte, commands);
+  const segments = run('lvm', ['lvs', '--noheadings', '-o', 'seg_start', `${vg.name}/around`]);
+  assert.equal(segments.trim().split('\n').length, 2);
+  assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [volume('around', 16), volumes[1]]);
+  for (const each of volumes) await removeVolume(each, commands);
 });
 
 test('a full volume group is InsufficientSpace', async () => {
