@@ -71,6 +71,18 @@ test('the disks of an instance are removed from where its record says, whatever 
   await assert.rejects(stat(instance.directory), { code: 'ENOENT' });
 });
 
+test('a volume that only carries an instance’s tags is not its disk', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-recorded-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const host = await hostThatMakes(join(folder, 'host'), 'lvm', `images_volume_group = "${vg.name}"`);
+  const instance = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
+  const foreign = { ...volume('foreign', 8), tags: claimTags(instance.claim) };
+  await createVolume(foreign, commands);
+  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
+  assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
+  await removeVolume(foreign, commands);
+});
+
 test('a volume is made larger, and takes and loses a tag', async () => {
   const made = volume('grown', 32);
   await createVolume(made, commands);
