@@ -21,9 +21,9 @@ export async function changingRootDisk<Made>(
   change: (disk: GuestDisk, control: GuestfishControl) => Promise<Made>,
 ): Promise<Made> {
   const { libvirt } = host.configuration;
-  return await makingDisk(host, { claim, name: disk.name, bytes: changeBytes }, async (context, control) => {
+  return await makingDisk(host, { claim, name: disk.name, bytes: changeBytes }, async (context, control, settings) => {
     const { directory, heldLocks } = context;
-    const source = diskSource(disk, { instanceId: claim.instanceId, directory, settings: libvirt });
+    const source = diskSource(disk, { instanceId: claim.instanceId, directory, settings });
     if (source.type !== 'file' && source.type !== 'block') {
       throw new EverbootFailure('HostUnsuitable', `root disks of ${source.type} cannot be changed from inside`);
     }

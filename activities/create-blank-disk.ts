@@ -7,9 +7,8 @@ import { makingDisk } from './make-disk.ts';
 /** Makes an ephemeral disk with its file system, or the swap disk, in the host's way of keeping disks. */
 export async function createBlankDisk(host: Host, { claim, disk }: DiskOrder<PlannedBlankDisk>): Promise<InstanceDisk> {
   const { libvirt } = host.configuration;
-  const backend = backendOf(disk, libvirt);
-  const bytes = backend.blankBytes(disk, libvirt.preallocateImages);
-  return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control) =>
-    backend.makeBlank(disk, context, control),
+  const bytes = backendOf(disk, libvirt).blankBytes(disk, libvirt.preallocateImages);
+  return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control, settings) =>
+    backendOf(disk, settings).makeBlank(disk, context, control),
   );
 }

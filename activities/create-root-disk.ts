@@ -7,9 +7,8 @@ import { makingDisk } from './make-disk.ts';
 /** Makes the root disk of its base image in the host's way of keeping disks; then as large as the flavor says. */
 export async function createRootDisk(host: Host, { claim, disk, base }: RootDiskOrder): Promise<InstanceDisk> {
   const { libvirt } = host.configuration;
-  const backend = backendOf(disk, libvirt);
-  const bytes = await backend.rootBytes(disk, base, libvirt.preallocateImages);
-  return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control) =>
-    backend.makeRoot(disk, base, context, control),
+  const bytes = await backendOf(disk, libvirt).rootBytes(disk, base, libvirt.preallocateImages);
+  return await makingDisk(host, { claim, name: disk.name, bytes }, (context, control, settings) =>
+    backendOf(disk, settings).makeRoot(disk, base, context, control),
   );
 }

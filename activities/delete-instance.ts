@@ -1,6 +1,7 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
+import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { claimedBy } from '../hypervisor/image-cache/claims.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
@@ -38,8 +39,10 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
   await withWorkControl((control) =>
     withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
       const removing = { ...control, heldLocks: [descriptor] };
-      await removeOutsideDisks(configuration.libvirt, { instanceId, operationId: null }, removing);
+      // The record tells where the disks are, so it outlives them.
       const record = await readInstanceRecord(paths, instanceId);
+      const settings = settingsOfInstance(configuration.libvirt, record);
+      await removeOutsideDisks(settings, { instanceId, operationId: null }, removing);
       const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId });

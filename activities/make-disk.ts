@@ -1,6 +1,8 @@
 import type { Claim } from '../domain/claim.ts';
+import type { LibvirtSettings } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
+import { settingsOfInstance } from '../domain/outside-storage.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
 import type { BackendContext } from '../hypervisor/backends/disk-backend.ts';
 import { withDiskLock } from '../hypervisor/instance/instance-lock.ts';
@@ -20,12 +22,13 @@ interface DiskWork {
 
 /**
  * What every step that makes a file of an instance has in common: only in the directory that carries this operation's
- * claim, under the locks that keep earlier attempts and undos out, and with its space promised before the first byte.
+ * claim, under the locks that keep earlier attempts and undos out, in the storage that the record names, and with its
+ * space promised before the first byte.
  */
 export async function makingDisk<Made>(
   host: Host,
   { claim, name, bytes = 0 }: DiskWork,
-  make: (context: BackendContext, control: WorkControl) => Promise<Made>,
+  make: (context: BackendContext, control: WorkControl, settings: LibvirtSettings) => Promise<Made>,
 ): Promise<Made> {
   const { paths, configuration } = host;
   const directory = instanceDirectory(paths, claim.instanceId);
@@ -38,8 +41,9 @@ export async function makingDisk<Made>(
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });
       try {
-        const { preallocateImages: preallocate, virtMkfs } = configuration.libvirt;
-        return await make({ claim, paths, directory, preallocate, virtMkfs, heldLocks }, control);
+        const settings = settingsOfInstance(configuration.libvirt, record);
+        const { preallocateImages: preallocate, virtMkfs } = settings;
+        return await make({ claim, paths, directory, preallocate, virtMkfs, heldLocks }, control, settings);
       } finally {
         if (bytes > 0) await returnSpace(paths, claim, purpose);
       }

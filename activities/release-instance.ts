@@ -1,6 +1,8 @@
 import type { Claim } from '../domain/claim.ts';
+import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeInstance } from '../hypervisor/instance/remove-instance.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
@@ -12,7 +14,9 @@ export async function releaseInstance(
 ): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
-      await removeOutsideDisks(configuration.libvirt, claim, { ...control, heldLocks: [descriptor] });
+      // The record tells where the disks are, so it outlives them.
+      const settings = settingsOfInstance(configuration.libvirt, await readInstanceRecord(paths, claim.instanceId));
+      await removeOutsideDisks(settings, claim, { ...control, heldLocks: [descriptor] });
       await removeInstance(paths, claim);
     }),
   );

@@ -1,11 +1,13 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstancePlan } from '../domain/operations.ts';
+import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { resolveCacheMode } from '../hypervisor/cache-mode.ts';
 import { makeConsoleLog } from '../hypervisor/console-log.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { reserveDirectory } from '../hypervisor/instance/reserve-directory.ts';
 import { removeDomain } from '../hypervisor/libvirt.ts';
 import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
@@ -35,22 +37,26 @@ export async function reserveInstance(
         host: configuration.host.name,
         specDigest,
         cacheNames: plan.bases.map(({ cacheName }) => cacheName),
+        storage: plannedStorage(plan.disks, configuration.libvirt),
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
       const directory = await reserveDirectory(paths, record, async (earlier) => {
-        await removeDomain(configuration.libvirt.connectionUri, earlier);
-        await removeOutsideDisks(configuration.libvirt, earlier, { ...control, heldLocks: [descriptor] });
+        const settings = settingsOfInstance(configuration.libvirt, earlier);
+        await removeDomain(settings.connectionUri, earlier.claim);
+        await removeOutsideDisks(settings, earlier.claim, { ...control, heldLocks: [descriptor] });
       });
       const image = plan.image ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
+      // An earlier attempt may have written the record before the host was set to something else.
+      const reserved = await readInstanceRecord(paths, claim.instanceId);
       const description = {
         claim,
         spec,
         flavor,
         plan: plan.disks,
         directory,
-        settings: configuration.libvirt,
+        settings: settingsOfInstance(configuration.libvirt, reserved),
         virtType,
         image: image ?? null,
         cacheMode,

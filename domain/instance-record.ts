@@ -1,5 +1,6 @@
 import type { Claim } from './claim.ts';
 import type { InstanceResult } from './operations.ts';
+import type { OutsideStorage } from './outside-storage.ts';
 
 /** The name of an instance's record, beside its disks. */
 export const instanceRecordName = 'everboot.json';
@@ -16,6 +17,8 @@ export interface InstanceRecord {
   readonly specDigest: string;
   /** Every name in the cache on which the instance has a claim. */
   readonly cacheNames: readonly string[];
+  /** Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases. */
+  readonly storage?: OutsideStorage | null;
   readonly state: 'building' | 'ready';
   /** When the directory was made, ISO 8601. */
   readonly createdAt: string;

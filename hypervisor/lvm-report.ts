@@ -30,7 +30,7 @@ export interface VolumeGroup {
   readonly thinPools: readonly ThinPool[];
 }
 
-/** What is asked of each volume, by lvm2's names. */
+/** What is asked of each volume, by lvm2's names. Those of its segments make a row for each of them. */
 export const volumeFields = [
   ...['vg_name', 'vg_free', 'vg_extent_size', 'lv_name', 'lv_size', 'lv_tags', 'pool_lv'],
   ...['segtype', 'zero', 'data_percent', 'seg_monitor', 'lv_health_status'],
@@ -70,9 +70,15 @@ export function parseGroupReport(json: string): Omit<VolumeGroup, 'volumes' | 't
 
 /** Reads a report of volumes. Throws SyntaxError or ZodError when it is not what lvm2 prints. */
 export function parseVolumeReport(json: string): Pick<VolumeGroup, 'volumes' | 'thinPools'> {
-  const rows = reportOf('lv', volumeRow).parse(JSON.parse(json)).report[0].lv ?? [];
+  const segments = reportOf('lv', volumeRow).parse(JSON.parse(json)).report[0].lv ?? [];
+  const rows = onePerVolume(segments);
   const isPool = ({ segtype }: VolumeRow): boolean => segtype === 'thin-pool';
   return { volumes: rows.filter((row) => !isPool(row)).map(volumeOf), thinPools: rows.filter(isPool).map(poolOf) };
+}
+
+/** A volume that was extended around another has several segments. A pool, whose segment is asked about, has one. */
+function onePerVolume(segments: readonly VolumeRow[]): readonly VolumeRow[] {
+  return [...new Map(segments.map((row) => [`${row.vg_name}/${row.lv_name}`, row])).values()];
 }
 
 function volumeOf(row: VolumeRow): LogicalVolume {

@@ -39,9 +39,10 @@ export async function readVolumeGroup(name: string, run: LvmRun): Promise<Volume
   return { ...group, ...parsed(parseVolumeReport, volumes) };
 }
 
-/** The volumes of any group that carry a tag. */
-export async function volumesWithTag(tag: string, run: LvmRun): Promise<readonly LogicalVolume[]> {
-  const report = await lvm(['lvs', ...reportOptions, '-o', `${volumeFields}`, '--select', `lv_tags="${tag}"`], run);
+/** The volumes of a group that carry a tag. Throws HostUnsuitable when there is no group of that name. */
+export async function volumesWithTag(group: string, tag: string, run: LvmRun): Promise<readonly LogicalVolume[]> {
+  const select = ['--select', `lv_tags="${tag}"`];
+  const report = await lvm(['lvs', ...reportOptions, '-o', `${volumeFields}`, ...select, group], run);
   return parsed(parseVolumeReport, report).volumes;
 }
 

@@ -16,7 +16,7 @@ const firstContactTimeout = '45 seconds';
 /** A worker that says nothing for this long is taken for dead, and the step is given to the next one. */
 const heartbeatTimeout = '10 seconds';
 
-/** The most that any forward step may take, with all its attempts and with the host away in between. */
+/** The most that a forward step may take with all its attempts, the host away in between; and one attempt of an undo. */
 const stepTimeout = '24 hours';
 
 /** The steps behind their names only; `Step` gives each its own types back. */
@@ -54,7 +54,8 @@ function optionsOf(host: string, name: StepName): ActivityOptions {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // A worker's death is no failure of the step, so attempts are not counted.
     retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' },
-    ...(isUndo(name) ? { startToCloseTimeout: '1 hour' } : { scheduleToCloseTimeout: stepTimeout }),
+    // An undo has no end, but each attempt has: clearing a large volume takes hours. A dead worker's shows by its heartbeats.
+    ...(isUndo(name) ? { startToCloseTimeout: stepTimeout } : { scheduleToCloseTimeout: stepTimeout }),
   };
 }
 

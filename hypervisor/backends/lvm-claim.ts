@@ -1,4 +1,5 @@
 import type { Claim } from '../../domain/claim.ts';
+import { storedDiskName } from '../../domain/disk-source.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
 import type { DiskOwner } from './disk-backend.ts';
 
@@ -14,7 +15,12 @@ export function instanceTag(instanceId: string): string {
   return `everboot.instance.${instanceId}`;
 }
 
-export function isOwnedBy({ tags }: Pick<LogicalVolume, 'tags'>, { instanceId, operationId }: DiskOwner): boolean {
+/** Whether a volume is the owner's: by its tags, and by a name that everboot gives to disks of that instance. */
+export function isOwnedBy(
+  { name, tags }: Pick<LogicalVolume, 'name' | 'tags'>,
+  { instanceId, operationId }: DiskOwner,
+): boolean {
+  if (!name.startsWith(storedDiskName(instanceId, ''))) return false;
   const wanted = operationId === null ? [instanceTag(instanceId)] : claimTags({ instanceId, operationId });
   return wanted.every((tag) => tags.includes(tag));
 }

@@ -1,4 +1,5 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
+import { type StorageSettings, volumeGroupOf } from '../../domain/disk-source.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { activateVolume, devicePath, type LvmRun, removeVolume, renameVolume, volumesWithTag } from '../lvm.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
@@ -9,14 +10,14 @@ import { instanceTag, isOwnedBy } from './lvm-claim.ts';
 
 type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
 
-/** Clears and removes every volume that carries the owner's claim, whichever group it is in. Absence is success. */
+/** Clears and removes every volume of the host's group that is the owner's by its claim. Absence is success. */
 export async function removeOwnedVolumes(
-  settings: ClearSettings,
+  settings: ClearSettings & StorageSettings,
   owner: DiskOwner,
   control: RemovalControl,
 ): Promise<void> {
   const run = { signal: control.signal, heldLocks: control.heldLocks ?? [] };
-  const volumes = await volumesWithTag(instanceTag(owner.instanceId), run);
+  const volumes = await volumesWithTag(volumeGroupOf(settings), instanceTag(owner.instanceId), run);
   const owned = volumes.filter((volume) => isOwnedBy(volume, owner));
   // One that somebody has open does not keep the others.
   const failures: unknown[] = [];

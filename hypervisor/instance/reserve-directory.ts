@@ -1,5 +1,5 @@
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
-import { type Claim, claimName } from '../../domain/claim.ts';
+import { claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
@@ -17,7 +17,7 @@ import { removeInstance } from './remove-instance.ts';
 export async function reserveDirectory(
   paths: HostPaths,
   record: InstanceRecord,
-  clearBefore: (earlier: Claim) => Promise<void>,
+  clearBefore: (earlier: InstanceRecord) => Promise<void>,
 ): Promise<string> {
   const { instanceId } = record.claim;
   const directory = instanceDirectory(paths, instanceId);
@@ -28,7 +28,7 @@ export async function reserveDirectory(
     }
     if (claimName(present.claim) === claimName(record.claim)) return directory;
     // Its guest may still run, on the very disks that are about to go, and some of them are not in the directory.
-    await clearBefore(present.claim);
+    await clearBefore(present);
     await removeInstance(paths, present.claim);
   }
 

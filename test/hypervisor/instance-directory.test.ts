@@ -73,7 +73,7 @@ test('a ready instance is never taken over, what an earlier operation left is', 
   await addClaim(paths, 'swap_16', first.claim);
   const second = newRecord({ instanceId, operationId: randomUUID() });
   const removed: Claim[] = [];
-  await reserveDirectory(paths, second, async (earlier) => void removed.push(earlier));
+  await reserveDirectory(paths, second, async (earlier) => void removed.push(earlier.claim));
   assert.deepEqual(removed, [first.claim], 'the domain of the earlier operation goes before its disks');
   assert.deepEqual(await readdir(directory), ['everboot.json']);
   assert.deepEqual(await readdir(paths.claims), []);

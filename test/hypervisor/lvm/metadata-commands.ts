@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { deleteFiles } from '../../../activities/delete-instance.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import { claimTags, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
 import {
@@ -13,7 +17,8 @@ import {
   renameVolume,
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
-import { makeVolumeGroup, type TestVolumeGroup } from './volume-group.ts';
+import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
+import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
 const mebibyte = 2 ** 20;
 const commands = { signal: new AbortController().signal, heldLocks: [] };
@@ -43,14 +48,39 @@ test('a volume is made with its tags, found by them, renamed with them, and remo
   assert.equal(group.freeBytes, (508 - 32) * mebibyte);
 
   await renameVolume(volume(name, 32), `${claim.instanceId}_disk`, commands);
-  const found = await volumesWithTag(instanceTag(claim.instanceId), commands);
+  const found = await volumesWithTag(vg.name, instanceTag(claim.instanceId), commands);
   assert.deepEqual(found, [volume(`${claim.instanceId}_disk`, 32)]);
   assert.ok(found.every((each) => isOwnedBy(each, claim)));
   assert.ok(!found.some((each) => isOwnedBy(each, { ...claim, operationId: randomUUID() })));
-  assert.deepEqual(await volumesWithTag(instanceTag(randomUUID()), commands), []);
+  assert.deepEqual(await volumesWithTag(vg.name, instanceTag(randomUUID()), commands), []);
 
   await removeVolume(volume(`${claim.instanceId}_disk`, 32), commands);
   assert.deepEqual(vg.volumes(), []);
+});
+
+test('the disks of an instance are removed from where its record says, whatever the host makes now', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-recorded-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const host = await hostThatMakes(join(folder, 'host'), 'qcow2', 'volume_clear = "none"');
+  const instance = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
+  const { instanceId } = instance.claim;
+  const disk = { ...volume(`${instanceId}_disk`, 8), tags: claimTags(instance.claim) };
+  await createVolume(disk, commands);
+  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId }));
+  assert.deepEqual(vg.volumes(), []);
+  await assert.rejects(stat(instance.directory), { code: 'ENOENT' });
+});
+
+test('a volume that only carries an instance’s tags is not its disk', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-recorded-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const host = await hostThatMakes(join(folder, 'host'), 'lvm', `images_volume_group = "${vg.name}"`);
+  const instance = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
+  const foreign = { ...volume('foreign', 8), tags: claimTags(instance.claim) };
+  await createVolume(foreign, commands);
+  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
+  assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
+  await removeVolume(foreign, commands);
 });
 
 test('a volume is made larger, and takes and loses a tag', async () => {
@@ -63,6 +93,16 @@ test('a volume is made larger, and takes and loses a tag', async () => {
   await removeVolumeTag(made, 'everboot.stale-from.1', commands);
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes[0]?.tags, claimTags(claim));
   await removeVolume(made, commands);
+});
+
+test('a volume of several segments is one volume', async () => {
+  const volumes = [volume('around', 8), volume('between', 8)] as const;
+  for (const each of volumes) await createVolume(each, commands);
+  await extendVolume(volumes[0], 16 * mebibyte, commands);
+  const segments = run('lvm', ['lvs', '--noheadings', '-o', 'seg_start', `${vg.name}/around`]);
+  assert.equal(segments.trim().split('\n').length, 2);
+  assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [volume('around', 16), volumes[1]]);
+  for (const each of volumes) await removeVolume(each, commands);
 });
 
 test('a full volume group is InsufficientSpace', async () => {
