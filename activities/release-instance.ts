@@ -12,8 +12,9 @@ export async function releaseInstance(
 ): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
-      await removeOutsideDisks(configuration.libvirt, claim, { ...control, heldLocks: [descriptor] });
-      await removeInstance(paths, claim);
+      const removing = { ...control, heldLocks: [descriptor] };
+      await removeOutsideDisks(configuration.libvirt, claim, removing);
+      await removeInstance(paths, claim, removing);
     }),
   );
 }

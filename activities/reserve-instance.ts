@@ -1,3 +1,4 @@
+import type { Claim } from '../domain/claim.ts';
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstancePlan } from '../domain/operations.ts';
@@ -38,10 +39,12 @@ export async function reserveInstance(
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
-      const directory = await reserveDirectory(paths, record, async (earlier) => {
+      const removing = { ...control, heldLocks: [descriptor] };
+      const clearBefore = async (earlier: Claim): Promise<void> => {
         await removeDomain(configuration.libvirt.connectionUri, earlier);
-        await removeOutsideDisks(configuration.libvirt, earlier, { ...control, heldLocks: [descriptor] });
-      });
+        await removeOutsideDisks(configuration.libvirt, earlier, removing);
+      };
+      const directory = await reserveDirectory(paths, record, clearBefore, removing);
       const image = plan.image ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
       const description = {

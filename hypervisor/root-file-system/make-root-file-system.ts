@@ -1,9 +1,10 @@
-import { chmod, rename, rm } from 'node:fs/promises';
+import { chmod, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GuestDisk, GuestfishControl } from '../guestfish.ts';
 import { withPrivateFolder } from '../private-folder.ts';
 import { syncPath, temporaryName } from '../publish-file.ts';
+import { removeTree } from '../remove-tree.ts';
 import { runProgram } from '../run-program.ts';
 import { isThere } from '../small-file.ts';
 import { extractTree } from './extract-tree.ts';
@@ -39,7 +40,8 @@ export async function makeRootFileSystem(
     await runProgram('sync', ['-f', draft], { ...control, timeoutMs: 10 * 60_000 });
     await rename(draft, path);
   } catch (error) {
-    await rm(draft, { recursive: true, force: true });
+    // A step that was stopped clears up as well.
+    await removeTree(draft, { heldLocks: control.heldLocks });
     throw error;
   }
   await syncPath(dirname(path));
