@@ -45,9 +45,9 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       await removeOutsideDisks(settings, { instanceId, operationId: null }, removing);
       const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
-      for (const operationId of operations) await removeInstance(paths, { instanceId, operationId });
+      for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left what no record and no claim tells of any more.
-      await removeDoomed(paths, instanceId);
+      await removeDoomed(paths, instanceId, removing);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

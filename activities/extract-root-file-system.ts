@@ -3,7 +3,7 @@ import { diskSource } from '../domain/disk-source.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { RootDiskOrder } from '../domain/host-activities.ts';
 import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
-import { makeRootFileSystem } from '../hypervisor/root-file-system/make-root-file-system.ts';
+import { makeRootFileSystem, rootRoomBytes } from '../hypervisor/root-file-system/make-root-file-system.ts';
 import { keepingReserve } from '../hypervisor/space-guard.ts';
 import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
@@ -13,7 +13,8 @@ export async function extractRootFileSystem(host: Host, { claim, disk, base }: R
   const { libvirt, host: limits } = host.configuration;
   // The image's files are no more than it holds; that the disk is larger gives them no more room.
   const bytes = base?.virtualSizeBytes ?? 0;
-  await makingDisk(host, { claim, name: containerRootName, bytes }, async ({ directory, heldLocks }, control) => {
+  const work = { claim, name: containerRootName, bytes: rootRoomBytes(bytes) };
+  await makingDisk(host, work, async ({ directory, heldLocks }, control) => {
     const source = diskSource(disk, { instanceId: claim.instanceId, directory, settings: libvirt });
     if (source.type !== 'file' && source.type !== 'block') {
       throw new EverbootFailure('InternalError', `a container’s root was planned from a disk of ${source.type}`);

@@ -36,7 +36,7 @@ export async function makingDisk<Made>(
     withDiskLock(paths, { instanceId: claim.instanceId, name }, control.signal, async (heldLocks) => {
       const record = await readInstanceRecord(paths, claim.instanceId);
       if (record?.claim.operationId !== claim.operationId) throw foreignDirectory(directory);
-      await removeTemporaryFiles(`${directory}/${name}`);
+      await removeTemporaryFiles(`${directory}/${name}`, { ...control, heldLocks });
       const purpose = `disk-${name}`;
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
       if (bytes > 0) await promiseSpace(paths, { claim, purpose, path: `${directory}/${name}`, bytes, reservedBytes });

@@ -14,10 +14,11 @@ export async function releaseInstance(
 ): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
+      const removing = { ...control, heldLocks: [descriptor] };
       // The record tells where the disks are, so it outlives them.
       const settings = settingsOfInstance(configuration.libvirt, await readInstanceRecord(paths, claim.instanceId));
-      await removeOutsideDisks(settings, claim, { ...control, heldLocks: [descriptor] });
-      await removeInstance(paths, claim);
+      await removeOutsideDisks(settings, claim, removing);
+      await removeInstance(paths, claim, removing);
     }),
   );
 }

@@ -1,5 +1,6 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
+import type { InstanceRecord } from '../domain/instance-record.ts';
 import type { InstancePlan } from '../domain/operations.ts';
 import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
@@ -41,11 +42,13 @@ export async function reserveInstance(
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
-      const directory = await reserveDirectory(paths, record, async (earlier) => {
+      const removing = { ...control, heldLocks: [descriptor] };
+      const clearBefore = async (earlier: InstanceRecord): Promise<void> => {
         const settings = settingsOfInstance(configuration.libvirt, earlier);
         await removeDomain(settings.connectionUri, earlier.claim);
-        await removeOutsideDisks(settings, earlier.claim, { ...control, heldLocks: [descriptor] });
-      });
+        await removeOutsideDisks(settings, earlier.claim, removing);
+      };
+      const directory = await reserveDirectory(paths, record, clearBefore, removing);
       const image = plan.image ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);
       // An earlier attempt may have written the record before the host was set to something else.

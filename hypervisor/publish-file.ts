@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { removeTree, type TreeRemoval } from './remove-tree.ts';
 
 /** What every half-made file of ours is called, so that the host can be cleared of those that a crash left behind. */
 export const temporarySuffix = '.everboot-tmp';
@@ -20,10 +21,13 @@ export function isTemporaryNameOf(finalName: string, name: string): boolean {
  * Removes what killed attempts left of a file under its temporary names. Call it under the lock that keeps every other
  * writer of that file out.
  */
-export async function removeTemporaryFiles(finalPath: string): Promise<void> {
+export async function removeTemporaryFiles(finalPath: string, control: TreeRemoval = {}): Promise<void> {
   const folder = dirname(finalPath);
-  for (const name of await readdir(folder)) {
-    if (isTemporaryNameOf(basename(finalPath), name)) await rm(join(folder, name), { recursive: true, force: true });
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (!isTemporaryNameOf(basename(finalPath), entry.name)) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await removeTree(path, control);
+    else await rm(path, { force: true });
   }
 }
 

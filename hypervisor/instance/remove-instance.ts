@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
+import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import { claimedBy } from '../image-cache/claims.ts';
 import { releaseBaseImage } from '../image-cache/release-base-image.ts';
 import { syncPath, temporarySuffix } from '../publish-file.ts';
+import { removeTree, type TreeRemoval } from '../remove-tree.ts';
 import { listFolder } from '../small-file.ts';
 import { returnSpace } from '../space-ledger.ts';
 import { readInstanceRecord } from './instance-record.ts';
@@ -16,14 +18,14 @@ import { readInstanceRecord } from './instance-record.ts';
  * The directory is renamed away before it is emptied, so that nobody meets half an instance; the claims go last, since
  * they keep the backing files of its disks. Call it with the instance's lock held alone, and after its domain is gone.
  */
-export async function removeInstance(paths: HostPaths, claim: Claim): Promise<void> {
+export async function removeInstance(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   const record = await readInstanceRecord(paths, claim.instanceId);
   if (record?.claim.operationId === claim.operationId) {
     const directory = instanceDirectory(paths, claim.instanceId);
     await rename(directory, `${directory}.${randomBytes(4).toString('hex')}${temporarySuffix}`);
     await syncPath(paths.instances);
   }
-  await removeDoomed(paths, claim.instanceId);
+  await removeDoomed(paths, claim.instanceId, control);
   for (const claimed of await claimedBy(paths, claim.instanceId)) {
     if (claimed.claim.operationId === claim.operationId) await releaseBaseImage(paths, claimed.cacheName, claim);
   }
@@ -31,9 +33,13 @@ export async function removeInstance(paths: HostPaths, claim: Claim): Promise<vo
 }
 
 /** Empties what was renamed away, now or before a crash, and drafts that never became a directory. */
-export async function removeDoomed(paths: HostPaths, instanceId: string): Promise<void> {
+export async function removeDoomed(paths: HostPaths, instanceId: string, control: TreeRemoval = {}): Promise<void> {
   for (const name of await listFolder(paths.instances)) {
     if (!name.startsWith(`${instanceId}.`) || !name.endsWith(temporarySuffix)) continue;
-    await rm(`${paths.instances}/${name}`, { recursive: true, force: true });
+    const doomed = `${paths.instances}/${name}`;
+    // Only a container has a tree, so that no other removal costs a program.
+    const hasTree = (await listFolder(doomed)).some((entry) => entry.startsWith(containerRootName));
+    if (hasTree) await removeTree(doomed, control);
+    else await rm(doomed, { recursive: true, force: true });
   }
 }

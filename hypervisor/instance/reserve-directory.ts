@@ -4,6 +4,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import { syncPath, temporarySuffix } from '../publish-file.ts';
+import type { TreeRemoval } from '../remove-tree.ts';
 import { readInstanceRecord, writeInstanceRecord } from './instance-record.ts';
 import { removeInstance } from './remove-instance.ts';
 
@@ -18,6 +19,7 @@ export async function reserveDirectory(
   paths: HostPaths,
   record: InstanceRecord,
   clearBefore: (earlier: InstanceRecord) => Promise<void>,
+  control: TreeRemoval = {},
 ): Promise<string> {
   const { instanceId } = record.claim;
   const directory = instanceDirectory(paths, instanceId);
@@ -29,7 +31,7 @@ export async function reserveDirectory(
     if (claimName(present.claim) === claimName(record.claim)) return directory;
     // Its guest may still run, on the very disks that are about to go, and some of them are not in the directory.
     await clearBefore(present);
-    await removeInstance(paths, present.claim);
+    await removeInstance(paths, present.claim, control);
   }
 
   const draft = `${directory}${temporarySuffix}`;

@@ -1,15 +1,24 @@
-import { chmod, rename, rm } from 'node:fs/promises';
+import { chmod, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GuestDisk, GuestfishControl } from '../guestfish.ts';
 import { withPrivateFolder } from '../private-folder.ts';
 import { syncPath, temporaryName } from '../publish-file.ts';
+import { removeTree } from '../remove-tree.ts';
 import { runProgram } from '../run-program.ts';
 import { isThere } from '../small-file.ts';
 import { extractTree } from './extract-tree.ts';
 
-/** More than a distribution with everything in it has. */
-const maxEntries = 1_000_000;
+/** More than a distribution with everything in it has: of files, and of bytes in the paths of its folders. */
+const most = { entries: 1_000_000, folderNameBytes: 64 * 2 ** 20 };
+
+/** For the last block of each file, and its inode: the image may have smaller ones, or store small files in others'. */
+const roundingBytes = 256 * 2 ** 20;
+
+/** What the files of an image may take on the disk that a container's root is made on. */
+export function rootRoomBytes(imageBytes: number): number {
+  return imageBytes + roundingBytes;
+}
 
 /**
  * Makes the folder that is a container's root from its root disk; one that is there already is whole. It gets its final
@@ -34,12 +43,13 @@ export async function makeRootFileSystem(
   if (await isThere(path)) return;
   const draft = temporaryName(path);
   try {
-    const limits = { bytes, entries: maxEntries };
+    const limits = { ...most, bytes, diskBytes: rootRoomBytes(bytes) };
     await withPrivateFolder(path, (folder) => extractTree(disk, draft, limits, { ...control, folder }));
     await runProgram('sync', ['-f', draft], { ...control, timeoutMs: 10 * 60_000 });
     await rename(draft, path);
   } catch (error) {
-    await rm(draft, { recursive: true, force: true });
+    // A step that was stopped clears up as well.
+    await removeTree(draft, { heldLocks: control.heldLocks });
     throw error;
   }
   await syncPath(dirname(path));

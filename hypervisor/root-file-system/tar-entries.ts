@@ -18,6 +18,9 @@ export interface TarEntry {
 
 const blockBytes = 512;
 
+/** The kernel's largest; the next would be -1, which means that the owner stays who it is. */
+const maxOwnerId = 2 ** 32 - 2;
+
 /** Longer than any path that a kernel takes. */
 const maxLongNameBytes = 64 * 1024;
 
@@ -46,7 +49,7 @@ export async function nextEntry(reader: ByteReader): Promise<TarEntry | null> {
     if (!hasRightSum(header)) throw noArchive('a header has another sum than it says');
     const kind = text(header, 156, 1) || '\0';
     if (kind !== 'L' && kind !== 'K') return entryOf(header, kind, long);
-    const name = await longName(reader, numberAt(header, 124, 12));
+    const name = await longName(reader, sizeAt(header));
     if (kind === 'L') long.name = name;
     else long.target = name;
   }
@@ -66,11 +69,24 @@ function entryOf(header: Buffer, kind: string, long: { name?: string; target?: s
     name: long.name ?? text(header, 0, 100),
     target: long.target ?? text(header, 157, 100),
     mode: numberAt(header, 100, 8) & 0o7777,
-    userId: numberAt(header, 108, 8),
-    groupId: numberAt(header, 116, 8),
-    sizeBytes: type === 'file' ? numberAt(header, 124, 12) : 0,
-    modifiedAt: numberAt(header, 136, 12),
+    userId: ownerAt(header, 108),
+    groupId: ownerAt(header, 116),
+    sizeBytes: type === 'file' ? sizeAt(header) : 0,
+    // Before 1970 is as good as then.
+    modifiedAt: Math.max(0, numberAt(header, 136, 12)),
   };
+}
+
+function ownerAt(header: Buffer, start: number): number {
+  const id = numberAt(header, start, 8);
+  if (id < 0 || id > maxOwnerId) throw noArchive('an owner in it is none');
+  return id;
+}
+
+function sizeAt(header: Buffer): number {
+  const sizeBytes = numberAt(header, 124, 12);
+  if (sizeBytes < 0) throw noArchive('a size in it is none');
+  return sizeBytes;
 }
 
 /** A name of more than 100 bytes comes as an entry of its own. */
@@ -87,11 +103,11 @@ function text(bytes: Buffer, start: number, length: number): string {
   return field.toString('latin1', 0, end === -1 ? field.length : end);
 }
 
-/** Octal digits or, where these do not suffice, a first byte of 0x80 and the number itself; negative times are 0. */
+/** Octal digits or, where these do not suffice, a first byte of 0x80 and the number itself; -1 for all that are negative. */
 function numberAt(header: Buffer, start: number, length: number): number {
   const field = header.subarray(start, start + length);
   const first = field[0] ?? 0;
-  if (first === 0xff) return 0;
+  if (first === 0xff) return -1;
   if (first === 0x80) {
     const value = field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
     if (!Number.isSafeInteger(value)) throw noArchive('a number in it is too large');

@@ -151,6 +151,7 @@ test('a container has the unpacked root and none of the disks', () => {
   assert.match(xml, new RegExp(`<filesystem type='mount'>\\s*${root}`));
   assert.match(xml, /<type>exe<\/type>\s*<init>\/sbin\/init<\/init>/);
   assert.match(xml, /<console type='pty'>\s*<target type='lxc' port='0'\/>/);
+  assert.match(xml, /<capabilities policy='default'>\s*<linux_immutable state='off'\/>/);
   assert.deepEqual(disksOf(xml), []);
 });
 

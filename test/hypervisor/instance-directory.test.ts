@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { Claim } from '../../domain/claim.ts';
+import { containerRootName } from '../../domain/container-root.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import { type HostPaths, hostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
@@ -14,6 +15,8 @@ import { withDiskLock, withInstanceLock } from '../../hypervisor/instance/instan
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { removeInstance } from '../../hypervisor/instance/remove-instance.ts';
 import { reserveDirectory } from '../../hypervisor/instance/reserve-directory.ts';
+import { removeTemporaryFiles, temporaryName } from '../../hypervisor/publish-file.ts';
+import { runProgram } from '../../hypervisor/run-program.ts';
 import { promiseSpace, returnSpace } from '../../hypervisor/space-ledger.ts';
 
 const noDomain = async (): Promise<void> => undefined;
@@ -98,6 +101,31 @@ test('what a crash left in the middle of a removal goes with the next one', asyn
   await mkdir(`${paths.instances}/${record.claim.instanceId}.0a1b2c3d.everboot-tmp`);
   await removeInstance(paths, record.claim);
   assert.deepEqual((await readdir(paths.instances)).sort(), ['.everboot', '_base']);
+});
+
+/** A tree of which the kernel takes no whole path, as a container's root can make it. */
+async function makeDeepTree(folder: string): Promise<void> {
+  const script =
+    'name=$(printf "%0200d" 0); i=0; while [ $i -lt 30 ]; do mkdir $name; cd -P $name; i=$((i+1)); done; : > file';
+  await runProgram('bash', ['-c', script], { workingDirectory: folder, timeoutMs: 10_000 });
+}
+
+test('a container’s root that is deeper than any path goes with its instance', async () => {
+  const record = newRecord();
+  const directory = await reserveDirectory(paths, record, noDomain);
+  await mkdir(`${directory}/${containerRootName}`);
+  await makeDeepTree(`${directory}/${containerRootName}`);
+  await removeInstance(paths, record.claim);
+  assert.deepEqual((await readdir(paths.instances)).sort(), ['.everboot', '_base']);
+});
+
+test('a half-made root that is deeper than any path goes with the temporary files', async () => {
+  const draft = temporaryName(join(folder, containerRootName));
+  await mkdir(draft);
+  await makeDeepTree(draft);
+  await writeFile(temporaryName(join(folder, containerRootName)), 'a file is one too');
+  await removeTemporaryFiles(join(folder, containerRootName));
+  assert.deepEqual((await readdir(folder)).sort(), ['.everboot', '_base']);
 });
 
 test('no path is built from anything but a UUID', () => {

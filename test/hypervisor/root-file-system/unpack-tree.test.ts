@@ -19,7 +19,7 @@ import { after, before, test } from 'node:test';
 import { unpackTree } from '../../../hypervisor/root-file-system/unpack-tree.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 
-const limits = { bytes: 2 ** 20, entries: 1000 };
+const limits = { bytes: 2 ** 20, diskBytes: 2 ** 23, entries: 1000, folderNameBytes: 60_000 };
 const isRoot = process.getuid?.() === 0;
 
 let folder: string;
@@ -34,16 +34,19 @@ interface Entry {
   readonly target?: string;
   readonly content?: string;
   readonly mode?: number;
+  /** The field as it stands in the header. */
+  readonly owner?: Buffer;
 }
 
 /** An archive as a hostile appliance would write it. */
 function archiveOf(entries: readonly Entry[]): Buffer {
-  const blocks = entries.flatMap(({ name, kind = '0', target = '', content = '', mode = 0o644 }) => {
+  const blocks = entries.flatMap(({ name, kind = '0', target = '', content = '', mode = 0o644, owner }) => {
     const header = Buffer.alloc(512);
     header.write(name, 0, 'latin1');
     header.write(`${mode.toString(8).padStart(7, '0')}\0`, 100);
     header.write('0000000\0', 108);
     header.write('0000000\0', 116);
+    owner?.copy(header, 108);
     header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
     header.write('00000000000\0', 136);
     header.write('        ', 148);
@@ -166,7 +169,27 @@ const hostile: Readonly<Record<string, { readonly entries: readonly Entry[]; rea
   'a file in a folder that is not there': { entries: [{ name: 'a/b', content: 'x' }], words: /in no folder/ },
   'folders in each other without end': {
     entries: Array.from({ length: 300 }, (_, depth) => ({ name: `${'d/'.repeat(depth + 1)}`.slice(0, 99), kind: '5' })),
-    words: /there twice|too deep/,
+    words: /there twice|in no folder|too deep/,
+  },
+  'folders with more bytes in their paths than are kept in memory': {
+    entries: Array.from({ length: 700 }, (_, index) => ({ name: `${index}`.padEnd(96, 'd'), kind: '5' })),
+    words: /paths have more than 60000 bytes/,
+  },
+  'a path that is too long only with the host’s folder in front': {
+    entries: Array.from({ length: 21 }, (_, depth) => [
+      { name: '././@LongLink', kind: 'L', content: `${'d'.repeat(200)}/`.repeat(depth + 1).slice(0, 4060) },
+      { name: 'cut', kind: '5' },
+    ]).flat(),
+    words: /too long/,
+  },
+  'a link that is there twice': {
+    entries: Array.from({ length: 2 }, () => ({ name: 'a', kind: '2', target: 'b' })),
+    words: /there twice/,
+  },
+  'an owner that is -1': { entries: [{ name: 'a', owner: Buffer.alloc(8, 0xff) }], words: /an owner in it is none/ },
+  'an owner that the kernel takes for nobody': {
+    entries: [{ name: 'a', owner: Buffer.from('80000000ffffffff', 'hex') }],
+    words: /an owner in it is none/,
   },
   'more files than there may be': {
     entries: Array.from({ length: 1001 }, (_, index) => ({ name: `f${index}` })),
@@ -183,6 +206,14 @@ for (const [title, { entries, words }] of Object.entries(hostile)) {
     assert.equal(await lstat('/var/tmp/evil').catch(() => null), null);
   });
 }
+
+test('many small files count with the blocks that they take', { skip: needsRoot }, async () => {
+  const small = Array.from({ length: 100 }, (_, index) => ({ name: `f${index}`, content: 'x' }));
+  const room = 100 * (4096 + 512);
+  await unpack(small, join(folder, 'small'), { ...limits, diskBytes: room });
+  const refused = { code: 'ImageUnacceptable', message: /more than 460799 bytes on a disk/ };
+  await assert.rejects(unpack(small, join(folder, 'too-many'), { ...limits, diskBytes: room - 1 }), refused);
+});
 
 test('a file that says it is larger than all may be is refused before it is written', { skip: needsRoot }, async () => {
   const archive = archiveOf([{ name: 'a', content: 'x' }]);
