@@ -1,24 +1,51 @@
 import { readFile } from 'node:fs/promises';
 import type { Claim } from '../domain/claim.ts';
+import type { Configuration } from '../domain/configuration.ts';
+import type { DomainOrder } from '../domain/host-activities.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
-import { defineDomain as define, removeDomain as remove, startDomain as start } from '../hypervisor/libvirt.ts';
+import {
+  defineDomain as define,
+  domainState,
+  removeDomain as remove,
+  startDomain as start,
+} from '../hypervisor/libvirt.ts';
+import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
-/** Tells libvirt of the instance, in the words of the libvirt.xml that was written when the directory was reserved. */
+/**
+ * Tells libvirt of the instance, in the words of the libvirt.xml that was written when the directory was reserved. Its
+ * volumes are looked at once more, see `checkVolumesAgain`.
+ */
 export async function defineDomain(
   { configuration, paths }: Host,
-  { claim }: { readonly claim: Claim },
+  { claim, volumes }: DomainOrder,
 ): Promise<{ readonly domain: string }> {
   return await withWorkControl(async () => {
+    await checkVolumesAgain(configuration, { claim, volumes });
     const xml = await readFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`, 'utf8');
     return { domain: await define(configuration.libvirt.connectionUri, xml, claim) };
   });
 }
 
 /** Starts the domain; one that runs already is left alone. */
-export async function startDomain({ configuration }: Host, { claim }: { readonly claim: Claim }): Promise<void> {
-  await withWorkControl(() => start(configuration.libvirt.connectionUri, claim));
+export async function startDomain({ configuration }: Host, { claim, volumes }: DomainOrder): Promise<void> {
+  await withWorkControl(async () => {
+    await checkVolumesAgain(configuration, { claim, volumes });
+    await start(configuration.libvirt.connectionUri, claim);
+  });
+}
+
+/**
+ * A long time may lie between the plan and the guest, with a restart of the host in it: a name may lead to another disk by
+ * now, the host may have taken one into use, or its operator off the list. A guest that runs has its volumes already.
+ */
+async function checkVolumesAgain(
+  { host, libvirt }: Configuration,
+  { claim, volumes = [] }: { readonly claim: Claim; readonly volumes: DomainOrder['volumes'] },
+): Promise<void> {
+  if (volumes.length === 0 || (await domainState(libvirt.connectionUri, claim.instanceId)) === 'running') return;
+  for (const volume of volumes) await checkVolume(volume, { settings: host, minDiskGb: 0 });
 }
 
 /** Stops and forgets the domain, if it carries this operation's claim. Absence is success. */

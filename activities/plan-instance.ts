@@ -9,6 +9,7 @@ import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
 import { planInjection, plansGrowth } from '../domain/plan-injection.ts';
 import { refuseUnattachableDisks } from '../domain/unattachable-disks.ts';
+import { checkVolumeGroup } from '../hypervisor/backends/lvm-volume.ts';
 import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
@@ -36,6 +37,8 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     );
   }
   const ready = await readyResult(host, request);
+  // What is there is told again, whatever the host would make of the same request today.
+  if (ready !== null) return { plan: null, ready };
   const { libvirt, configDrive } = host.configuration;
   // Asked before anything is made: what a silent libvirt knows of a domain, no undo could find out.
   if (spec.boot !== 'disks') await withWorkControl(() => nodeInfo(libvirt.connectionUri));
@@ -55,10 +58,9 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     suffix: '',
   });
   refuseUnattachableDisks(planned, libvirt.virtType);
-  // What is built already has its volumes in use, and is only told again.
-  if (ready === null) await checkVolumes(host, planned, images.root);
-  const isToBeMade = ready === null && planned.root !== null;
-  const clone = isToBeMade && images.root !== undefined ? await cloneSource(host, images.root) : null;
+  await withWorkControl(({ signal }) => checkVolumeGroup(libvirt, signal));
+  await checkVolumes(host, planned, images.root);
+  const clone = planned.root === null || images.root === undefined ? null : await cloneSource(host, images.root);
   const disks = planned.root === null || clone === null ? planned : { ...planned, root: { ...planned.root, clone } };
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];
@@ -72,7 +74,10 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const unfetched = images.root === undefined || isFetched ? {} : { image: images.root };
   const filling = { growFileSystem: plansGrowth(disks, libvirt), injection: planInjection(disks, libvirt) };
   const container = libvirt.virtType === 'lxc' && disks.root !== null ? { rootFileSystem: true as const } : {};
-  return { plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...container, ...boot }, ready };
+  return {
+    plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...container, ...boot },
+    ready: null,
+  };
 }
 
 async function checkVolumes(

@@ -3,6 +3,7 @@ import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import type { InstancePlan } from '../domain/operations.ts';
 import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
+import { refuseForeignVolume } from '../domain/volume-rules.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { resolveCacheMode } from '../hypervisor/cache-mode.ts';
 import { makeConsoleLog } from '../hypervisor/console-log.ts';
@@ -26,6 +27,8 @@ export async function reserveInstance(
 ): Promise<void> {
   const { claim, spec, flavor, specDigest } = request;
   const { configuration, paths } = host;
+  // The plan has been through Temporal, and its volumes get into the domain's XML as they are.
+  for (const { source } of plan.disks.volumes ?? []) refuseForeignVolume(source, configuration.host);
   await withWorkControl(async (control) => {
     const { signal } = control;
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);

@@ -53,19 +53,6 @@ export function storedDiskName(instanceId: string, diskName: string): string {
   return `${instanceId}_${diskName}`;
 }
 
-/** A source in one text, as results list it and QEMU would write it: a path, `rbd:pool/image`, `nbd:host:port`. */
-export function sourceText(source: DiskSource): string {
-  switch (source.type) {
-    case 'file':
-    case 'block':
-      return source.path;
-    case 'rbd':
-      return `rbd:${source.pool}/${source.image}`;
-    case 'nbd':
-      return `nbd://${source.host}:${source.port}/${source.export}`;
-  }
-}
-
 export function volumeGroupOf({ imagesVolumeGroup }: StorageSettings): string {
   if (imagesVolumeGroup !== null) return imagesVolumeGroup;
   throw new EverbootFailure('HostUnsuitable', 'the host has no [libvirt] images_volume_group for its lvm disks');

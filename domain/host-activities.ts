@@ -8,6 +8,7 @@ import type {
   PlannedEphemeralDisk,
   PlannedRootDisk,
   PlannedSwapDisk,
+  PlannedVolume,
 } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
@@ -24,11 +25,10 @@ export interface InstanceRequest {
   readonly specDigest: string;
 }
 
-export interface PlannedInstance {
-  readonly plan: InstancePlan;
-  /** The same request was carried out before, and this is what it made. */
-  readonly ready: InstanceResult | null;
-}
+/** What is to be made; or that the same request was carried out before, and what it made. */
+export type PlannedInstance =
+  | { readonly plan: InstancePlan; readonly ready: null }
+  | { readonly plan: null; readonly ready: InstanceResult };
 
 /** What each step of fetching a base image is about. */
 export interface FetchOrder {
@@ -99,6 +99,12 @@ export interface GrowthReport {
   readonly note: string;
 }
 
+export interface DomainOrder {
+  readonly claim: Claim;
+  /** What the guest gets that everboot did not make; absent: nothing, or the plan is of an earlier release. */
+  readonly volumes?: readonly PlannedVolume[];
+}
+
 /** Which cached files to compare with their hashes; null: all that are due. With `force`, due or not. */
 export interface ScrubOrder {
   readonly names: readonly string[] | null;
@@ -132,8 +138,8 @@ export interface HostActivities {
   writeConfigDrive(order: ConfigDriveOrder): Promise<InstanceDisk>;
   growFileSystem(order: RootDiskChange): Promise<GrowthReport>;
   injectFiles(order: InjectionOrder): Promise<InjectionReport>;
-  defineDomain(order: { readonly claim: Claim }): Promise<{ readonly domain: string }>;
-  startDomain(order: { readonly claim: Claim }): Promise<void>;
+  defineDomain(order: DomainOrder): Promise<{ readonly domain: string }>;
+  startDomain(order: DomainOrder): Promise<void>;
   markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;

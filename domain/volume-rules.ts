@@ -4,8 +4,11 @@ import { EverbootFailure } from './failures.ts';
 
 export type VolumeSettings = Pick<HostSettings, 'volumeDeviceRoots' | 'volumeServers' | 'volumeRbdPools'>;
 
-/** Nova's names of an instance's own disks outside its directory: `<instance id>_disk`, `<instance id>_disk.swap` … */
-const ownDisk = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
+/**
+ * Nova's names of an instance's own disks outside its directory: `<instance id>_disk`, `<instance id>_disk.swap` … And what
+ * instances of a Ceph are cloned from.
+ */
+const ownDisk = /^everboot_base_|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
 
 /**
  * Whether a guest of this host may have a volume that a spec names. Everything is forbidden that the host's configuration
@@ -32,8 +35,8 @@ export function refuseForeignVolume(source: VolumeSource, settings: VolumeSettin
 /** Throws HostUnsuitable for the name of a disk that was made for an instance. */
 export function refuseDiskOfInstance(name: string, what: string): void {
   if (!ownDisk.test(name)) return;
-  throw new EverbootFailure('HostUnsuitable', `${what} is a disk that was made for an instance, and no volume`, {
-    remedy: 'Name a volume that belongs to no instance.',
+  throw new EverbootFailure('HostUnsuitable', `${what} is a disk that was made for instances, and no volume`, {
+    remedy: 'Name a volume that no instance was made on.',
   });
 }
 

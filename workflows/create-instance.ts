@@ -52,8 +52,9 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       let domain: string | undefined;
       if (plan.define) {
         undo(() => host.removeDomain(`remove the domain of ${spec.name}`, { claim }));
-        ({ domain } = await host.defineDomain(`define the domain of ${spec.name}`, { claim }));
-        if (plan.start) await host.startDomain(`start ${domain}`, { claim });
+        const order = { claim, ...(plan.disks.volumes?.length && { volumes: plan.disks.volumes }) };
+        ({ domain } = await host.defineDomain(`define the domain of ${spec.name}`, order));
+        if (plan.start) await host.startDomain(`start ${domain}`, order);
       }
 
       const result: InstanceResult = {

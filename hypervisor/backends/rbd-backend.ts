@@ -9,6 +9,7 @@ import type { WorkControl } from '../../domain/step-progress.ts';
 import { cephCluster } from '../ceph.ts';
 import { formatterOf } from '../disks/formatter.ts';
 import { makeEmptyFile } from '../disks/publish-disk.ts';
+import { baseOf, wholeSectors } from '../disks/root-disk.ts';
 import { temporaryName } from '../publish-file.ts';
 import { cloneRbdSnapshot, growRbdImage, type RbdControl, rbdCloneableSize } from '../rbd.ts';
 import type { BackendContext, DiskBackend } from './disk-backend.ts';
@@ -149,23 +150,14 @@ function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeByt
   return { name, path: `rbd:${pool}/${image}`, format: 'raw', virtualSizeBytes };
 }
 
-function baseOf({ name }: PlannedRootDisk, base: BaseImage | null): BaseImage {
-  if (base !== null) return base;
-  throw new EverbootFailure('InternalError', `${name} is to be made of a base image and of no clone, and has none`);
-}
-
 function refuseSmallDisk({ sizeBytes }: PlannedRootDisk, imageBytes: number): void {
   const problem = checkFlavorHoldsImage(sizeBytes, imageBytes);
   if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
 }
 
-/** Glance's image is gone for good; one that was imported, and that an operator has removed, is imported again. */
+/** What a plan would have cloned is gone for this boot; a base that it has brought itself is imported by the next attempt. */
 function parentGone({ pool, image, snapshot }: RbdSnapshot, { clone }: PlannedRootDisk): EverbootFailure {
   const code = clone === undefined ? 'StorageUnavailable' : 'ImageNotFound';
-  return new EverbootFailure(code, `${pool}/${image}@${snapshot} is gone, or not protected any more`);
-}
-
-/** An image may end in the middle of a sector; QEMU shows its guest the whole one. */
-function wholeSectors(bytes: number): number {
-  return Math.ceil(bytes / 512) * 512;
+  const remedy = 'Start the boot again: an image that was imported is imported anew, and one of Glance’s is looked up.';
+  return new EverbootFailure(code, `${pool}/${image}@${snapshot} is gone, or not protected any more`, { remedy });
 }

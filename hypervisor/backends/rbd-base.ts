@@ -13,8 +13,8 @@ import type { BackendContext } from './disk-backend.ts';
 import { basePrefix, baseSnapshot, imageExists, publishRbdImage, type RbdPool, removeLeftOvers } from './rbd-images.ts';
 import { importRawFile } from './rbd-import.ts';
 
-/** Another build on the host that imports the same image is waited for this long at a time. */
-const waitForOtherMs = 60_000;
+/** For so long a build waits for another one that imports the same image; then it gives its place back, and Temporal waits. */
+const waitForOtherMs = 2000;
 
 /**
  * Has a cached image in the pool, and says which snapshot is to be cloned. It is imported once for all hosts: where two
@@ -39,7 +39,9 @@ export async function haveImportedBase(
     { timeoutMs: waitForOtherMs, signal: control.signal },
   );
   if (lock === undefined) {
-    throw new EverbootFailure('BaseImageBusy', `another build on this host imports ${image} into ${pool.pool}`);
+    throw new EverbootFailure('BaseImageBusy', `another build on this host imports ${image} into ${pool.pool}`, {
+      retryAfterMs: waitForOtherMs,
+    });
   }
   try {
     if (await isThere()) return wanted;

@@ -57,8 +57,10 @@ function deviceMapping({ disks }: ConfigDriveContents): Readonly<Record<string, 
   return {
     ...(root?.device && { ami: root.device, root: `/dev/${root.device}` }),
     ...Object.fromEntries(attached.map((device, index) => [`ebs${index}`, `/dev/${device}`])),
-    ...Object.fromEntries(ephemerals.map(({ device }, index) => [`ephemeral${index}`, `/dev/${device}`])),
-    ...(swap && { swap: `/dev/${swap.device}` }),
+    ...Object.fromEntries(
+      ephemerals.flatMap(({ device }, index) => (device === '' ? [] : [[`ephemeral${index}`, `/dev/${device}`]])),
+    ),
+    ...(swap?.device && { swap: `/dev/${swap.device}` }),
   };
 }
 

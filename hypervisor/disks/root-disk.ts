@@ -42,7 +42,7 @@ export async function makeRootDisk(
 /** The base of a disk that is made of one. */
 export function baseOf({ name }: PlannedRootDisk, base: BaseImage | null): BaseImage {
   if (base !== null) return base;
-  throw new EverbootFailure('InternalError', `${name} is a file, and is made of no base image`);
+  throw new EverbootFailure('InternalError', `${name} is made of a base image, and there is none`);
 }
 
 interface RootContent {
@@ -77,7 +77,7 @@ async function writeRawCopy(
 }
 
 /** A raw image may end in the middle of a sector; QEMU shows its guest the whole one. */
-function wholeSectors(bytes: number): number {
+export function wholeSectors(bytes: number): number {
   return Math.ceil(bytes / 512) * 512;
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { PlannedBlankDisk } from '../../domain/disk-plan.ts';
 import type { ImageDescription, ImageReference, ImageRole } from '../../domain/image.ts';
+import { targetWord } from '../../domain/mkfs-commands.ts';
 import type { DiskContext } from '../disks/disk-context.ts';
 import { type EphemeralShape, fileSystemCommand } from '../disks/make-file-system.ts';
 
@@ -35,7 +36,10 @@ function identityOf(reference: ImageReference, version = ''): string {
  */
 function ephemeralCacheName(disk: EphemeralShape, virtMkfs: readonly string[]): string {
   const { sizeBytes, label } = disk;
-  const shape = JSON.stringify([sizeBytes, label, fileSystemCommand(disk, virtMkfs)]);
+  const words = fileSystemCommand(disk, virtMkfs);
+  // The disk's own place shapes nothing where it is the last word, as everywhere before hosts had commands of their own.
+  const command = words.at(-1) === targetWord ? words.slice(0, -1) : words;
+  const shape = JSON.stringify([sizeBytes, label, command]);
   return `ephemeral_${sizeBytes / 2 ** 30}_${sha1(shape).slice(0, 7)}`;
 }
 

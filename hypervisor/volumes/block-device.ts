@@ -1,7 +1,12 @@
 import { constants, open, readFile, realpath, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { listFolder } from '../small-file.ts';
 import { deviceNumber, devicesUsers } from './device-users.ts';
+
+/** Another boot's look at the same device claims it as well, for a moment; whatever claims it for longer is a user. */
+const maxLooks = 20;
+const longestPauseMs = 100;
 
 /** A block device as the kernel has it. */
 export interface BlockDevice {
@@ -65,11 +70,20 @@ async function withPartitions(folder: string, number: string): Promise<readonly 
  * group. An exclusive open fails while it has one, also in ways that nobody here has thought of.
  */
 async function refuseClaimed(given: string, path: string): Promise<void> {
+  for (let look = 1; look <= maxLooks; look++) {
+    if (await isFree(path)) return;
+    await sleep(Math.random() * longestPauseMs);
+  }
+  throw inUse(given, 'the kernel says that it is claimed');
+}
+
+async function isFree(path: string): Promise<boolean> {
   try {
     const device = await open(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK);
     await device.close();
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EBUSY') throw inUse(given, 'the kernel says that it is claimed');
+    if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import type { Host } from '../../activities/host.ts';
 import { planInstance } from '../../activities/plan-instance.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
+import type { PlannedInstance } from '../../domain/host-activities.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import type { InstancePlan } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
@@ -68,13 +69,17 @@ async function glanceWith(t: TestContext, images: Readonly<Record<string, object
   return { ...host, configuration: { ...configuration, glance: { ...configuration.glance, apiServers: [url] } } };
 }
 
-async function plan(on: Host, fields: Record<string, unknown>): Promise<InstancePlan> {
+async function answer(on: Host, fields: Record<string, unknown>): Promise<PlannedInstance> {
   const { spec } = parseSpec({ name: 'web-1', flavor: 'm1.test', boot: 'disks', ...fields });
   const claim = { instanceId: spec.id, operationId: crypto.randomUUID() };
-  const planned = await new MockActivityEnvironment().run(() =>
-    planInstance(on, { claim, spec, flavor, specDigest: '' }),
-  );
-  return (planned as { plan: InstancePlan }).plan;
+  const planning = () => planInstance(on, { claim, spec, flavor, specDigest: '' });
+  return (await new MockActivityEnvironment().run(planning)) as PlannedInstance;
+}
+
+async function plan(on: Host, fields: Record<string, unknown>): Promise<InstancePlan> {
+  const { plan } = await answer(on, fields);
+  assert.ok(plan !== null);
+  return plan;
 }
 
 function failsWith(code: FailureCode, words: RegExp) {
@@ -124,7 +129,7 @@ test('an instance that is ready keeps its volumes, whatever the host would say o
   const claim = { instanceId: id, operationId: crypto.randomUUID() };
   const known = { name: 'web-1', host: 'test', specDigest: '', cacheNames: [], createdAt: new Date().toISOString() };
   await writeInstanceRecord(directory, { version: 1, claim, ...known, state: 'ready', result });
-  assert.equal((await plan(host, { id, volumes })).disks.volumes?.length, 1);
+  assert.deepEqual(await answer(host, { id, volumes }), { plan: null, ready: result });
 });
 
 test('an image that is fetched is named once in the plan', async (t) => {

@@ -112,7 +112,8 @@ function pretendSteps(host: string, records: Map<string, InstanceRecord>): Prete
     async planInstance({ claim, spec }) {
       const record = records.get(claim.instanceId);
       const plan = { claim, directory: `/pretend/${claim.instanceId}`, disks: nothing, bases: [], osType: 'linux' };
-      return { plan: { ...plan, define: spec.boot !== 'disks', start: false }, ready: record?.result ?? null };
+      if (record?.result !== undefined) return { plan: null, ready: record.result };
+      return { plan: { ...plan, define: spec.boot !== 'disks', start: false }, ready: null };
     },
     async reserveInstance({ request: { claim, spec, specDigest } }) {
       const { id, name } = spec;

@@ -46,15 +46,16 @@ test('a volume is accepted from the places that the host names, and from nowhere
   }
 });
 
-test('a disk that was made for an instance is no volume, whoever allows its place', () => {
+test('a disk that was made for instances is no volume, whoever allows its place', () => {
   const settings = { volumeDeviceRoots: ['/dev/nova'], volumeServers: [], volumeRbdPools: ['vms'] };
   for (const source of [
     { block: `/dev/nova/${instance}_disk` },
     { block: `/dev/nova/${instance}_disk.eph0` },
     { rbd: { pool: 'vms', image: `${instance}_disk.swap` } },
     { rbd: { pool: 'vms', image: `${instance}_disk.rescue` } },
+    { rbd: { pool: 'vms', image: `everboot_base_${'a'.repeat(40)}_01234567` } },
   ]) {
-    assert.throws(() => refuseForeignVolume(source, settings), refusal(/made for an instance/, /no instance/));
+    assert.throws(() => refuseForeignVolume(source, settings), refusal(/made for instances/, /no instance/));
   }
   refuseForeignVolume({ rbd: { pool: 'vms', image: `volume-${instance}` } }, settings);
 });

@@ -48,7 +48,8 @@ test('an ephemeral base is named by everything that shapes it', () => {
     label: 'ephemeral0',
   } as const;
   const name = blankCacheName(shape, {});
-  assert.match(name, /^ephemeral_20_[0-9a-f]{7}$/);
+  // A host has such files from earlier releases, and disks that lie on them.
+  assert.equal(name, 'ephemeral_20_54558a0');
   assert.equal(blankCacheName({ ...shape }, {}), name);
   assert.notEqual(blankCacheName({ ...shape, label: 'ephemeral1' }, {}), name);
   assert.notEqual(blankCacheName({ ...shape, fileSystem: 'vfat' }, {}), name);

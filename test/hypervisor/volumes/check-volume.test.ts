@@ -57,6 +57,10 @@ test('a block device in a folder of the host’s volumes is accepted, by a name 
   assert.deepEqual(await inspectBlockDevice(device), { path: loop, sizeBytes: 64 * mebibyte, isReadOnly: false });
 });
 
+test('boots that look at one device at the same time do not take each other for its users', async () => {
+  await Promise.all(Array.from({ length: 20 }, () => inspectBlockDevice(device)));
+});
+
 test('a device outside of these folders is refused, though it is the same', async () => {
   await assert.rejects(check(volume(loop)), failsWith('HostUnsuitable', /volume_device_roots/));
 });
