@@ -1,12 +1,24 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import { type StorageSettings, volumeGroupOf } from '../../domain/disk-source.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { activateVolume, devicePath, type LvmRun, removeVolume, renameVolume, volumesWithTag } from '../lvm.ts';
+import {
+  activateVolume,
+  addVolumeTag,
+  devicePath,
+  type LvmRun,
+  removeVolume,
+  removeVolumeTag,
+  renameVolume,
+  volumesWithTag,
+} from '../lvm.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
 import { shredDevice, zeroDevice } from '../overwrite-device.ts';
 import { temporaryName, temporarySuffix } from '../publish-file.ts';
 import type { DiskOwner, RemovalControl } from './disk-backend.ts';
-import { instanceTag, isOwnedBy } from './lvm-claim.ts';
+import { clearedTo, clearedToTag, instanceTag, isOwnedBy } from './lvm-claim.ts';
+
+/** Zeroing notes how far it is this often: some minutes of a slow disk. */
+const noteEveryBytes = 16 * 2 ** 30;
 
 type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
 
@@ -56,11 +68,41 @@ export async function clearAndRemove(
 async function clear(
   volume: LogicalVolume,
   { volumeClear, volumeClearSize }: ClearSettings,
-  { heldLocks }: LvmRun,
+  run: LvmRun,
   control: WorkControl,
 ): Promise<void> {
   const limitBytes = volumeClearSize === 0 ? Number.POSITIVE_INFINITY : volumeClearSize * 2 ** 20;
-  const range = { path: devicePath(volume), lengthBytes: Math.min(volume.sizeBytes, limitBytes), heldLocks };
-  if (volumeClear === 'shred') await shredDevice(range, control);
-  else await zeroDevice({ ...range, offsetBytes: 0 }, control);
+  const lengthBytes = Math.min(volume.sizeBytes, limitBytes);
+  const { heldLocks } = run;
+  if (volumeClear === 'shred') await shredDevice({ path: devicePath(volume), lengthBytes, heldLocks }, control);
+  else await zeroVolume(volume, { lengthBytes, stepBytes: noteEveryBytes }, run, control);
+}
+
+/**
+ * Zeroes the beginning of a volume, and notes in a tag how far it is, so that the next attempt goes on there. When it is
+ * through the tag goes: a volume that then cannot be removed, since somebody has it open, may be written to again.
+ */
+export async function zeroVolume(
+  volume: LogicalVolume,
+  { lengthBytes, stepBytes }: { readonly lengthBytes: number; readonly stepBytes: number },
+  run: LvmRun,
+  control: WorkControl,
+): Promise<void> {
+  let noted = clearedTo(volume);
+  while (noted < lengthBytes) {
+    const offsetBytes = noted;
+    const range = { offsetBytes, lengthBytes: Math.min(stepBytes, lengthBytes - offsetBytes) };
+    await zeroDevice(
+      { path: devicePath(volume), ...range, heldLocks: run.heldLocks },
+      {
+        ...control,
+        onProgress: ({ doneBytes }) =>
+          control.onProgress({ doneBytes: offsetBytes + doneBytes, totalBytes: lengthBytes }),
+      },
+    );
+    const reached = offsetBytes + range.lengthBytes;
+    if (reached < lengthBytes) await addVolumeTag(volume, clearedToTag(reached), run);
+    if (offsetBytes > 0) await removeVolumeTag(volume, clearedToTag(offsetBytes), run);
+    noted = reached;
+  }
 }
