@@ -12,11 +12,12 @@ export async function releaseInstance(
   { paths, configuration }: Host,
   { claim }: { readonly claim: Claim },
 ): Promise<void> {
+  const clearingSlots = configuration.host.maxConcurrentDiskOps;
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
       // The record tells where the disks are, so it outlives them.
       const settings = settingsOfInstance(configuration.libvirt, await readInstanceRecord(paths, claim.instanceId));
-      await removeOutsideDisks(settings, claim, { ...control, heldLocks: [descriptor] });
+      await removeOutsideDisks(settings, claim, { ...control, heldLocks: [descriptor], clearingSlots });
       await removeInstance(paths, claim);
     }),
   );

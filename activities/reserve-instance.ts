@@ -44,7 +44,11 @@ export async function reserveInstance(
       const directory = await reserveDirectory(paths, record, async (earlier) => {
         const settings = settingsOfInstance(configuration.libvirt, earlier);
         await removeDomain(settings.connectionUri, earlier.claim);
-        await removeOutsideDisks(settings, earlier.claim, { ...control, heldLocks: [descriptor] });
+        await removeOutsideDisks(settings, earlier.claim, {
+          ...control,
+          heldLocks: [descriptor],
+          clearingSlots: configuration.host.maxConcurrentDiskOps,
+        });
       });
       const image = plan.image ?? plan.bases.find(({ role }) => role === 'root')?.image;
       const cacheMode = await resolveCacheMode(directory);

@@ -14,6 +14,7 @@ import {
 import type { LogicalVolume } from '../lvm-report.ts';
 import { shredDevice, zeroDevice } from '../overwrite-device.ts';
 import { temporaryName, temporarySuffix } from '../publish-file.ts';
+import { withClearingSlot } from './clearing-slots.ts';
 import type { DiskOwner, RemovalControl } from './disk-backend.ts';
 import { clearedTo, clearedToTag, instanceTag, isOwnedBy } from './lvm-claim.ts';
 
@@ -34,7 +35,8 @@ export async function removeOwnedVolumes(
   // One that somebody has open does not keep the others.
   const failures: unknown[] = [];
   for (const volume of owned) {
-    await clearAndRemove(volume, settings, run, control).catch((error) => failures.push(error));
+    const remove = () => clearAndRemove(volume, settings, run, control);
+    await withClearingSlot(control.clearingSlots ?? 1, control.signal, remove).catch((error) => failures.push(error));
     control.signal.throwIfAborted();
   }
   if (failures.length > 0) throw failures[0];
