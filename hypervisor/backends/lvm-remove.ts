@@ -1,5 +1,6 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import { type StorageSettings, volumeGroupOf } from '../../domain/disk-source.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import {
   activateVolume,
@@ -9,6 +10,7 @@ import {
   removeVolume,
   removeVolumeTag,
   renameVolume,
+  snapshotsOf,
   volumesWithTag,
 } from '../lvm.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
@@ -47,6 +49,8 @@ export async function removeOwnedVolumes(
  * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off is
  * begun again by whoever finds it.
  *
+ * Throws HostIoError for a volume with a snapshot that somebody took: lvm2 would remove that, too.
+ *
  * A thin volume is not cleared, which would fill its pool: what it gives back is zeroed by the pool before the next use.
  */
 export async function clearAndRemove(
@@ -55,6 +59,13 @@ export async function clearAndRemove(
   run: LvmRun,
   control: WorkControl,
 ): Promise<void> {
+  const [snapshot] = await snapshotsOf(volume, run);
+  if (snapshot !== undefined) {
+    const disk = `${volume.volumeGroup}/${volume.name}`;
+    throw new EverbootFailure('HostIoError', `${disk} has the snapshot ${snapshot}, which would go with it`, {
+      remedy: `Remove the snapshot (lvremove ${volume.volumeGroup}/${snapshot}); the step is tried again.`,
+    });
+  }
   let doomed = volume;
   if (!volume.name.endsWith(temporarySuffix)) {
     doomed = { ...volume, name: temporaryName(volume.name) };
