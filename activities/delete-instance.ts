@@ -38,7 +38,7 @@ export async function deleteDomain({ configuration }: Host, { instanceId }: Orde
 export async function deleteFiles({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
-      const removing = { ...control, heldLocks: [descriptor] };
+      const removing = { ...control, heldLocks: [descriptor], clearingSlots: configuration.host.maxConcurrentDiskOps };
       // The record tells where the disks are, so it outlives them.
       const record = await readInstanceRecord(paths, instanceId);
       const settings = settingsOfInstance(configuration.libvirt, record);

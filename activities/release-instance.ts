@@ -12,9 +12,10 @@ export async function releaseInstance(
   { paths, configuration }: Host,
   { claim }: { readonly claim: Claim },
 ): Promise<void> {
+  const clearingSlots = configuration.host.maxConcurrentDiskOps;
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
-      const removing = { ...control, heldLocks: [descriptor] };
+      const removing = { ...control, heldLocks: [descriptor], clearingSlots };
       // The record tells where the disks are, so it outlives them.
       const settings = settingsOfInstance(configuration.libvirt, await readInstanceRecord(paths, claim.instanceId));
       await removeOutsideDisks(settings, claim, removing);

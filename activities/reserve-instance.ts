@@ -45,7 +45,8 @@ export async function reserveInstance(
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
-      const removing = { ...control, heldLocks: [descriptor] };
+      const clearingSlots = configuration.host.maxConcurrentDiskOps;
+      const removing = { ...control, heldLocks: [descriptor], clearingSlots };
       const clearBefore = async (earlier: InstanceRecord): Promise<void> => {
         const settings = settingsOfInstance(configuration.libvirt, earlier);
         await removeDomain(settings.connectionUri, earlier.claim);

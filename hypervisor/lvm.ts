@@ -61,6 +61,14 @@ export async function createVolume(
   await lvm(['lvcreate', '--yes', ...kind, ...tagging, '-n', name, volumeGroup], run);
 }
 
+/** The names of volumes that lvm2 would remove together with a volume: snapshots that take extents for what changes. */
+export async function snapshotsOf({ volumeGroup, name }: LogicalVolume, run: LvmRun): Promise<readonly string[]> {
+  const select = ['--select', `origin="${name}"`];
+  const report = await lvm(['lvs', ...reportOptions, '-o', `${volumeFields}`, ...select, volumeGroup], run);
+  const { volumes } = parsed(parseVolumeReport, report);
+  return volumes.filter(({ thinPool }) => thinPool === null).map((snapshot) => snapshot.name);
+}
+
 /** Gives a volume another name; its device follows. */
 export async function renameVolume({ volumeGroup, name }: LogicalVolume, newName: string, run: LvmRun): Promise<void> {
   await lvm(['lvrename', volumeGroup, name, newName], run);

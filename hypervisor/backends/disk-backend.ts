@@ -20,6 +20,8 @@ export interface DiskOwner {
 export interface RemovalControl extends WorkControl {
   /** Descriptors of the locks that every program which removes must hold. */
   readonly heldLocks?: readonly number[];
+  /** How many volumes the host clears at a time; absent: one. */
+  readonly clearingSlots?: number;
 }
 
 /** `space`: a file takes its whole size of the file system at once. */

@@ -46,7 +46,8 @@ async function makeRoot(
   const sizeBytes = disk.sizeBytes ?? base.virtualSizeBytes;
   const { group, found } = await findVolume(disk.name, settings, context, control);
   if (found !== undefined) return madeDisk(disk.name, await growVolume(found, { sizeBytes, group }, context, control));
-  const contentBytes = (await stat(base.path)).blocks * 512;
+  // A compressed image takes more in the volume than in its file.
+  const contentBytes = base.format === 'qcow2' ? base.virtualSizeBytes : (await stat(base.path)).blocks * 512;
   const order = { diskName: disk.name, sizeBytes, contentBytes };
   const volume = await publishVolume(order, group, settings, context, control, (made) =>
     writeImage(made, base, context, control),

@@ -4,6 +4,7 @@ import type { LogicalVolume } from '../lvm-report.ts';
 import type { DiskOwner } from './disk-backend.ts';
 
 const staleTag = 'everboot.stale-from.';
+const clearedTag = 'everboot.cleared-to.';
 
 /** A volume's claim is in its tags, which lvm2 writes in the same moment as the volume, and keeps when it is renamed. */
 export function claimTags({ instanceId, operationId }: Claim): readonly string[] {
@@ -34,4 +35,15 @@ export function staleFromTag(bytes: number): string {
 export function staleFrom({ tags }: Pick<LogicalVolume, 'tags'>): number | undefined {
   const tag = tags.find((each) => each.startsWith(staleTag));
   return tag === undefined ? undefined : Number(tag.slice(staleTag.length));
+}
+
+/** Says up to which byte a volume that is being removed holds zeros. */
+export function clearedToTag(bytes: number): string {
+  return `${clearedTag}${bytes}`;
+}
+
+/** The largest byte that such tags name: the next one is there before the last one goes. */
+export function clearedTo({ tags }: Pick<LogicalVolume, 'tags'>): number {
+  const cleared = tags.filter((each) => each.startsWith(clearedTag));
+  return Math.max(0, ...cleared.map((tag) => Number(tag.slice(clearedTag.length))));
 }

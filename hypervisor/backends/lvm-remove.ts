@@ -1,12 +1,27 @@
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import { type StorageSettings, volumeGroupOf } from '../../domain/disk-source.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { activateVolume, devicePath, type LvmRun, removeVolume, renameVolume, volumesWithTag } from '../lvm.ts';
+import {
+  activateVolume,
+  addVolumeTag,
+  devicePath,
+  type LvmRun,
+  removeVolume,
+  removeVolumeTag,
+  renameVolume,
+  snapshotsOf,
+  volumesWithTag,
+} from '../lvm.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
 import { shredDevice, zeroDevice } from '../overwrite-device.ts';
 import { temporaryName, temporarySuffix } from '../publish-file.ts';
+import { withClearingSlot } from './clearing-slots.ts';
 import type { DiskOwner, RemovalControl } from './disk-backend.ts';
-import { instanceTag, isOwnedBy } from './lvm-claim.ts';
+import { clearedTo, clearedToTag, instanceTag, isOwnedBy } from './lvm-claim.ts';
+
+/** Zeroing notes how far it is this often: some minutes of a slow disk. */
+const noteEveryBytes = 16 * 2 ** 30;
 
 type ClearSettings = Pick<LibvirtSettings, 'volumeClear' | 'volumeClearSize'>;
 
@@ -22,7 +37,8 @@ export async function removeOwnedVolumes(
   // One that somebody has open does not keep the others.
   const failures: unknown[] = [];
   for (const volume of owned) {
-    await clearAndRemove(volume, settings, run, control).catch((error) => failures.push(error));
+    const remove = () => clearAndRemove(volume, settings, run, control);
+    await withClearingSlot(control.clearingSlots ?? 1, control.signal, remove).catch((error) => failures.push(error));
     control.signal.throwIfAborted();
   }
   if (failures.length > 0) throw failures[0];
@@ -33,6 +49,8 @@ export async function removeOwnedVolumes(
  * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off is
  * begun again by whoever finds it.
  *
+ * Throws HostIoError for a volume with a snapshot that somebody took: lvm2 would remove that, too.
+ *
  * A thin volume is not cleared, which would fill its pool: what it gives back is zeroed by the pool before the next use.
  */
 export async function clearAndRemove(
@@ -41,6 +59,13 @@ export async function clearAndRemove(
   run: LvmRun,
   control: WorkControl,
 ): Promise<void> {
+  const [snapshot] = await snapshotsOf(volume, run);
+  if (snapshot !== undefined) {
+    const disk = `${volume.volumeGroup}/${volume.name}`;
+    throw new EverbootFailure('HostIoError', `${disk} has the snapshot ${snapshot}, which would go with it`, {
+      remedy: `Remove the snapshot (lvremove ${volume.volumeGroup}/${snapshot}); the step is tried again.`,
+    });
+  }
   let doomed = volume;
   if (!volume.name.endsWith(temporarySuffix)) {
     doomed = { ...volume, name: temporaryName(volume.name) };
@@ -56,11 +81,41 @@ export async function clearAndRemove(
 async function clear(
   volume: LogicalVolume,
   { volumeClear, volumeClearSize }: ClearSettings,
-  { heldLocks }: LvmRun,
+  run: LvmRun,
   control: WorkControl,
 ): Promise<void> {
   const limitBytes = volumeClearSize === 0 ? Number.POSITIVE_INFINITY : volumeClearSize * 2 ** 20;
-  const range = { path: devicePath(volume), lengthBytes: Math.min(volume.sizeBytes, limitBytes), heldLocks };
-  if (volumeClear === 'shred') await shredDevice(range, control);
-  else await zeroDevice({ ...range, offsetBytes: 0 }, control);
+  const lengthBytes = Math.min(volume.sizeBytes, limitBytes);
+  const { heldLocks } = run;
+  if (volumeClear === 'shred') await shredDevice({ path: devicePath(volume), lengthBytes, heldLocks }, control);
+  else await zeroVolume(volume, { lengthBytes, stepBytes: noteEveryBytes }, run, control);
+}
+
+/**
+ * Zeroes the beginning of a volume, and notes in a tag how far it is, so that the next attempt goes on there. When it is
+ * through the tag goes: a volume that then cannot be removed, since somebody has it open, may be written to again.
+ */
+export async function zeroVolume(
+  volume: LogicalVolume,
+  { lengthBytes, stepBytes }: { readonly lengthBytes: number; readonly stepBytes: number },
+  run: LvmRun,
+  control: WorkControl,
+): Promise<void> {
+  let noted = clearedTo(volume);
+  while (noted < lengthBytes) {
+    const offsetBytes = noted;
+    const range = { offsetBytes, lengthBytes: Math.min(stepBytes, lengthBytes - offsetBytes) };
+    await zeroDevice(
+      { path: devicePath(volume), ...range, heldLocks: run.heldLocks },
+      {
+        ...control,
+        onProgress: ({ doneBytes }) =>
+          control.onProgress({ doneBytes: offsetBytes + doneBytes, totalBytes: lengthBytes }),
+      },
+    );
+    const reached = offsetBytes + range.lengthBytes;
+    if (reached < lengthBytes) await addVolumeTag(volume, clearedToTag(reached), run);
+    if (offsetBytes > 0) await removeVolumeTag(volume, clearedToTag(offsetBytes), run);
+    noted = reached;
+  }
 }

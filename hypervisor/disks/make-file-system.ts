@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import type { PlannedEphemeralDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type FileSystemName, fileSystemProblem, isFileSystemName } from '../../domain/file-systems.ts';
@@ -65,6 +65,8 @@ async function format(
 
 /** Some of these programs fail on a full disk without saying so: mkswap is "unable to erase bootbits sectors". */
 async function isFileSystemFull(path: string): Promise<boolean> {
+  // A device takes nothing of the file system that its node is in.
+  if (!(await stat(path)).isFile()) return false;
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize < leastRoomBytes;
 }

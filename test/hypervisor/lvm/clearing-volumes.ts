@@ -107,6 +107,18 @@ describe('clearing volumes', () => {
     assert.deepEqual(lvm.group.volumes(), []);
   });
 
+  test('a disk of which somebody took a snapshot stays, and so does the snapshot', async () => {
+    const context = await lvm.newInstance();
+    await make(context, root(12));
+    const disk = `${lvm.group.name}/${context.claim.instanceId}_disk`;
+    run('lvm', ['lvcreate', '-qq', '--yes', '-s', '-L', '8M', '-n', 'kept', disk]);
+    await assert.rejects(remove(context), failsWith('HostIoError', /has the snapshot kept/));
+    assert.equal(lvm.group.volumes().length, 2);
+    run('lvm', ['lvremove', '-qq', '--yes', `${lvm.group.name}/kept`]);
+    await remove(context);
+    assert.deepEqual(lvm.group.volumes(), []);
+  });
+
   test('a cancelled step ends at once, and undo removes what it left', async () => {
     // Cleared to its end, and in the middle of the image.
     for (const totalBytes of [54 * mebibyte, base.virtualSizeBytes]) {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../../activities/delete-instance.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
-import { claimTags, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
+import { claimTags, clearedToTag, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
+import { zeroVolume } from '../../../hypervisor/backends/lvm-remove.ts';
 import {
   addVolumeTag,
   createVolume,
+  devicePath,
   extendVolume,
   readVolumeGroup,
   removeVolume,
@@ -81,6 +83,39 @@ test('a volume that only carries an instance’s tags is not its disk', async (t
   await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
   await removeVolume(foreign, commands);
+});
+
+test('zeroing that was cut off goes on where the volume’s tag says', async (t) => {
+  const made = volume('doomed', 16);
+  await createVolume(made, commands);
+  // Without device mapper a loop device stands in for the volume's own.
+  const file = join('/var/tmp', `${vg.name}.doomed`);
+  run('sh', ['-c', 'yes tenant | head -c 16M >"$1" && mkdir -p "$2"', 'sh', file, `/dev/${vg.name}`]);
+  const device = run('losetup', ['--find', '--show', file]).trim();
+  t.after(async () => {
+    await rm(`/dev/${vg.name}`, { recursive: true });
+    run('losetup', ['--detach', device]);
+    await rm(file);
+    await removeVolume(made, commands);
+  });
+  await symlink(device, devicePath(made));
+  const tags = async () => (await readVolumeGroup(vg.name, commands)).volumes[0]?.tags ?? [];
+  const steps = { lengthBytes: 16 * mebibyte, stepBytes: 4 * mebibyte };
+  const stop = new AbortController();
+  const onProgress = ({ doneBytes }: { readonly doneBytes: number }) => {
+    if (doneBytes === 12 * mebibyte) stop.abort(new Error('cut off'));
+  };
+  await assert.rejects(
+    zeroVolume(made, steps, { ...commands, signal: stop.signal }, { signal: stop.signal, onProgress }),
+  );
+  assert.deepEqual(await tags(), [clearedToTag(8 * mebibyte), ...made.tags].sort());
+  run('sh', ['-c', 'printf again | dd of="$1" conv=notrunc,fsync status=none', 'sh', device]);
+  const [left] = (await readVolumeGroup(vg.name, commands)).volumes;
+  assert.ok(left !== undefined);
+  await zeroVolume(left, steps, commands, { ...commands, onProgress: () => undefined });
+  assert.deepEqual(await tags(), made.tags);
+  assert.equal(run('head', ['-c', '5', device]), 'again', 'what was zeroed is not zeroed again');
+  run('sh', ['-c', 'tail -c +6 "$1" | cmp -n 16777211 - /dev/zero', 'sh', device]);
 });
 
 test('a volume is made larger, and takes and loses a tag', async () => {

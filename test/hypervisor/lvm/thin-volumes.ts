@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { volumeGroupOf } from '../../../domain/disk-source.ts';
 import type { BaseImage } from '../../../domain/image.ts';
 import { backendOf, removeOutsideDisks } from '../../../hypervisor/backends/backend-of.ts';
+import { publishVolume } from '../../../hypervisor/backends/lvm-volume.ts';
+import { devicePath, readVolumeGroup } from '../../../hypervisor/lvm.ts';
+import { convertIntoDevice } from '../../../hypervisor/qemu-img.ts';
 import { backendContract } from '../backends/contract.ts';
 import { control, failsWith, holdsStale, makeBase, mebibyte, root } from './planned-disks.ts';
 import { type LvmUnderTest, lvmSettings, makePool, staleText, startLvm } from './test-backend.ts';
@@ -40,7 +44,7 @@ describe('thin volumes', () => {
     assert.equal(usedPercent('pool'), 0);
   });
 
-  test('a pool that fills up in the middle is InsufficientSpace, and is given back', async () => {
+  test('a pool without room for an image, or that fills up in the middle, is InsufficientSpace and given back', async () => {
     const { context, settings } = await lvm.newInstanceWithoutRoom();
     // Compressed, an image takes hardly anything of its host.
     const path = join(lvm.folder, 'compressed.qcow2');
@@ -48,9 +52,26 @@ describe('thin volumes', () => {
     run('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', `${path}.raw`, path]);
     const large: BaseImage = { cacheName: 'large', path, format: 'qcow2', virtualSizeBytes: 64 * mebibyte };
     const making = () => backendOf(root(64), settings).makeRoot(root(64), large, context, control);
-    await assert.rejects(making(), failsWith('InsufficientSpace', /the thin pool \S+ is full/));
+    await assert.rejects(making(), failsWith('InsufficientSpace', /writes 64 MiB into the thin pool/));
     assert.deepEqual(await lvm.leftOf(context), []);
-    await making().catch((error) => assert.ok(failsWith('InsufficientSpace', /is full/)(error), 'it was given back'));
+    const commands = { signal: control.signal, heldLocks: [] };
+    const group = await readVolumeGroup(volumeGroupOf(settings), commands);
+    const order = { diskName: 'disk', sizeBytes: 64 * mebibyte, contentBytes: 0 };
+    const filling = publishVolume(order, group, settings, context, control, async (volume) => {
+      await convertIntoDevice(
+        {
+          source: path,
+          sourceFormat: 'qcow2',
+          destination: devicePath(volume),
+          virtualSizeBytes: 64 * mebibyte,
+          isZero: true,
+          heldLocks: [],
+        },
+        control,
+      );
+    });
+    await assert.rejects(filling, failsWith('InsufficientSpace', /the thin pool \S+ is full/));
+    assert.deepEqual(await lvm.leftOf(context), []);
   });
 
   test('a group without a thin pool, with two, or with one that does not zero its blocks is unsuitable', async () => {
