@@ -1,11 +1,9 @@
-import { diskSource } from '../domain/disk-source.ts';
-import { EverbootFailure } from '../domain/failures.ts';
 import type { RootDiskChange } from '../domain/host-activities.ts';
 import type { GuestDisk, GuestfishControl } from '../hypervisor/guestfish.ts';
 import { withPrivateFolder } from '../hypervisor/private-folder.ts';
-import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
 import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
+import { rootGuestDisk } from './root-guest-disk.ts';
 
 /** What the appliance writes into a disk at most besides what it is given: journals, and tables of a larger file system. */
 const changeBytes = 128 * 2 ** 20;
@@ -20,18 +18,12 @@ export async function changingRootDisk<Made>(
   { claim, disk }: RootDiskChange,
   change: (disk: GuestDisk, control: GuestfishControl) => Promise<Made>,
 ): Promise<Made> {
-  const { libvirt } = host.configuration;
   return await makingDisk(host, { claim, name: disk.name, bytes: changeBytes }, async (context, control, settings) => {
     const { directory, heldLocks } = context;
-    const source = diskSource(disk, { instanceId: claim.instanceId, directory, settings });
-    if (source.type !== 'file' && source.type !== 'block') {
-      throw new EverbootFailure('HostUnsuitable', `root disks of ${source.type} cannot be changed from inside`);
-    }
-    // A container's type says nothing of KVM.
-    const setting = libvirt.virtType === 'kvm' || libvirt.virtType === 'qemu' ? libvirt.virtType : 'auto';
-    const forceTcg = (await resolveVirtType(setting, host.stateDirectory, control.signal)) === 'qemu';
+    const place = { instanceId: claim.instanceId, directory, settings };
+    const root = await rootGuestDisk(host, disk, place, control.signal);
     return await withPrivateFolder(`${directory}/${disk.name}`, (folder) =>
-      change({ path: source.path, format: disk.format }, { ...control, heldLocks, folder, forceTcg }),
+      change(root.disk, { ...control, heldLocks, folder, forceTcg: root.forceTcg }),
     );
   });
 }

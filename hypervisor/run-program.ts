@@ -259,7 +259,9 @@ function programFailure(program: string, error: unknown, maxOutputBytes: number)
     // A process or a thread could not be started, which has no more to do with the program's work than with the time.
     return new EverbootFailure('HostIoError', `${program} could not run: ${said}`);
   }
-  if (error.signal === 'SIGKILL') {
+  // unshare cannot end as its program did where that was by SIGKILL, and says this then, and only then.
+  const isKilledInside = /^unshare: sigprocmask unblock failed/m.test(said);
+  if (error.signal === 'SIGKILL' || isKilledInside) {
     // Nobody here killed it: the kernel did, for want of memory, or an operator.
     return new EverbootFailure('HostIoError', `${program} was killed by somebody else: ${said || 'it said nothing'}`);
   }

@@ -7,12 +7,16 @@ import { mountGuest } from '../injection/mount-guest.ts';
 import { runProgram } from '../run-program.ts';
 import { type TreeLimits, type UnpackedTree, unpackTree } from './unpack-tree.ts';
 
+/** What guestfish fails with for the image's sake, and when nobody reads what it packs any more. */
+const codesOfImage: ReadonlySet<string> = new Set(['ProgramFailed', 'ImageUnacceptable']);
+
 /**
  * Takes the files of a container's image out of its disk into a new folder. The file system is read by the kernel in
  * libguestfs' appliance; what comes to the host is an archive, through a pipe, so that no more of it is ever written than
  * was judged. The whole disk is the file system, as Nova's `setup_container` has it.
  *
- * Throws ImageUnacceptable (no file system there, or one that is no container's), ProgramMissing, HostUnsuitable.
+ * Throws ImageUnacceptable (no file system there, or one that is no container's), ProgramMissing, HostUnsuitable, and
+ * HostIoError for an appliance that was killed.
  */
 export async function extractTree(
   disk: GuestDisk,
@@ -26,17 +30,24 @@ export async function extractTree(
   const end = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
   const archive = new Socket({ fd: end, readable: true, writable: false });
   let unpacking: Promise<UnpackedTree> | undefined;
+  let refusal: unknown;
   try {
     return await withGuestfish(disk, control, async (guest) => {
       await mountGuest(guest, 'disk');
       unpacking = unpackTree(archive, folder, limits);
-      // Else guestfish would wait for ever to be rid of the rest.
-      unpacking.catch(() => archive.destroy());
-      const [unpacked] = await Promise.all([unpacking, guest.run('tar-out', '/', pipe, 'numericowner:true')]);
-      return unpacked;
+      unpacking.catch((error: unknown) => {
+        refusal = error;
+        // Else guestfish would wait for ever to be rid of the rest.
+        archive.destroy();
+      });
+      // First the program's end: where the host killed it, the archive is cut off as well, and that is no image's fault.
+      await guest.run('tar-out', '/', pipe, 'numericowner:true');
+      return await unpacking;
     });
   } catch (error) {
-    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
+    if (!(error instanceof EverbootFailure && codesOfImage.has(error.code))) throw error;
+    if (refusal !== undefined) throw refusal;
+    if (error.code !== 'ProgramFailed') throw error;
     throw new EverbootFailure('ImageUnacceptable', `the image’s files cannot be read: ${error.message}`, {
       cause: error,
       remedy: 'A container’s image is one file system, without partitions.',

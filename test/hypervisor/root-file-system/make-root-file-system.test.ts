@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeRootFileSystem } from '../../../hypervisor/root-file-system/make-root-file-system.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { makeGuestImage } from '../../fixtures/guest-images.ts';
+import { guestfishUsers } from '../../fixtures/processes.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'only root gives files to others';
 const plenty = 64 * 2 ** 20;
@@ -49,6 +50,26 @@ test('a sparse file that is larger than its image is refused before it fills the
   const directory = await newDirectory('of-sparse');
   await assert.rejects(makeFrom(image, directory), { code: 'ImageUnacceptable', message: /more than 67108864 bytes/ });
   assert.deepEqual(await readdir(directory), []);
+});
+
+test('an appliance that the host kills while it packs says nothing of the image', { skip }, async () => {
+  const image = await makeGuestImage(join(folder, 'large.raw'), {
+    mebibytes: 600,
+    arrange: (tree) =>
+      runProgram('dd', ['if=/dev/zero', `of=${join(tree, 'large')}`, 'bs=1M', 'count=500'], {
+        timeoutMs: 60_000,
+      }).then(() => undefined),
+  });
+  const directory = await newDirectory('of-killed');
+  const killed = assert.rejects(makeFrom(image, directory, { bytes: 600 * 2 ** 20 }), { code: 'HostIoError' });
+  while (!(await readdir(directory, { recursive: true })).some((name) => name.endsWith('/large'))) await sleep(20);
+  for (const pid of await guestfishUsers(image)) {
+    const parent = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+    process.kill(Number(parent), 'SIGKILL');
+  }
+  await killed;
+  assert.deepEqual(await readdir(directory), []);
+  await rm(image);
 });
 
 test('what is ended in the middle leaves nothing, is made anew, and then left as it is', { skip }, async () => {
