@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jsonBytes } from './checked-values.ts';
+import { absolutePath, anyObject, text } from './checked-values.ts';
 import type { InstanceSecrets } from './spec.ts';
 
 /**
@@ -42,19 +42,28 @@ const base64 = (maxBytes: number) =>
     .max(Math.ceil(maxBytes / 3) * 4)
     .refine((text) => decodedBytes(text) <= maxBytes);
 
+/** The rules of single values, the same where a spec is parsed and where a host opens what anybody may have sealed. */
+export const adminPassword = text('a text of 1 to 255 characters, no control characters', {
+  minLength: 1,
+  maxLength: 255,
+});
+export const filePath = absolutePath('a file in the guest', 255);
+/** An octal number is a text, since YAML reads 0644 as six hundred and forty-four. */
+export const fileMode = text('octal digits as a text, such as "0644"', { maxLength: 4, pattern: /^[0-7]{3,4}$/ });
+
 const injectedFile = z.strictObject({
-  path: z.string().min(1).max(4096),
+  path: filePath,
   base64: base64(maxFilesBytes),
-  mode: z.string().max(8).exactOptional(),
+  mode: fileMode.exactOptional(),
 });
 
 const secretValues = {
   userData: base64(maxUserDataBytes),
-  adminPassword: z.string(),
+  adminPassword,
   files: z
     .array(injectedFile)
     .refine((files) => files.reduce((sum, file) => sum + decodedBytes(file.base64), 0) <= maxFilesBytes),
-  vendorData: z.looseObject({}).refine((value) => jsonBytes(value) <= maxVendorDataBytes),
+  vendorData: anyObject(maxVendorDataBytes),
 } satisfies Record<SecretField, z.ZodType>;
 
 /** Whether an opened value is one that this field of a spec may have. Says no more: the value is secret. */

@@ -1,6 +1,14 @@
 import { z } from 'zod';
-import { absolutePath, anyObject, list, record, text } from './checked-values.ts';
-import { maxFilesBytes, maxSealedLength, maxUserDataBytes, maxVendorDataBytes } from './sealing.ts';
+import { anyObject, list, record, text } from './checked-values.ts';
+import {
+  adminPassword,
+  fileMode,
+  filePath,
+  maxFilesBytes,
+  maxSealedLength,
+  maxUserDataBytes,
+  maxVendorDataBytes,
+} from './sealing.ts';
 import type { InjectedFile } from './spec.ts';
 
 const kibibyte = 1024;
@@ -23,9 +31,8 @@ function bytes(maxBytes: number) {
 const userData = bytes(maxUserDataBytes);
 const content = bytes(maxFilesBytes);
 
-/** An octal number is a text, since YAML reads 0644 as six hundred and forty-four. */
-const mode = text('octal digits as a text, such as "0644"', { maxLength: 4, pattern: /^[0-7]{3,4}$/ }).exactOptional();
-const path = absolutePath('a file in the guest', 255);
+const mode = fileMode.exactOptional();
+const path = filePath;
 
 const writtenFile = z.union(
   [record({ path, content: content.text, mode }), record({ path, base64: content.base64, mode })],
@@ -46,10 +53,7 @@ export const secretValues = {
       `text or {base64} of at most ${maxUserDataBytes / kibibyte} KiB`,
     )
     .describe('User data for cloud-init: text, or bytes as `{base64}`; at most 64 KiB.'),
-  adminPassword: text('a text of 1 to 255 characters, no control characters', {
-    minLength: 1,
-    maxLength: 255,
-  }).describe('The administrator’s password, for the guest’s metadata.'),
+  adminPassword: adminPassword.describe('The administrator’s password, for the guest’s metadata.'),
   files: list(writtenFile, 100, 'files')
     .transform((files) => files.map(injectedFile))
     .refine(

@@ -43,7 +43,7 @@ export async function readConfiguration(source: ConfigurationText): Promise<Conf
 }
 
 /** Options that make no sense without each other. */
-function contradictions({ glance, libvirt }: Configuration): readonly string[] {
+function contradictions({ glance, host, libvirt }: Configuration): readonly string[] {
   const found: string[] = [];
   if (glance.verifyGlanceSignatures && glance.signatureCertificatesPath === null) {
     found.push(
@@ -61,6 +61,14 @@ function contradictions({ glance, libvirt }: Configuration): readonly string[] {
     found.push('[libvirt] force_raw_images: false, expected true, because images_type is rbd');
   }
   const { virtType, connectionUri } = libvirt;
+  const needsAppliance = libvirt.injectPartition !== -2 || libvirt.resizeFsUsingBlockDevice || virtType === 'lxc';
+  if (needsAppliance && /^\/tmp(?:\/|$)/.test(host.instancesPath)) {
+    // libguestfs gets a /tmp of its own, in which no disk would be seen.
+    const given = JSON.stringify(host.instancesPath);
+    found.push(
+      `[host] instances_path: ${given}, expected a folder outside of /tmp, because injection, growth and containers use libguestfs`,
+    );
+  }
   if (virtType === 'lxc' && !connectionUri.startsWith('lxc')) {
     const given = JSON.stringify(connectionUri);
     found.push(`[libvirt] connection_uri: ${given}, expected one such as lxc:///system, because virt_type is lxc`);

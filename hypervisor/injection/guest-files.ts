@@ -23,7 +23,10 @@ export interface GuestFiles {
    * for the mode if one is given; a new file is root's. Through a symbolic link, the file that it leads to is written.
    */
   readonly write: (path: string, bytes: Uint8Array, options?: { readonly mode?: string }) => Promise<void>;
-  /** Makes a folder and those above it where they are missing, root's and with this mode. True: it was missing. */
+  /**
+   * Makes a folder, root's and with this mode, where it is missing. Those above it that are missing are made with the
+   * appliance's default, root's with mode 0755. True: it was missing.
+   */
   readonly makeFolder: (path: string, mode: string) => Promise<boolean>;
   readonly setMode: (path: string, mode: string) => Promise<void>;
 }

@@ -26,8 +26,3 @@ export function injectionContents(
     files: secrets.files ?? [],
   };
 }
-
-export function hasContents({ sshKeys, interfaces, metadata, adminPassword, files }: InjectionContents): boolean {
-  const isFilled = sshKeys.length + files.length + Object.keys(metadata).length > 0;
-  return isFilled || interfaces !== null || adminPassword !== null;
-}

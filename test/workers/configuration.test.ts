@@ -129,6 +129,17 @@ test('logical volumes need a volume group', async () => {
   assert.deepEqual([libvirt.imagesType, libvirt.imagesVolumeGroup], ['lvm', 'vg0']);
 });
 
+test('libguestfs does not work on disks below /tmp', async () => {
+  const host = '[host]\ninstances_path = "/tmp/instances"\n[libvirt]\n';
+  const lxc = 'virt_type = "lxc"\nconnection_uri = "lxc:///system"';
+  for (const option of ['inject_partition = -1', 'resize_fs_using_block_device = true', lxc]) {
+    const { problems } = await refusal({ text: host + option, environment: {} });
+    assert.equal(problems.length, 1);
+    assert.match(problems[0] ?? '', /^\[host\] instances_path: "\/tmp\/instances", expected a folder outside of \/tmp/);
+  }
+  assert.equal((await readConfiguration({ text: host, environment: {} })).host.instancesPath, '/tmp/instances');
+});
+
 test('disks in a Ceph need a pool, and images that are raw', async () => {
   const text = '[libvirt]\nimages_type = "rbd"\n';
   const { problems } = await refusal({ text: `${text}force_raw_images = false`, environment: {} });
