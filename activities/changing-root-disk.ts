@@ -1,6 +1,7 @@
 import type { RootDiskChange } from '../domain/host-activities.ts';
 import type { GuestDisk, GuestfishControl } from '../hypervisor/guestfish.ts';
 import { withPrivateFolder } from '../hypervisor/private-folder.ts';
+import { keepingReserve } from '../hypervisor/space-guard.ts';
 import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
 import { rootGuestDisk } from './root-guest-disk.ts';
@@ -18,12 +19,16 @@ export async function changingRootDisk<Made>(
   { claim, disk }: RootDiskChange,
   change: (disk: GuestDisk, control: GuestfishControl) => Promise<Made>,
 ): Promise<Made> {
+  const reservedBytes = host.configuration.host.reservedDiskMb * 2 ** 20;
   return await makingDisk(host, { claim, name: disk.name, bytes: changeBytes }, async (context, control, settings) => {
     const { directory, heldLocks } = context;
     const place = { instanceId: claim.instanceId, directory, settings };
     const root = await rootGuestDisk(host, disk, place, control.signal);
-    return await withPrivateFolder(`${directory}/${disk.name}`, (folder) =>
-      change(root.disk, { ...control, heldLocks, folder, forceTcg: root.forceTcg }),
+    // QEMU would wait for room on the host, and the image would be blamed for the time.
+    return await keepingReserve(directory, reservedBytes, control, (kept) =>
+      withPrivateFolder(`${directory}/${disk.name}`, (folder) =>
+        change(root.disk, { ...kept, heldLocks, folder, forceTcg: root.forceTcg }),
+      ),
     );
   });
 }

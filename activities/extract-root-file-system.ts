@@ -2,6 +2,7 @@ import { containerRootName } from '../domain/container-root.ts';
 import type { RootDiskOrder } from '../domain/host-activities.ts';
 import { makeRootFileSystem, rootRoomBytes } from '../hypervisor/root-file-system/make-root-file-system.ts';
 import { keepingReserve } from '../hypervisor/space-guard.ts';
+import { timeForBytesMs } from '../hypervisor/time-for-bytes.ts';
 import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
 import { rootGuestDisk } from './root-guest-disk.ts';
@@ -17,7 +18,16 @@ export async function extractRootFileSystem(host: Host, { claim, disk, base }: R
       const place = { instanceId: claim.instanceId, directory, settings };
       const { disk: root, forceTcg } = await rootGuestDisk(host, disk, place, kept.signal);
       const path = `${directory}/${containerRootName}`;
-      await makeRootFileSystem(path, { disk: root, bytes }, { ...kept, heldLocks, forceTcg });
+      await makeRootFileSystem(
+        path,
+        { disk: root, bytes },
+        {
+          ...kept,
+          heldLocks,
+          forceTcg,
+          timeoutMs: timeForBytesMs(bytes),
+        },
+      );
     });
   });
 }

@@ -7,6 +7,11 @@ export type DiskFormat = 'raw' | 'qcow2';
 /** Where a disk is that is no file in its instance's directory: a logical volume, or an image in a Ceph pool. */
 export type DiskStorage = 'lvm' | 'rbd';
 
+/** Where the disks of an instance are that are no files in its directory. */
+export type OutsideStorage =
+  | { readonly kind: 'lvm'; readonly volumeGroup: string }
+  | { readonly kind: 'rbd'; readonly pool: string };
+
 /** How a disk is attached to the guest; `lxc` and `uml` stand for all that a container and User Mode Linux have. */
 export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata' | 'usb' | 'lxc' | 'uml';
 

@@ -1,6 +1,6 @@
 import type { Claim } from './claim.ts';
+import type { OutsideStorage } from './disk-plan.ts';
 import type { InstanceResult } from './operations.ts';
-import type { OutsideStorage } from './outside-storage.ts';
 
 /** The name of an instance's record, beside its disks. */
 export const instanceRecordName = 'everboot.json';

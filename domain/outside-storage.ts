@@ -1,12 +1,7 @@
 import type { LibvirtSettings } from './configuration.ts';
-import type { DiskPlan, DiskStorage } from './disk-plan.ts';
+import type { DiskPlan, DiskStorage, OutsideStorage } from './disk-plan.ts';
 import { poolOf, type StorageSettings, volumeGroupOf } from './disk-source.ts';
 import type { InstanceRecord } from './instance-record.ts';
-
-/** Where the disks of an instance are that are no files in its directory. */
-export type OutsideStorage =
-  | { readonly kind: 'lvm'; readonly volumeGroup: string }
-  | { readonly kind: 'rbd'; readonly pool: string };
 
 /**
  * Where a plan's disks will be outside of the instance's directory; null where all of them are files. Throws

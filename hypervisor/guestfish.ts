@@ -9,10 +9,10 @@ import { runProgram } from './run-program.ts';
 const gibibyte = 2 ** 30;
 
 /** A small virtual machine of its own starts and works on a file system, perhaps without KVM. */
-const timeoutMs = 10 * 60_000;
+const usualTimeoutMs = 10 * 60_000;
 
 /** The appliance has 1.25 GiB and QEMU what it needs around it: 2.8 GiB of addresses were seen. */
-const limits = { memoryBytes: 6 * gibibyte, cpuSeconds: 1200 };
+const memoryBytes = 6 * gibibyte;
 
 /** A disk of an instance: a file, or a block device. */
 export interface GuestDisk {
@@ -25,6 +25,8 @@ export interface GuestfishControl extends WorkControl {
   readonly heldLocks: readonly number[];
   /** Only the worker's user can enter it; libguestfs keeps its own files there. */
   readonly folder: string;
+  /** How long the whole of it may take, where that depends on how much is read; absent: as long as for a few files. */
+  readonly timeoutMs?: number;
   /** True: KVM does not run guests on this host, so the appliance runs without it. */
   readonly forceTcg: boolean;
 }
@@ -70,12 +72,14 @@ export async function withGuestfish<Made>(
   work: (guest: Guest) => Promise<Made>,
 ): Promise<Made> {
   const talk = openTalk();
+  const { timeoutMs = usualTimeoutMs } = control;
   let isLaunched = false;
   const program = runProgram('guestfish', [], {
     signal: control.signal,
     heldLocks: control.heldLocks,
     timeoutMs,
-    limits,
+    // It has two processors' worth of threads.
+    limits: { memoryBytes, cpuSeconds: Math.ceil(timeoutMs / 500) },
     isolateNetwork: true,
     isolateProcesses: true,
     // For root, its sockets are always in /tmp, whatever the environment says.
