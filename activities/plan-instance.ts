@@ -4,6 +4,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRequest, PlannedInstance } from '../domain/host-activities.ts';
 import { instanceDirectory, isInstanceId } from '../domain/host-paths.ts';
 import type { BaseImageOrder, ImageDescription, ImageReference, ImageRole } from '../domain/image.ts';
+import { refuseForeignInterfaces } from '../domain/interface-rules.ts';
 import type { InstanceResult } from '../domain/operations.ts';
 import { parseFlavor, parseSealedSpec } from '../domain/parse-spec.ts';
 import { planDisks } from '../domain/plan-disks.ts';
@@ -58,6 +59,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     suffix: '',
   });
   refuseUnattachableDisks(planned, libvirt.virtType);
+  refuseForeignInterfaces(spec.interfaces, host.configuration.host);
   await withWorkControl(({ signal }) => checkVolumeGroup(libvirt, signal));
   await checkVolumes(host, planned, images.root);
   const clone = planned.root === null || images.root === undefined ? null : await cloneSource(host, images.root);

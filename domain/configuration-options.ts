@@ -75,6 +75,16 @@ export const sections = {
     volume_rbd_pools: list(plainName('the name of a Ceph pool', 127), 64, 'pools')
       .default([])
       .describe('Ceph pools that volumes may be in.'),
+    tap_devices: list(
+      text('the name of a tap device, or its beginning and "*"', {
+        maxLength: 16,
+        pattern: /^[A-Za-z0-9_.-]{1,15}\*?$/,
+      }),
+      64,
+      'names of tap devices',
+    )
+      .default([])
+      .describe('Tap devices that interfaces may name; `tap*` stands for all that begin so.'),
   }),
   libvirt: record({
     connection_uri: text('a libvirt URI such as qemu:///system', {

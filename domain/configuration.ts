@@ -16,6 +16,8 @@ export interface HostSettings {
   readonly volumeServers: readonly string[];
   /** Ceph pools that a volume may be in. */
   readonly volumeRbdPools: readonly string[];
+  /** Tap devices that an interface may name; one that ends with `*` stands for all that begin so. */
+  readonly tapDevices: readonly string[];
 }
 
 /** `[libvirt]`, named after nova.conf. */

@@ -119,6 +119,11 @@ test('a volume smaller than its image’s min_disk is refused, and so is one tha
   }
 });
 
+test('a tap device that the host does not name is refused before anything is made', async () => {
+  const interfaces = [{ type: 'tap', source: 'tap0' }];
+  await assert.rejects(plan(host, { interfaces }), failsWith('HostUnsuitable', /tap_devices/));
+});
+
 test('an instance that is ready keeps its volumes, whatever the host would say of them by now', async () => {
   const id = crypto.randomUUID();
   const volumes = [{ block: `${folder}/devices/gone` }];
