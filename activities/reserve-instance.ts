@@ -1,6 +1,7 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
+import { refuseForeignInterfaces } from '../domain/interface-rules.ts';
 import type { InstancePlan } from '../domain/operations.ts';
 import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
 import { refuseForeignVolume } from '../domain/volume-rules.ts';
@@ -29,6 +30,7 @@ export async function reserveInstance(
   const { configuration, paths } = host;
   // The plan has been through Temporal, and its volumes get into the domain's XML as they are.
   for (const { source } of plan.disks.volumes ?? []) refuseForeignVolume(source, configuration.host);
+  refuseForeignInterfaces(spec.interfaces, configuration.host);
   await withWorkControl(async (control) => {
     const { signal } = control;
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);

@@ -8,7 +8,7 @@ export type VolumeSettings = Pick<HostSettings, 'volumeDeviceRoots' | 'volumeSer
  * Nova's names of an instance's own disks outside its directory: `<instance id>_disk`, `<instance id>_disk.swap` … And what
  * instances of a Ceph are cloned from.
  */
-const ownDisk = /^everboot_base_|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
+const ownDisk = /(?:^|\/)everboot_base_|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
 
 /**
  * Whether a guest of this host may have a volume that a spec names. Everything is forbidden that the host's configuration

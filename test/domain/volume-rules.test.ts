@@ -53,6 +53,7 @@ test('a disk that was made for instances is no volume, whoever allows its place'
     { block: `/dev/nova/${instance}_disk.eph0` },
     { rbd: { pool: 'vms', image: `${instance}_disk.swap` } },
     { rbd: { pool: 'vms', image: `${instance}_disk.rescue` } },
+    { block: `/dev/nova/everboot_base_${'a'.repeat(40)}_01234567` },
     { rbd: { pool: 'vms', image: `everboot_base_${'a'.repeat(40)}_01234567` } },
   ]) {
     assert.throws(() => refuseForeignVolume(source, settings), refusal(/made for instances/, /no instance/));
