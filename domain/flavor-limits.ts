@@ -18,6 +18,12 @@ export function checkFlavorHoldsImage(rootBytes: number | null, imageBytes: numb
   return `the flavor’s root disk has ${rootBytes} bytes (${rootGb} GiB), the image needs ${imageBytes} bytes`;
 }
 
+/** The same for whoever makes the disk. Throws FlavorDiskTooSmall. */
+export function refuseSmallDisk(rootBytes: number | null, imageBytes: number): void {
+  const problem = checkFlavorHoldsImage(rootBytes, imageBytes);
+  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+}
+
 /** Nova's check of an image's `min_ram` (_validate_flavor_image_nostatus). Throws FlavorMemoryTooSmall. */
 export function refuseSmallMemory(flavor: Flavor, image: ImageDescription): void {
   if (image.minRamMb <= flavor.memoryMb) return;
@@ -36,8 +42,7 @@ export function refuseSmallRoot(flavor: Flavor, image: ImageDescription, rootByt
     throw new EverbootFailure('FlavorDiskTooSmall', problem);
   }
   const fileBytes = plainFormats.has(image.format) ? (image.sizeBytes ?? 0) : 0;
-  const problem = checkFlavorHoldsImage(rootBytes, fileBytes);
-  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+  refuseSmallDisk(rootBytes, fileBytes);
 }
 
 /**

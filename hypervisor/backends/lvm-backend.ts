@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { InstanceDisk, PlannedBlankDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
+import { refuseSmallDisk } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { formatterOf } from '../disks/formatter.ts';
@@ -41,8 +41,7 @@ async function makeRoot(
   context: BackendContext,
   control: WorkControl,
 ): Promise<InstanceDisk> {
-  const problem = checkFlavorHoldsImage(disk.sizeBytes, base.virtualSizeBytes);
-  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+  refuseSmallDisk(disk.sizeBytes, base.virtualSizeBytes);
   const sizeBytes = disk.sizeBytes ?? base.virtualSizeBytes;
   const { group, found } = await findVolume(disk.name, settings, context, control);
   if (found !== undefined) return madeDisk(disk.name, await growVolume(found, { sizeBytes, group }, context, control));

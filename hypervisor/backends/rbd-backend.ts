@@ -3,7 +3,7 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { InstanceDisk, PlannedBlankDisk, PlannedRootDisk, RbdSnapshot } from '../../domain/disk-plan.ts';
 import { poolOf, storedDiskName } from '../../domain/disk-source.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
+import { refuseSmallDisk } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { cephCluster } from '../ceph.ts';
@@ -50,7 +50,7 @@ async function makeRoot(
   context: BackendContext,
   control: WorkControl,
 ): Promise<InstanceDisk> {
-  if (base !== null) refuseSmallDisk(disk, base.virtualSizeBytes);
+  if (base !== null) refuseSmallDisk(disk.sizeBytes, base.virtualSizeBytes);
   const { image, run, madeBytes } = await lookForMade(pool, disk.name, context, control);
   if (madeBytes !== undefined) {
     const sizeBytes = Math.max(madeBytes, wholeSectors(disk.sizeBytes ?? 0));
@@ -62,7 +62,7 @@ async function makeRoot(
     disk.clone === undefined
       ? await importedParent(pool, baseOf(disk, base), context, control)
       : await glanceParent(pool, disk, disk.clone, run);
-  refuseSmallDisk(disk, parentBytes);
+  refuseSmallDisk(disk.sizeBytes, parentBytes);
   const sizeBytes = wholeSectors(disk.sizeBytes ?? parentBytes);
   await publish(pool, image, context, run, async (temporary) => {
     const name = { pool: pool.pool, image: temporary };
@@ -148,11 +148,6 @@ async function publish(
 
 function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeBytes: number): InstanceDisk {
   return { name, path: `rbd:${pool}/${image}`, format: 'raw', virtualSizeBytes };
-}
-
-function refuseSmallDisk({ sizeBytes }: PlannedRootDisk, imageBytes: number): void {
-  const problem = checkFlavorHoldsImage(sizeBytes, imageBytes);
-  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
 }
 
 /** What a plan would have cloned is gone for this boot; a base that it has brought itself is imported by the next attempt. */

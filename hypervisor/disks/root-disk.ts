@@ -1,7 +1,7 @@
 import { truncate } from 'node:fs/promises';
 import type { InstanceDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { checkFlavorHoldsImage } from '../../domain/flavor-limits.ts';
+import { refuseSmallDisk } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
 import { copyFile } from '../copy-file.ts';
@@ -24,8 +24,7 @@ export async function makeRootDisk(
   context: DiskContext,
   control: WorkControl,
 ): Promise<InstanceDisk> {
-  const problem = checkFlavorHoldsImage(disk.sizeBytes, base.virtualSizeBytes);
-  if (problem !== null) throw new EverbootFailure('FlavorDiskTooSmall', problem);
+  refuseSmallDisk(disk.sizeBytes, base.virtualSizeBytes);
   const wanted = { name: disk.name, format: disk.format, backingFile: disk.format === 'qcow2' ? base.path : null };
   const sizeBytes = wholeSectors(disk.sizeBytes ?? base.virtualSizeBytes);
   const made = await findMadeDisk(wanted, context, control);
