@@ -8,7 +8,7 @@ import type { InstanceSecrets, InstanceSpec } from '../domain/spec.ts';
  * part, since a request that leaves it open is the same request once it has been chosen.
  */
 export function specDigest(spec: InstanceSpec, flavor: Flavor, secrets: InstanceSecrets): string {
-  const { host: _chosenElsewhere, flavor: _resolved, launchIndex, ...others } = spec;
+  const { host: _chosenElsewhere, hosts: _too, flavor: _resolved, launchIndex, ...others } = spec;
   const { name: _anyName, ...numbers } = flavor;
   // A default that earlier releases had no field for is left out, so that a request of theirs stays the same one.
   const asked = { ...others, ...(launchIndex !== 0 && { launchIndex }) };

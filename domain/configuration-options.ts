@@ -53,6 +53,11 @@ export const sections = {
     instances_path: folder('a folder, not "/"')
       .default('/var/lib/everboot/instances')
       .describe('The folder of the instances and of the image cache; libvirt’s user must be able to reach it.'),
+    host_unreachable_after: wholeNumber(5, 30 * day)
+      .default(300)
+      .describe(
+        'For how long a host may be away until its boots say so, or go to the next of their `hosts`, in seconds.',
+      ),
     reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),
     max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('How many images are fetched at a time.'),
     max_download_bytes_per_second: orNull(wholeNumber(2 ** 16, maxBytes)).describe(

@@ -4,6 +4,8 @@ import type { Flavor } from './flavors.ts';
 export interface HostSettings {
   readonly name: string;
   readonly instancesPath: string;
+  /** In seconds. */
+  readonly hostUnreachableAfter: number;
   readonly reservedDiskMb: number;
   readonly maxConcurrentDownloads: number;
   /** For all fetches of one worker together; null: as fast as it goes. */

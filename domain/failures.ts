@@ -40,6 +40,11 @@ export const failureTable = {
     meaning: 'Another operation on this instance is running.',
     remedy: 'Wait until it has ended (`everboot show ID`), or cancel it with `everboot cancel ID`.',
   },
+  OperationSuperseded: {
+    retryable: false,
+    meaning: 'The operation has ended or gone on without this host, which met it again with an old step.',
+    remedy: 'Nothing: the host removes what it still has of it. `everboot show ID` tells where the instance is.',
+  },
   InstanceNotFound: {
     retryable: false,
     meaning: 'Neither Temporal nor the host knows this instance.',

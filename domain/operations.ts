@@ -18,7 +18,14 @@ export interface CreateInstanceInput {
   readonly flavor: Flavor;
   /** SHA-256 over everything in the spec that is not secret; the same request again has the same one. */
   readonly specDigest: string;
+  /** Every host that may have the instance, `host` first; absent: `host` alone. */
+  readonly hosts?: readonly string[];
+  /** For how long a host may be away until that is said, and the next one is taken. Absent in requests of earlier releases. */
+  readonly hostUnreachableAfterMs?: number;
 }
+
+/** What a request asks for, as far as a person may change it while the operation is parked. */
+export type RequestedInstance = Pick<CreateInstanceInput, 'spec' | 'flavor' | 'specDigest'>;
 
 /** What `create` returns and `everboot.json` keeps. */
 export interface InstanceResult {
@@ -43,6 +50,21 @@ export interface DeleteInstanceResult {
   readonly host: string;
   /** False: there was nothing to delete. */
   readonly existed: boolean;
+}
+
+/** What `clearRemains` is started with: the tombstone of an operation on a host that was given up. */
+export interface ClearRemainsInput {
+  readonly host: string;
+  readonly instanceId: string;
+  /** Whose remains; null: of whatever is there, but for an operation that runs by then. */
+  readonly operationId: string | null;
+  /** For people. */
+  readonly name: string;
+}
+
+/** The Temporal workflow id of a tombstone. */
+export function remainsWorkflowId({ host, instanceId, operationId }: ClearRemainsInput): string {
+  return `remains/${host}/${instanceId}/${operationId ?? 'deleted'}`;
 }
 
 /** Everything that is decided before anything is made; a boot carries it out, `explain` only shows it. */
@@ -72,7 +94,12 @@ export const searchAttributeNames = ['EverbootHost', 'EverbootImage', 'EverbootP
 
 export type Phase =
   | 'Building'
+  /** No worker of the host answers, but that is not long yet. */
   | 'WaitingForHost'
+  /** No worker of the host has answered for longer than `host_unreachable_after`. */
+  | 'HostUnreachable'
+  /** Parked: a step failed for good, and a person decides. */
+  | 'NeedsOperator'
   | 'Undoing'
   | 'Ready'
   | 'Failed'
@@ -83,10 +110,42 @@ export type Phase =
   | 'Sweeping'
   | 'Scrubbing'
   | 'Fetching'
+  | 'Tending'
   | 'Done';
 
 /** Name of the workflow query that returns `OperationProgress`. */
 export const progressQueryName = 'progress';
+
+/** Name of the workflow query that returns what is being created, as `RequestedInstance`. */
+export const requestQueryName = 'request';
+
+/** Name of the workflow update that goes on with a parked operation; it takes a `RetryRequest`. */
+export const retryUpdateName = 'retry';
+
+export interface RetryRequest {
+  /** The request with something changed in it; absent: it is the host that was changed. */
+  readonly change?: RequestedInstance;
+}
+
+/** Name of the workflow update that gives an operation up; it takes an `AbandonRequest`. */
+export const abandonUpdateName = 'abandon';
+
+export interface AbandonRequest {
+  /** True: the host never comes back. Nothing is asked of it any more; a tombstone stays for it. */
+  readonly hostGone?: boolean;
+}
+
+/** Why an operation is parked, and since when. */
+export interface ParkedReport {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string;
+  readonly step?: string;
+  /** Milliseconds since 1970, as the next one. */
+  readonly since: number;
+  /** When it is abandoned by itself; absent: never. */
+  readonly until?: number;
+}
 
 export type StepState = 'running' | 'done' | 'failed' | 'cancelled';
 
@@ -105,16 +164,28 @@ export interface StepReport {
 }
 
 export interface OperationProgress {
-  readonly operation: 'create' | 'delete' | 'inspect' | 'cache';
+  readonly operation: 'create' | 'delete' | 'inspect' | 'cache' | 'tend' | 'clear';
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepReport[];
+  /** Present while it is parked. */
+  readonly parked?: ParkedReport;
+  /** Since when no worker of the host answers; milliseconds since 1970. Absent while one does. */
+  readonly hostAwaySince?: number;
 }
 
-/** Kept in each run's memo, for clients that meet a run which they did not start. */
+/**
+ * Kept in each run's memo, for clients that meet a run which they did not start, and for hosts that ask whether an
+ * operation still is theirs: the workflow changes it when it goes to another host or builds anew.
+ */
 export interface OperationMemo {
   readonly operation: 'create' | 'delete';
+  /** Of the claims that the operation's effects carry now. */
   readonly operationId: string;
+  /** Counts the attempts that carry claims of their own, from 1; absent: it is the first. */
+  readonly generation?: number;
+  /** Present when the operation may park. */
+  readonly onFailure?: 'hold';
   readonly specDigest?: string;
   readonly host: string;
   readonly name?: string;

@@ -49,6 +49,9 @@ const values = {
     pattern: /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
   }).describe('The instance’s name: 1 to 63 of a-z, 0-9 and "-".'),
   host: hostName.describe('The host that is to build and run the instance.'),
+  hosts: list(hostName, 16, 'names of hosts').describe(
+    'Hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
+  ),
   project: ownerText.describe('The owner’s project, for the guest’s metadata and for people.'),
   user: ownerText.describe('The owner, for people.'),
   availabilityZone: ownerText.describe('The availability zone that the guest is told.'),
@@ -83,14 +86,19 @@ const values = {
   boot: oneOf(['running', 'defined', 'disks']).describe(
     'How far to go: only the disks, a domain that is defined, or one that runs.',
   ),
-  onFailure: oneOf(['undo'], ' (hold is not supported yet)').describe(
-    'What becomes of what was made when a step fails.',
+  onFailure: oneOf(['undo', 'hold']).describe(
+    'What becomes of what was made when a step fails for good: it is taken back, or waits for an operator.',
+  ),
+  holdFor: wholeNumber(60, 30 * 86_400).describe(
+    'For how long it waits for an operator, in seconds; then it is taken back.',
   ),
 };
 
 /** Fields without a default of their own. */
 const optional = {
   host: values.host.exactOptional(),
+  hosts: values.hosts.exactOptional(),
+  holdFor: values.holdFor.exactOptional(),
   launchIndex: values.launchIndex.exactOptional(),
   image: values.image.exactOptional(),
   kernel: values.kernel.exactOptional(),
@@ -110,6 +118,7 @@ export const specDocument = record({
   id: values.id.exactOptional(),
   name: values.name,
   host: optional.host,
+  hosts: optional.hosts,
   project: values.project.default(''),
   user: values.user.default(''),
   availabilityZone: values.availabilityZone.default(''),
@@ -135,6 +144,7 @@ export const specDocument = record({
   networkData: optional.networkData,
   boot: values.boot.default('running'),
   onFailure: values.onFailure.default('undo'),
+  holdFor: optional.holdFor,
 }).meta({ title: 'everboot spec', description: 'An instance as it is asked for.' });
 
 /** A spec as it travels: every default filled in, its secrets sealed. */

@@ -77,6 +77,8 @@ export interface InstanceSpec {
   readonly id: string;
   readonly name: string;
   readonly host?: string;
+  /** Instead of `host`, in the order in which they are tried. */
+  readonly hosts?: readonly string[];
   readonly project: string;
   readonly user: string;
   readonly availabilityZone: string;
@@ -101,6 +103,8 @@ export interface InstanceSpec {
   readonly networkData?: Readonly<Record<string, unknown>>;
   readonly boot: BootMode;
   readonly onFailure: 'undo' | 'hold';
+  /** In seconds; absent: it waits for an operator for ever. */
+  readonly holdFor?: number;
 }
 
 /** Which secrets a spec carries, each sealed by itself; `userData` seals base64, the others seal their JSON. */

@@ -321,10 +321,9 @@ test('a digest is kept in lower case', () => {
   assert.deepEqual(spec.image, { file: '/a', digest, format: 'raw' });
 });
 
-test('onFailure: hold is refused by name', () => {
-  assert.deepEqual(problemsWith({ onFailure: 'hold' }), [
-    'onFailure: "hold", expected undo (hold is not supported yet)',
-  ]);
+test('what becomes of a failed boot is one of two words', () => {
+  assert.deepEqual(problemsWith({ onFailure: 'retry' }), ['onFailure: "retry", expected one of undo, hold']);
+  assert.deepEqual(problemsWith({ onFailure: 'hold', holdFor: 10 })[0]?.slice(0, 8), 'holdFor:');
 });
 
 test('a document without end and one with endless mistakes are refused shortly', () => {
