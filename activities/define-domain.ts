@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Claim } from '../domain/claim.ts';
 import type { Configuration } from '../domain/configuration.ts';
+import { EverbootFailure } from '../domain/failures.ts';
 import type { DomainOrder } from '../domain/host-activities.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import {
@@ -11,28 +12,41 @@ import {
 } from '../hypervisor/libvirt.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import type { Host } from './host.ts';
+import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
  * Tells libvirt of the instance, in the words of the libvirt.xml that was written when the directory was reserved. Its
- * volumes are looked at once more, see `checkVolumesAgain`.
+ * volumes are looked at once more, see `checkVolumesAgain`. Throws OperationSuperseded where the operation has ended or
+ * gone to another host.
  */
 export async function defineDomain(
   { configuration, paths }: Host,
   { claim, volumes }: DomainOrder,
 ): Promise<{ readonly domain: string }> {
   return await withWorkControl(async () => {
+    await assertStillWanted(claim);
     await checkVolumesAgain(configuration, { claim, volumes });
     const xml = await readFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`, 'utf8');
     return { domain: await define(configuration.libvirt.connectionUri, xml, claim) };
   });
 }
 
-/** Starts the domain; one that runs already is left alone. */
+/**
+ * Starts the domain; one that runs already is left alone. Throws OperationSuperseded where the operation has ended or gone
+ * to another host: it may have done so in the very moment of the start, so that is asked before and after it, and a guest
+ * that nobody wants is taken away at once.
+ */
 export async function startDomain({ configuration }: Host, { claim, volumes }: DomainOrder): Promise<void> {
   await withWorkControl(async () => {
+    await assertStillWanted(claim);
     await checkVolumesAgain(configuration, { claim, volumes });
-    await start(configuration.libvirt.connectionUri, claim);
+    const { connectionUri } = configuration.libvirt;
+    await start(connectionUri, claim);
+    await assertStillWanted(claim).catch(async (error: unknown) => {
+      if (error instanceof EverbootFailure && error.code === 'OperationSuperseded') await remove(connectionUri, claim);
+      throw error;
+    });
   });
 }
 

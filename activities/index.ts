@@ -16,6 +16,7 @@ import { markReady } from './mark-ready.ts';
 import { planInstance } from './plan-instance.ts';
 import { publishBaseImage } from './publish-base-image.ts';
 import { releaseInstance } from './release-instance.ts';
+import { removeRemains } from './remove-remains.ts';
 import { reserveInstance } from './reserve-instance.ts';
 import { verifyImage } from './verify-image.ts';
 import { writeConfigDrive } from './write-config-drive.ts';
@@ -43,6 +44,7 @@ export function activitiesOn(host: Host): HostActivities {
     markReady: (order) => markReady(host, order),
     releaseInstance: (order) => releaseInstance(host, order),
     removeDomain: (order) => removeDomain(host, order),
+    removeRemains: (order) => removeRemains(host, order),
     readInstance: (order) => readInstance(host, order),
     deleteDomain: (order) => deleteDomain(host, order),
     deleteFiles: (order) => deleteFiles(host, order),

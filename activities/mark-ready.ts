@@ -6,9 +6,13 @@ import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
+import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
-/** Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. */
+/**
+ * Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. Throws
+ * OperationSuperseded where the operation has ended or gone to another host.
+ */
 export async function markReady(
   { paths }: Host,
   { claim, result }: { readonly claim: Claim; readonly result: InstanceResult },
@@ -22,6 +26,7 @@ export async function markReady(
           `the directory of ${claim.instanceId} does not carry the claim of this operation`,
         );
       }
+      await assertStillWanted(claim);
       await writeInstanceRecord(instanceDirectory(paths, claim.instanceId), { ...record, state: 'ready', result });
       await returnSpace(paths, claim);
     }),

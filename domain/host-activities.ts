@@ -112,7 +112,11 @@ export interface ScrubOrder {
 }
 
 /** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
-export const undoSteps = ['releaseInstance', 'removeDomain'] as const satisfies readonly (keyof HostActivities)[];
+export const undoSteps = [
+  'releaseInstance',
+  'removeDomain',
+  'removeRemains',
+] as const satisfies readonly (keyof HostActivities)[];
 
 export function isUndoStep(step: string): boolean {
   return (undoSteps as readonly string[]).includes(step);
@@ -143,6 +147,8 @@ export interface HostActivities {
   markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
+  /** What an operation left on a host that was given up; without an id: whatever is there of the instance, but what runs now. */
+  removeRemains(order: { readonly instanceId: string; readonly operationId: string | null }): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;

@@ -43,6 +43,8 @@ export interface DeleteInstanceInput {
   readonly operationId: string;
   readonly host: string;
   readonly instanceId: string;
+  /** See `CreateInstanceInput`. */
+  readonly hostUnreachableAfterMs?: number;
 }
 
 export interface DeleteInstanceResult {
@@ -50,6 +52,8 @@ export interface DeleteInstanceResult {
   readonly host: string;
   /** False: there was nothing to delete. */
   readonly existed: boolean;
+  /** The host that was given up as gone: what it has is removed when it is back. Absent: nothing is left anywhere. */
+  readonly remainsOn?: string;
 }
 
 /** What `clearRemains` is started with: the tombstone of an operation on a host that was given up. */

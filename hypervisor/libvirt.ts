@@ -81,6 +81,14 @@ export async function removeDomainOfInstance(uri: string, instanceId: string): P
   });
 }
 
+/** The claim that the instance's domain carries; null when there is no domain, or none of everboot's. */
+export async function domainClaim(uri: string, instanceId: string): Promise<Claim | null> {
+  return await withLibvirt(uri, `tell whose instance ${instanceId} is`, async (call) => {
+    const domain = await findDomain(call, instanceId);
+    return (domain && (await claimOf(call, domain))) ?? null;
+  });
+}
+
 /** What the instance's domain does; null when there is none. A paused domain has its QEMU, so it counts as running. */
 export async function domainState(uri: string, instanceId: string): Promise<'running' | 'shut off' | null> {
   return await withLibvirt(uri, `tell the state of instance ${instanceId}`, async (call) => {

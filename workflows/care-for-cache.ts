@@ -106,7 +106,7 @@ async function withoutInstance(
   const claim = { instanceId: uuid4(), operationId: uuid4() };
   const release = () => steps.releaseInstance(`give up the claim on ${imageLabel(base)}`, { claim });
   return await undoOnFailure(tracker, async (undo) => {
-    undo(release);
+    undo('releaseInstance', release);
     const fetched = await haveBaseImage(steps, { claim, instanceName: 'the cache', base }, () => undefined);
     await whileClaimed(fetched);
     await release();

@@ -1,41 +1,55 @@
-import type { Claim } from '../domain/claim.ts';
 import { checkFlavorHoldsImage } from '../domain/flavor-limits.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
+import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
-import { firstContact, stepsOn } from './host-steps.ts';
+import { type DoneSteps, firstContact, stepsOn } from './host-steps.ts';
 import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
-import { trackOperation } from './operation-tracker.ts';
+import { type Attempt, onHosts } from './on-hosts.ts';
+import { type OperationTracker, trackOperation } from './operation-tracker.ts';
+import { openDesk } from './operator-desk.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
-import { watchingHost } from './watch-host.ts';
 
 /**
- * Creates an instance on its host: builds its disks, and boots it.
- *
+ * Creates an instance on its host: builds its disks, and boots it. When the host is gone it goes on to the next one of the
+ * request's hosts, see `onHosts`.
+ */
+export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
+  const tracker = trackOperation('create', input.host, 'Building');
+  const desk = openDesk(tracker, { spec: input.spec, flavor: input.flavor, specDigest: input.specDigest });
+  return await onHosts(input, tracker, desk, (attempt) => buildInstance(attempt, tracker));
+}
+
+/**
  * The host plans the disks and reserves the instance's directory, while the images are claimed in its cache and fetched
  * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
  * side by side; then libvirt is told of the domain and starts it, and the instance is marked ready. When a step fails for
- * good or the caller cancels, everything is taken back, last first.
+ * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is, and
+ * goes on from there when an operator says so.
  */
-export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
-  const { spec, flavor, specDigest } = input;
-  const claim: Claim = { instanceId: spec.id, operationId: input.operationId };
-  const { secrets, ...openSpec } = spec;
+async function buildInstance(attempt: Attempt, tracker: OperationTracker): Promise<InstanceResult> {
+  const { claim, host: hostName } = attempt;
+  const { flavor, specDigest } = attempt.request;
+  const spec = forHost(attempt.request.spec);
+  const { secrets: _sealed, ...openSpec } = spec;
   const request: InstanceRequest = { claim, spec: openSpec, flavor, specDigest };
-  const tracker = trackOperation('create', input.host, 'Building');
-  const host = stepsOn(input.host, tracker);
+  const done: DoneSteps = new Map();
+  const host = stepsOn(hostName, tracker, done);
 
-  return await watchingHost(input.host, tracker, () =>
-    undoOnFailure(tracker, async (undo) => {
-      const { plan, ready } = await firstContact(input.host, tracker, 'planInstance', `plan ${spec.name}`, request);
+  return await undoOnFailure(
+    tracker,
+    async (register) => {
+      const undo = attempt.noting(register);
+      const title = `plan ${spec.name}`;
+      const { plan, ready } = await firstContact(hostName, tracker, 'planInstance', title, request, done);
       if (ready !== null) return ready;
 
       // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on
       // the cache and every promise of space carries this operation's id.
-      undo(() => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
+      undo('releaseInstance', () => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
       const [, ...bases] = await sideBySide<BaseImage | undefined>([
         async () => void (await host.reserveInstance(`reserve ${plan.directory}`, { request, plan })),
         ...plan.bases.map((base) => () => {
@@ -51,7 +65,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
 
       let domain: string | undefined;
       if (plan.define) {
-        undo(() => host.removeDomain(`remove the domain of ${spec.name}`, { claim }));
+        undo('removeDomain', () => host.removeDomain(`remove the domain of ${spec.name}`, { claim }));
         const order = { claim, ...(plan.disks.volumes?.length && { volumes: plan.disks.volumes }) };
         ({ domain } = await host.defineDomain(`define the domain of ${spec.name}`, order));
         if (plan.start) await host.startDomain(`start ${domain}`, order);
@@ -60,7 +74,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       const result: InstanceResult = {
         instanceId: spec.id,
         name: spec.name,
-        host: input.host,
+        host: hostName,
         state: spec.boot,
         directory: plan.directory,
         disks,
@@ -70,8 +84,14 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
       await host.markReady(`${spec.name} is ready`, { claim, result });
       tracker.enter('Ready');
       return result;
-    }),
+    },
+    attempt.rules,
   );
+}
+
+/** A host builds what it is told to; where, and what becomes of a failure, is this workflow's to decide. */
+function forHost({ hosts: _others, holdFor: _patience, ...spec }: SealedSpec): SealedSpec {
+  return { ...spec, onFailure: 'undo' };
 }
 
 function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undefined)[]): Images {

@@ -1,13 +1,36 @@
-import type { OperationProgress, StepReport } from '../domain/operations.ts';
+import type { OperationProgress, ParkedReport, StepReport } from '../domain/operations.ts';
 
 /** More rows than any operation has; a bound on what the UI is given (20 kB). */
 const maxRows = 60;
 
-/** The table of steps that the Temporal UI shows as the workflow's current details, in Markdown. */
-export function detailsTable({ operation, phase, host, steps }: OperationProgress): string {
+/** What the Temporal UI shows as the workflow's current details, in Markdown: what waits for a person, and the steps. */
+export function detailsTable({ operation, phase, host, steps, parked, hostAwaySince }: OperationProgress): string {
   const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.summary)} | ${state(step)} |`);
   const head = ['| step | state |', '|---|---|'];
-  return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...head, ...rows].join('\n');
+  const notes = [
+    ...(parked === undefined ? [] : parkedLines(parked, steps)),
+    ...(hostAwaySince === undefined ? [] : [awayLine(host, hostAwaySince)]),
+  ];
+  return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...notes, ...head, ...rows].join('\n');
+}
+
+/** What a person needs to know to decide; the rows below tell the same for each step. */
+function parkedLines({ code, message, remedy, step, since, until }: ParkedReport, steps: readonly StepReport[]) {
+  const kept = steps.filter(({ state }) => state === 'done').map(({ step: done }) => done);
+  const end = until === undefined ? '' : `; it is abandoned at ${time(until)}`;
+  return [
+    `**${code}**${step === undefined ? '' : ` in ${step}`}: ${cell(message, 600)}`,
+    '',
+    `What to do: ${cell(remedy, 600)} Then \`everboot retry ID\`; or give it up with \`everboot abandon ID\`.`,
+    '',
+    `It has waited ${span(Date.now() - since)}, since ${time(since)}${end}. It keeps what these steps made, and no slot and no ` +
+      `reserved space: ${[...new Set(kept)].join(', ') || 'none'}.`,
+    '',
+  ];
+}
+
+function awayLine(host: string, since: number): string {
+  return `No worker of ${cell(host)} answers since ${time(since)}. Start it, or give the host up: \`everboot abandon ID --host-gone\`.\n`;
 }
 
 function state({ state, startedAt, endedAt }: StepReport): string {
@@ -16,9 +39,20 @@ function state({ state, startedAt, endedAt }: StepReport): string {
   return `${state}, ${seconds} s`;
 }
 
+function time(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** "4 min", "3 h", "2 d": as exact as a reminder has to be. */
+function span(ms: number): string {
+  const minutes = Math.max(0, Math.round(ms / 60_000));
+  if (minutes < 120) return `${minutes} min`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} d`;
+}
+
 /** Names come from tenants: nothing of them may end the cell or become a link. */
-function cell(text: string): string {
+function cell(text: string, maxLength = 200): string {
   return text
-    .slice(0, 200)
+    .slice(0, maxLength)
     .replace(/[\\|`*_<>[\]\n\r]/g, (character) => (/[\n\r]/.test(character) ? ' ' : `\\${character}`));
 }

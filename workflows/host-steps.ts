@@ -8,7 +8,7 @@ import type { HostActivities } from '../domain/host-activities.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { failedStep } from './step-failure.ts';
-import { isUndo, type StepName, stepPolicies } from './step-policies.ts';
+import { isUndo, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
 
 /** How long a host's worker has to take the first step of an operation; a host that is never there shows here. */
 const firstContactTimeout = '45 seconds';
@@ -31,19 +31,40 @@ type Step<Name extends StepName> = (
 
 export type HostSteps = { readonly [Name in StepName]: Step<Name> };
 
-/** The steps of a host, as functions. Each shows up in the operation's table, and fails with a code of ours. */
-export function stepsOn(host: string, tracker: OperationTracker): HostSteps {
+/**
+ * What steps made, by their activities' ids: an operation that goes on after it was parked finds in it what was done.
+ */
+export type DoneSteps = Map<string, unknown>;
+
+/**
+ * The steps of a host, as functions. Each shows up in the operation's table, and fails with a code of ours. With `done`,
+ * a step whose result stands is not carried out again, see `StepPolicy`.
+ */
+export function stepsOn(host: string, tracker: OperationTracker, done?: DoneSteps): HostSteps {
   const step =
     <Name extends StepName>(name: Name): Step<Name> =>
     (summary, input, subject) => {
       const activityId = subject === undefined ? name : `${name}:${subject}`;
-      return tracker.track({ step: name, activityId, summary }, async () => {
-        const options = { ...optionsOf(host, name), activityId, summary };
-        return await callActivity(host, name, options, input);
-      }) as ReturnType<HostActivities[Name]>;
+      return oncePerOperation(name, activityId, done, () =>
+        tracker.track({ step: name, activityId, summary }, async () => {
+          const options = { ...optionsOf(host, name), activityId, summary };
+          return await callActivity(host, name, options, input);
+        }),
+      ) as ReturnType<HostActivities[Name]>;
     };
   const names = Object.keys(stepPolicies) as StepName[];
   return Object.fromEntries(names.map((name) => [name, step(name)])) as HostSteps;
+}
+
+async function oncePerOperation(
+  name: StepName,
+  activityId: string,
+  done: DoneSteps | undefined,
+  run: () => Promise<unknown>,
+): Promise<unknown> {
+  if (done === undefined || !standsOverParking(name)) return await run();
+  if (!done.has(activityId)) done.set(activityId, await run());
+  return done.get(activityId);
 }
 
 function optionsOf(host: string, name: StepName): ActivityOptions {
@@ -89,15 +110,18 @@ export async function firstContact<Name extends FirstStep>(
   name: Name,
   summary: string,
   input: Parameters<HostActivities[Name]>[0],
+  done?: DoneSteps,
 ): Promise<Awaited<ReturnType<HostActivities[Name]>>> {
-  return (await tracker.track({ step: name, activityId: name, summary }, async () => {
-    const options = { ...optionsOf(host, name), activityId: name, summary };
-    try {
-      const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
-      return await callActivity(host, name, { ...options, ...once }, input);
-    } catch (failure) {
-      if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
-      return await callActivity(host, name, options, input);
-    }
-  })) as Awaited<ReturnType<HostActivities[Name]>>;
+  const run = () =>
+    tracker.track({ step: name, activityId: name, summary }, async () => {
+      const options = { ...optionsOf(host, name), activityId: name, summary };
+      try {
+        const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
+        return await callActivity(host, name, { ...options, ...once }, input);
+      } catch (failure) {
+        if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
+        return await callActivity(host, name, options, input);
+      }
+    });
+  return (await oncePerOperation(name, name, done, run)) as Awaited<ReturnType<HostActivities[Name]>>;
 }

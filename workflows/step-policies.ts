@@ -5,6 +5,8 @@ interface StepPolicy {
   readonly lane: Lane;
   /** An undo never gives up: what it has to remove would stay for ever. */
   readonly undo?: boolean;
+  /** Done again when a parked operation goes on: what it found or left in the cache is not its operation's alone. */
+  readonly afresh?: boolean;
 }
 
 /**
@@ -14,11 +16,11 @@ interface StepPolicy {
 export const stepPolicies = {
   planInstance: { lane: 'light' },
   reserveInstance: { lane: 'light' },
-  claimBaseImage: { lane: 'light' },
-  downloadImage: { lane: 'fetch' },
-  verifyImage: { lane: 'disk' },
-  convertImage: { lane: 'disk' },
-  publishBaseImage: { lane: 'light' },
+  claimBaseImage: { lane: 'light', afresh: true },
+  downloadImage: { lane: 'fetch', afresh: true },
+  verifyImage: { lane: 'disk', afresh: true },
+  convertImage: { lane: 'disk', afresh: true },
+  publishBaseImage: { lane: 'light', afresh: true },
   createRootDisk: { lane: 'disk' },
   extractRootFileSystem: { lane: 'disk' },
   createEphemeralDisk: { lane: 'disk' },
@@ -32,6 +34,7 @@ export const stepPolicies = {
   markReady: { lane: 'light' },
   releaseInstance: { lane: 'light', undo: true },
   removeDomain: { lane: 'light', undo: true },
+  removeRemains: { lane: 'light', undo: true },
   readInstance: { lane: 'light' },
   deleteDomain: { lane: 'light', undo: true },
   deleteFiles: { lane: 'light', undo: true },
@@ -49,4 +52,10 @@ export type StepName = keyof typeof stepPolicies;
 export function isUndo(step: StepName): boolean {
   const policy: StepPolicy = stepPolicies[step];
   return policy.undo === true;
+}
+
+/** Whether what a step made is there for as long as the operation's claims are. */
+export function standsOverParking(step: StepName): boolean {
+  const { undo, afresh }: StepPolicy = stepPolicies[step];
+  return undo !== true && afresh !== true;
 }

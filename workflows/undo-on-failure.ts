@@ -1,8 +1,21 @@
 import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 import type { OperationTracker } from './operation-tracker.ts';
 
-/** Registers what takes a step back. It is called before the step, since a step that timed out may still have run. */
-export type RegisterUndo = (undo: () => Promise<unknown>) => void;
+/**
+ * Registers what takes a step back, by the name of what it does: registered again, it is still done once. It is called
+ * before the step, since a step that timed out may still have run.
+ */
+export type RegisterUndo = (name: string, undo: () => Promise<unknown>) => void;
+
+export interface FailureRules {
+  /**
+   * Asked when the work has failed for good, before anything is undone. `again`: the work is done once more, with the undos
+   * that it has. Throws what the operation is to fail with instead.
+   */
+  readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
+  /** True: the host was given up, and whoever gave it up sees to what is there. */
+  readonly isGivenUp?: () => boolean;
+}
 
 /**
  * Does the work; if it fails or is cancelled, runs the undos that were registered by then, last first, and throws the
@@ -11,17 +24,32 @@ export type RegisterUndo = (undo: () => Promise<unknown>) => void;
 export async function undoOnFailure<Made>(
   tracker: OperationTracker,
   work: (undo: RegisterUndo) => Promise<Made>,
+  { decide = async () => 'undo', isGivenUp = () => false }: FailureRules = {},
 ): Promise<Made> {
-  const undos: (() => Promise<unknown>)[] = [];
+  const undos = new Map<string, () => Promise<unknown>>();
+  for (;;) {
+    try {
+      return await work((name, undo) => undos.set(name, undo));
+    } catch (error) {
+      if (isGivenUp()) throw error;
+      const { failure, again } = await outcomeOf(error, decide);
+      if (again) continue;
+      await CancellationScope.nonCancellable(async () => {
+        if (undos.size > 0) tracker.enter('Undoing');
+        for (const undo of [...undos.values()].reverse()) await untilDone(undo);
+        tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
+      });
+      throw failure;
+    }
+  }
+}
+
+async function outcomeOf(error: unknown, decide: NonNullable<FailureRules['decide']>) {
+  if (isCancellation(error)) return { failure: error, again: false };
   try {
-    return await work((undo) => undos.push(undo));
-  } catch (error) {
-    await CancellationScope.nonCancellable(async () => {
-      if (undos.length > 0) tracker.enter('Undoing');
-      for (const undo of undos.reverse()) await untilDone(undo);
-      tracker.enter(isCancellation(error) ? 'Cancelled' : 'Failed');
-    });
-    throw error;
+    return { failure: error, again: (await decide(error)) === 'again' };
+  } catch (failure) {
+    return { failure, again: false };
   }
 }
 

@@ -1,0 +1,45 @@
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/common';
+import type { Claim } from '../domain/claim.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
+
+/** What a guest is started for must be known for certain; Temporal is asked again when it does not answer in time. */
+const answerWithinMs = 10_000;
+
+/**
+ * Throws OperationSuperseded unless the operation that carries the claim is the one that runs on the instance now. A host
+ * that was cut off from Temporal, or stood still, may come back with a step of an operation that has gone on to another
+ * host or has ended; nothing of it may become a guest. Throws TemporalUnreachable when that cannot be found out.
+ */
+export async function assertStillWanted(claim: Claim): Promise<void> {
+  const running = await runningOperation(claim.instanceId);
+  const { operationId } = claim;
+  // Without a memo it was started by hand, and there is nothing to compare.
+  if (running !== null && (running.operationId === undefined || running.operationId === operationId)) return;
+  const how =
+    running === null ? 'no operation runs on it any more' : 'another operation runs on it, or it went to another host';
+  throw new EverbootFailure(
+    'OperationSuperseded',
+    `this step of an operation on ${claim.instanceId} came too late: ${how}`,
+  );
+}
+
+/** The operation that runs on an instance now, as its workflow's memo names it; null: none does. */
+export async function runningOperation(instanceId: string): Promise<Partial<OperationMemo> | null> {
+  const { client } = Context.current();
+  try {
+    // Not by a list, which lags behind: this is the workflow's own state.
+    const described = await client.connection.withDeadline(Date.now() + answerWithinMs, () =>
+      client.workflow.getHandle(instanceWorkflowId(instanceId)).describe(),
+    );
+    return described.status.name === 'RUNNING' ? (described.memo ?? {}) : null;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    const words = error instanceof Error ? error.message : String(error);
+    throw new EverbootFailure(
+      'TemporalUnreachable',
+      `whether the operation on ${instanceId} still runs is not known: ${words}`,
+    );
+  }
+}

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  ApplicationFailure,
+  WorkflowFailedError,
+  type WorkflowHandle,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostActivities } from '../../domain/host-activities.ts';
+import {
+  type AbandonRequest,
+  type InstanceResult,
+  instanceWorkflowId,
+  type OperationMemo,
+  type OperationProgress,
+  type Phase,
+  type RequestedInstance,
+  type RetryRequest,
+} from '../../domain/operations.ts';
+import { listFolder } from '../../hypervisor/small-file.ts';
+import { assertCleanSlate } from '../fixtures/clean-slate.ts';
+import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
+import { startTestHost, type TestHost } from '../fixtures/test-host.ts';
+
+let host: TestHost;
+let image: TestImage;
+before(async () => {
+  host = await startTestHost();
+  image = await makeQcow2Image(host.folder);
+});
+after(async () => {
+  await host.stop();
+});
+
+function spec(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    flavor: { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 1, swapMb: 16 },
+    image: { file: image.path, digest: image.digest, format: 'qcow2' },
+    boot: 'defined',
+    onFailure: 'hold',
+    ...more,
+  };
+}
+
+/** Fails a step for good as long as it is asked to. */
+function failing(step: keyof HostActivities): { on: boolean } {
+  const fault = { on: true };
+  host.ran.length = 0;
+  host.strike = async (name, run) => {
+    if (name === step && fault.on) throw new EverbootFailure('InsufficientSpace', 'the disk of the test is full');
+    return await run();
+  };
+  return fault;
+}
+
+async function createParked(more: Record<string, unknown> = {}): Promise<{ id: string; handle: WorkflowHandle }> {
+  const { spec: made } = await host.create(spec(more));
+  const handle = host.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await untilPhase(handle, 'NeedsOperator');
+  return { id: made.id, handle };
+}
+
+async function untilPhase(handle: WorkflowHandle, phase: Phase): Promise<OperationProgress> {
+  for (;;) {
+    const progress = await handle.query<OperationProgress>('progress');
+    if (progress.phase === phase) return progress;
+    await sleep(50);
+  }
+}
+
+const retry = (handle: WorkflowHandle, request: RetryRequest = {}) =>
+  handle.executeUpdate<void, [RetryRequest]>('retry', { args: [request] });
+const abandon = (handle: WorkflowHandle, request: AbandonRequest = {}) =>
+  handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [request] });
+
+async function remove(id: string): Promise<void> {
+  host.strike = undefined;
+  await host.client.workflow.execute('deleteInstance', {
+    args: [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(id),
+  });
+}
+
+test('a boot that is held keeps what it has made, says why it waits, and holds no reserved space', async () => {
+  failing('createEphemeralDisk');
+  const { id, handle } = await createParked();
+  const { parked, steps } = await handle.query<OperationProgress>('progress');
+  assert.equal(parked?.code, 'InsufficientSpace');
+  assert.equal(parked.step, 'createEphemeralDisk');
+  assert.match(parked.remedy, /Free space/);
+  assert.ok(parked.since > Date.now() - 60_000 && parked.until === undefined);
+  assert.deepEqual(await listFolder(host.paths.ledger), []);
+  assert.ok((await listFolder(host.paths.claims)).length > 0);
+  assert.ok(steps.every(({ state }) => state !== 'running'));
+  const { typedSearchAttributes } = await handle.describe();
+  assert.ok(
+    typedSearchAttributes.getAll().some(({ key, value }) => key.name === 'EverbootPhase' && value === 'NeedsOperator'),
+  );
+  await abandon(handle);
+  await assert.rejects(handle.result(), failedWith('InsufficientSpace'));
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a retry goes on at the step that failed, and carries out none that was done', async () => {
+  const fault = failing('createEphemeralDisk');
+  const { id, handle } = await createParked();
+  const before = host.ran.filter((step) => step !== 'createEphemeralDisk');
+  host.ran.length = 0;
+  fault.on = false;
+  await retry(handle);
+  const result = (await handle.result()) as InstanceResult;
+  assert.ok(result.disks.some(({ name }) => name === 'disk.local'));
+  assert.ok(before.includes('reserveInstance') && host.ran.includes('createEphemeralDisk'));
+  for (const step of ['planInstance', 'reserveInstance', 'downloadImage', 'convertImage']) {
+    assert.ok(!host.ran.includes(step), `${step} ran again`);
+  }
+  await remove(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a retry that fails again is parked again', async () => {
+  const fault = failing('defineDomain');
+  const { id, handle } = await createParked();
+  const first = (await handle.query<OperationProgress>('progress')).parked;
+  await retry(handle);
+  for (;;) {
+    const { parked } = await handle.query<OperationProgress>('progress');
+    if (parked !== undefined && parked.since !== first?.since) break;
+    await sleep(20);
+  }
+  fault.on = false;
+  await retry(handle);
+  assert.equal(((await handle.result()) as InstanceResult).state, 'defined');
+  await remove(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a flavor that is too small is parked too; a retry with a larger one builds anew under other claims', async () => {
+  host.strike = undefined;
+  const large = await makeQcow2Image(host.folder, 'large.qcow2', 1100);
+  const { id, handle } = await createParked({ image: { file: large.path, digest: large.digest, format: 'qcow2' } });
+  const { parked } = await handle.query<OperationProgress>('progress');
+  assert.equal(parked?.code, 'FlavorDiskTooSmall');
+  const request = await handle.query<RequestedInstance>('request');
+  const memo = (await handle.describe()).memo as unknown as OperationMemo;
+  const { name, ...numbers } = { ...request.flavor, rootGb: 2 };
+  const changed = { ...request.spec, flavor: numbers };
+  await retry(handle, { change: { spec: changed, flavor: { name, ...numbers }, specDigest: 'f'.repeat(64) } });
+  const result = (await handle.result()) as InstanceResult;
+  assert.equal(result.disks.find(({ name }) => name === 'disk')?.virtualSizeBytes, 2 * 2 ** 30);
+  const now = (await handle.describe()).memo as unknown as OperationMemo;
+  assert.notEqual(now.operationId, memo.operationId);
+  assert.equal(now.generation, 2);
+  assert.equal(now.specDigest, 'f'.repeat(64));
+  await remove(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a parked boot that is cancelled, or whose time is over, is undone', async () => {
+  failing('createSwapDisk');
+  const { id, handle } = await createParked();
+  await handle.cancel();
+  await assert.rejects(handle.result(), WorkflowFailedError);
+  await assertCleanSlate(host.paths, [id]);
+  const { spec: made } = await host.create(spec({ holdFor: 60 }));
+  const other = host.client.workflow.getHandle(instanceWorkflowId(made.id));
+  const { parked } = await untilPhase(other, 'NeedsOperator');
+  assert.equal((parked?.until ?? 0) - (parked?.since ?? 0), 60_000);
+  await abandon(other);
+  await assert.rejects(other.result(), failedWith('InsufficientSpace'));
+});
+
+test('what is not parked can be neither retried nor abandoned', async () => {
+  host.strike = async (name, run) => {
+    if (name === 'createSwapDisk') await sleep(1000);
+    return await run();
+  };
+  const { spec: made } = await host.create(spec());
+  const handle = host.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await assert.rejects(retry(handle), WorkflowUpdateFailedError);
+  await assert.rejects(abandon(handle), WorkflowUpdateFailedError);
+  await handle.result();
+  await remove(made.id);
+  await assertCleanSlate(host.paths, [made.id]);
+});
+
+function failedWith(code: string) {
+  return (error: unknown) =>
+    error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure && error.cause.type === code;
+}

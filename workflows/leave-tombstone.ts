@@ -1,0 +1,23 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { CancellationScope, ParentClosePolicy, startChild } from '@temporalio/workflow';
+import { type ClearRemainsInput, remainsWorkflowId } from '../domain/operations.ts';
+
+/**
+ * Leaves word for a host that was given up: a workflow of its own, `clearRemains`, which waits on the host's queue for as
+ * long as it takes and removes what the operation left there. It outlives this operation.
+ */
+export async function leaveTombstone(input: ClearRemainsInput): Promise<void> {
+  await CancellationScope.nonCancellable(async () => {
+    try {
+      await startChild('clearRemains', {
+        args: [input],
+        workflowId: remainsWorkflowId(input),
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `remove on ${input.host} what ${input.name} left there`,
+      });
+    } catch (error) {
+      // A run that was reset has left it before.
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  });
+}

@@ -1,0 +1,143 @@
+import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
+import type { FailureCode } from '../domain/failures.ts';
+import {
+  type AbandonRequest,
+  abandonUpdateName,
+  type ParkedReport,
+  type RequestedInstance,
+  type RetryRequest,
+  requestQueryName,
+  retryUpdateName,
+} from '../domain/operations.ts';
+import type { OperationTracker } from './operation-tracker.ts';
+import { everbootFailure, type FailureReport } from './step-failure.ts';
+
+/** What an operator said of an operation that is parked. */
+export type Decision =
+  | { readonly kind: 'abandon' }
+  | { readonly kind: 'retry'; readonly change: RequestedInstance | undefined };
+
+/** Where operators speak to a running operation, by Temporal's updates. */
+export interface OperatorDesk {
+  /** Parks the operation with its failure, until an operator has decided; see `ParkedReport`. */
+  decide(failure: unknown, holdForSeconds: number | undefined): Promise<Decision>;
+  /** Settles when an operator says that the host is gone for good; never before. */
+  hostGone(): Promise<void>;
+  /** What is being created, for whoever wants to change something in it. */
+  request(): RequestedInstance;
+}
+
+/** Opens the desk of a creation. */
+export function openDesk(tracker: OperationTracker, asked: RequestedInstance): OperatorDesk {
+  let request = asked;
+  let parked = false;
+  let decision: Decision | undefined;
+
+  setHandler(defineQuery<RequestedInstance>(requestQueryName), () => request);
+  setHandler(
+    defineUpdate<void, [RetryRequest]>(retryUpdateName),
+    ({ change }) => {
+      if (change !== undefined) request = change;
+      decision = { kind: 'retry', change };
+    },
+    {
+      validator({ change }) {
+        if (!parked || decision !== undefined) throw notParked();
+        if (change !== undefined && change.spec.id !== request.spec.id) {
+          throw everbootFailure('SpecInvalid', 'a retry cannot change the id of an instance');
+        }
+      },
+    },
+  );
+  const hostGone = handleAbandon({
+    mayAbandon: () => parked && decision === undefined,
+    onAbandon: () => {
+      decision = { kind: 'abandon' };
+    },
+  });
+
+  return {
+    async decide(failure, holdForSeconds) {
+      decision = undefined;
+      parked = true;
+      const report = parkedReport(failure, holdForSeconds);
+      tracker.park(report);
+      tracker.enter('NeedsOperator');
+      try {
+        return await untilDecided(tracker, report, () => decision);
+      } finally {
+        parked = false;
+        decision = undefined;
+        tracker.park(null);
+      }
+    },
+    hostGone,
+    request: () => request,
+  };
+}
+
+/** Opens the part of the desk that every operation has: giving up a host that is gone, at any time. */
+export function openGoneDesk(): Pick<OperatorDesk, 'hostGone'> {
+  return { hostGone: handleAbandon({ mayAbandon: () => false, onAbandon: () => undefined }) };
+}
+
+interface AbandonRules {
+  /** Whether there is something to abandon while the host is there. */
+  readonly mayAbandon: () => boolean;
+  readonly onAbandon: () => void;
+}
+
+function handleAbandon({ mayAbandon, onAbandon }: AbandonRules): () => Promise<void> {
+  // No condition of Temporal's, which would end with a cancellation of the operation.
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  setHandler(
+    defineUpdate<void, [AbandonRequest]>(abandonUpdateName),
+    ({ hostGone }) => (hostGone === true ? resolve() : onAbandon()),
+    {
+      validator({ hostGone }) {
+        if (hostGone !== true && !mayAbandon()) throw notParked();
+      },
+    },
+  );
+  return () => gone;
+}
+
+function notParked(): ApplicationFailure {
+  return everbootFailure('InstanceBusy', 'the operation is not parked: there is nothing to decide');
+}
+
+/** Reminds of itself ever more seldom, since each time costs the history a few events. */
+const firstReminderMs = 60_000;
+const longestReminderMs = 24 * 3_600_000;
+
+async function untilDecided(
+  tracker: OperationTracker,
+  { until }: ParkedReport,
+  decision: () => Decision | undefined,
+): Promise<Decision> {
+  let pauseMs = firstReminderMs;
+  for (;;) {
+    const leftMs = until === undefined ? Number.POSITIVE_INFINITY : until - Date.now();
+    if (leftMs <= 0) return { kind: 'abandon' };
+    await condition(() => decision() !== undefined, Math.min(pauseMs, leftMs));
+    const decided = decision();
+    if (decided !== undefined) return decided;
+    tracker.show();
+    pauseMs = Math.min(pauseMs * 2, longestReminderMs);
+  }
+}
+
+function parkedReport(failure: unknown, holdForSeconds: number | undefined): ParkedReport {
+  const { type, message, details } =
+    failure instanceof ApplicationFailure ? failure : ({} as Partial<ApplicationFailure>);
+  const [report] = (details ?? []) as (FailureReport | undefined)[];
+  const since = Date.now();
+  return {
+    code: type ?? ('InternalError' satisfies FailureCode),
+    message: report?.message ?? message ?? String(failure),
+    remedy: report?.remedy ?? '',
+    ...(report?.step === undefined ? {} : { step: report.step }),
+    since,
+    ...(holdForSeconds === undefined ? {} : { until: since + holdForSeconds * 1000 }),
+  };
+}
