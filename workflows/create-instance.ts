@@ -4,7 +4,7 @@ import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
-import { type DoneSteps, firstContact, stepsOn } from './host-steps.ts';
+import { firstContact, stepsOn } from './host-steps.ts';
 import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
 import { type Attempt, onHosts } from './on-hosts.ts';
 import { type OperationTracker, trackOperation } from './operation-tracker.ts';
@@ -31,20 +31,19 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
  * goes on from there when an operator says so.
  */
 async function buildInstance(attempt: Attempt, tracker: OperationTracker): Promise<InstanceResult> {
-  const { claim, host: hostName } = attempt;
+  const { claim, host: hostName, history } = attempt;
   const { flavor, specDigest } = attempt.request;
   const spec = forHost(attempt.request.spec);
   const { secrets: _sealed, ...openSpec } = spec;
   const request: InstanceRequest = { claim, spec: openSpec, flavor, specDigest };
-  const done: DoneSteps = new Map();
-  const host = stepsOn(hostName, tracker, done);
+  const host = stepsOn(hostName, tracker, history);
 
   return await undoOnFailure(
     tracker,
     async (register) => {
       const undo = attempt.noting(register);
       const title = `plan ${spec.name}`;
-      const { plan, ready } = await firstContact(hostName, tracker, 'planInstance', title, request, done);
+      const { plan, ready } = await firstContact(hostName, tracker, 'planInstance', title, request, history);
       if (ready !== null) return ready;
 
       // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on

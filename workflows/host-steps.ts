@@ -34,18 +34,23 @@ export type HostSteps = { readonly [Name in StepName]: Step<Name> };
 /**
  * What steps made, by their activities' ids: an operation that goes on after it was parked finds in it what was done.
  */
-export type DoneSteps = Map<string, unknown>;
+type DoneSteps = Map<string, unknown>;
 
-/**
- * The steps of a host, as functions. Each shows up in the operation's table, and fails with a code of ours. With `done`,
- * a step whose result stands is not carried out again, see `StepPolicy`.
- */
-export function stepsOn(host: string, tracker: OperationTracker, done?: DoneSteps): HostSteps {
+/** What an operation knows of its steps when it is not the first try at them. */
+export interface StepHistory {
+  /** A step whose result stands is not carried out again, see `StepPolicy`. */
+  readonly done?: DoneSteps;
+  /** Counts the tries, from 1: the steps of an earlier one may still be pending, and each has an id of its own. */
+  readonly generation?: number;
+}
+
+/** The steps of a host, as functions. Each shows up in the operation's table, and fails with a code of ours. */
+export function stepsOn(host: string, tracker: OperationTracker, history: StepHistory = {}): HostSteps {
   const step =
     <Name extends StepName>(name: Name): Step<Name> =>
     (summary, input, subject) => {
-      const activityId = subject === undefined ? name : `${name}:${subject}`;
-      return oncePerOperation(name, activityId, done, () =>
+      const activityId = activityIdOf(subject === undefined ? name : `${name}:${subject}`, history);
+      return oncePerOperation(name, activityId, history.done, () =>
         tracker.track({ step: name, activityId, summary }, async () => {
           const options = { ...optionsOf(host, name), activityId, summary };
           return await callActivity(host, name, options, input);
@@ -54,6 +59,10 @@ export function stepsOn(host: string, tracker: OperationTracker, done?: DoneStep
     };
   const names = Object.keys(stepPolicies) as StepName[];
   return Object.fromEntries(names.map((name) => [name, step(name)])) as HostSteps;
+}
+
+function activityIdOf(step: string, { generation = 1 }: StepHistory): string {
+  return generation === 1 ? step : `${step}@${generation}`;
 }
 
 async function oncePerOperation(
@@ -110,11 +119,12 @@ export async function firstContact<Name extends FirstStep>(
   name: Name,
   summary: string,
   input: Parameters<HostActivities[Name]>[0],
-  done?: DoneSteps,
+  history: StepHistory = {},
 ): Promise<Awaited<ReturnType<HostActivities[Name]>>> {
+  const activityId = activityIdOf(name, history);
   const run = () =>
-    tracker.track({ step: name, activityId: name, summary }, async () => {
-      const options = { ...optionsOf(host, name), activityId: name, summary };
+    tracker.track({ step: name, activityId, summary }, async () => {
+      const options = { ...optionsOf(host, name), activityId, summary };
       try {
         const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
         return await callActivity(host, name, { ...options, ...once }, input);
@@ -123,5 +133,5 @@ export async function firstContact<Name extends FirstStep>(
         return await callActivity(host, name, options, input);
       }
     });
-  return (await oncePerOperation(name, name, done, run)) as Awaited<ReturnType<HostActivities[Name]>>;
+  return (await oncePerOperation(name, activityId, history.done, run)) as Awaited<ReturnType<HostActivities[Name]>>;
 }

@@ -2,6 +2,7 @@ import { ApplicationFailure, CancellationScope, uuid4 } from '@temporalio/workfl
 import type { Claim } from '../domain/claim.ts';
 import type { FailureCode } from '../domain/failures.ts';
 import type { CreateInstanceInput, InstanceResult, Phase, RequestedInstance } from '../domain/operations.ts';
+import type { StepHistory } from './host-steps.ts';
 import { leaveTombstone } from './leave-tombstone.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import type { OperatorDesk } from './operator-desk.ts';
@@ -14,6 +15,8 @@ export interface Attempt {
   readonly host: string;
   readonly claim: Claim;
   readonly request: RequestedInstance;
+  /** Of its steps, which a parked try does not do again; and of which try they are. */
+  readonly history: StepHistory;
   /** What becomes of what was made when it fails, see `undoOnFailure`. */
   readonly rules: FailureRules;
   /** Wraps the registration of undos: an attempt that registered none has left nothing. */
@@ -44,8 +47,9 @@ export async function onHosts(
   const nextHosts = (input.hosts ?? []).filter((host) => host !== input.host);
   let { host, operationId } = input;
   let request: RequestedInstance = { spec: input.spec, flavor: input.flavor, specDigest: input.specDigest };
-  for (let generation = 2; ; generation += 1) {
-    const current = openAttempt({ host, operationId, request, mayMove: nextHosts.length > 0 }, tracker, desk);
+  for (let generation = 1; ; generation += 1) {
+    const place = { host, operationId, generation, request, mayMove: nextHosts.length > 0 };
+    const current = openAttempt(place, tracker, desk);
     const end = await current.run(input.hostUnreachableAfterMs, build);
     if (end.kind === 'made') return end.made;
     if (end.kind !== 'changed' && current.hasLeftSomething()) {
@@ -61,7 +65,7 @@ export async function onHosts(
     if (end.kind === 'changed') request = end.request;
     else host = nextHosts.shift() ?? host;
     operationId = uuid4();
-    tracker.goOnAs({ operationId, host, generation, specDigest: request.specDigest });
+    tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
     tracker.enter('Building');
   }
 }
@@ -69,13 +73,14 @@ export async function onHosts(
 interface AttemptPlace {
   readonly host: string;
   readonly operationId: string;
+  readonly generation: number;
   readonly request: RequestedInstance;
   /** True: another host can take over. */
   readonly mayMove: boolean;
 }
 
 function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: OperatorDesk) {
-  const { host, operationId, request, mayMove } = place;
+  const { host, operationId, generation, request, mayMove } = place;
   const scope = new CancellationScope();
   const left = Promise.withResolvers<End>();
   let hasLeftSomething = false;
@@ -96,6 +101,7 @@ function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: Opera
     host,
     claim: { instanceId: request.spec.id, operationId },
     request,
+    history: { done: new Map(), generation },
     rules: { decide, isGivenUp: () => isGivenUp },
     noting: (undo) => (name, run) => {
       hasLeftSomething = true;

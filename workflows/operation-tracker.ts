@@ -24,8 +24,8 @@ const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeTy
 export interface OperationTracker {
   /** Runs a step and notes how it went. */
   track(step: Pick<StepReport, 'step' | 'activityId' | 'summary'>, run: () => Promise<unknown>): Promise<unknown>;
-  /** Adds to what a person reads of a step what came of it, where "done" does not say it. */
-  remark(activityId: string, words: string): void;
+  /** Adds to what a person reads of the newest such step what came of it, where "done" does not say it. */
+  remark(name: string, words: string): void;
   /** Says what the operation is at. */
   enter(phase: Phase): void;
   phase(): Phase;
@@ -75,10 +75,11 @@ export function trackOperation(
         throw error;
       }
     },
-    remark(activityId, words) {
-      const index = steps.findLastIndex((step) => step.activityId === activityId);
+    remark(name, words) {
+      const index = steps.findLastIndex((step) => step.step === name);
       const step = steps[index];
-      if (step === undefined) return;
+      // One that was not done again has been remarked on before.
+      if (step === undefined || step.summary.endsWith(words)) return;
       steps[index] = { ...step, summary: `${step.summary}: ${words}` };
       show();
     },

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  type AbandonRequest,
+  type InstanceResult,
+  instanceWorkflowId,
+  type OperationMemo,
+  type OperationProgress,
+} from '../../domain/operations.ts';
+import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';
+import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
+import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
+import { startTestHost, type TestHost } from '../fixtures/test-host.ts';
+
+/** Two hosts on one Temporal server. Strikes hold the steps of the first, as a host that stands still would. */
+let server: TestTemporalServer;
+let first: TestHost;
+let second: TestHost;
+let image: TestImage;
+before(async () => {
+  server = await startTemporalServer();
+  Object.assign(process.env, sharedServerEnvironment(server));
+  first = await startTestHost();
+  second = await startTestHost({ imageRoots: [first.folder] });
+  image = await makeQcow2Image(first.folder);
+});
+after(async () => {
+  await first.stop();
+  await second.stop();
+  await server.stop();
+});
+
+const flavor = { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 16 };
+const spec = (boot: string) => ({
+  flavor,
+  image: { file: image.path, digest: image.digest, format: 'qcow2' },
+  boot,
+});
+
+/** Lets a step of the first host begin, and its work only when it is let go. */
+function holding(step: string) {
+  const reached = Promise.withResolvers<void>();
+  const free = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<unknown>();
+  first.strike = async (name, run) => {
+    if (name !== step) return await run();
+    reached.resolve();
+    await free.promise;
+    try {
+      const made = await run();
+      ended.resolve(null);
+      return made;
+    } catch (error) {
+      ended.resolve(error);
+      throw error;
+    }
+  };
+  return { reached: reached.promise, letGo: () => free.resolve(), ended: ended.promise };
+}
+
+async function workflowEnd(workflowId: string): Promise<void> {
+  await first.client.workflow.getHandle(workflowId).result();
+}
+
+async function removeFrom(host: TestHost, id: string): Promise<void> {
+  first.strike = undefined;
+  await host.client.workflow.execute('deleteInstance', {
+    args: [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(id),
+  });
+}
+
+const giveUp = (handle: WorkflowHandle) =>
+  handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+
+for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
+  test(`${step} of an operation that was given up does nothing, and the host removes what it has`, async () => {
+    const late = holding(step);
+    const { spec: made, operationId } = await first.create(spec('running'));
+    const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+    await late.reached;
+    await giveUp(handle);
+    await assert.rejects(handle.result(), WorkflowFailedError);
+    await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+    late.letGo();
+    assert.match(String(await late.ended), /came too late|does not carry the claim/);
+    await sleep(100);
+    assert.ok(!(await domainIds()).includes(made.id));
+    await assertCleanSlate(first.paths, [made.id]);
+  });
+}
+
+test('a guest that was started in the moment in which its operation was given up is taken away at once', async () => {
+  const reached = Promise.withResolvers<void>();
+  first.strike = async (name, run) => {
+    const made = await run();
+    if (name === 'defineDomain') reached.resolve();
+    return made;
+  };
+  const { spec: made, operationId } = await first.create(spec('running'));
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await reached.promise;
+  await giveUp(handle);
+  await assert.rejects(handle.result(), WorkflowFailedError);
+  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+  const deadline = Date.now() + 30_000;
+  while ((await domainIds()).includes(made.id) && Date.now() < deadline) await sleep(50);
+  assert.ok(!(await domainIds()).includes(made.id));
+  await assertCleanSlate(first.paths, [made.id]);
+});
+
+test('a build goes to the next host when the first is away for too long, and the first clears itself', async () => {
+  // Nothing of the first host answers any more: its steps and its pings hang.
+  const late = holding('createSwapDisk');
+  const strike = first.strike;
+  first.strike = async (name, run) =>
+    name === 'pingHost' ? await late.ended.then(() => undefined) : await strike?.(name, run);
+  const hosts = [first.name, second.name];
+  const { spec: made, operationId } = await first.create(spec('defined'), { hosts, hostUnreachableAfterMs: 4000 });
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await late.reached;
+  const result = (await handle.result()) as InstanceResult;
+  assert.equal(result.host, second.name);
+  const { memo, typedSearchAttributes } = await handle.describe();
+  const { generation, host, operationId: now } = memo as unknown as OperationMemo;
+  assert.deepEqual({ generation, host }, { generation: 2, host: second.name });
+  assert.notEqual(now, operationId);
+  assert.ok(typedSearchAttributes.getAll().some(({ value }) => value === second.name));
+  const progress = await handle.query<OperationProgress>('progress');
+  assert.deepEqual([progress.host, progress.phase, progress.hostAwaySince], [second.name, 'Ready', undefined]);
+  late.letGo();
+  first.strike = undefined;
+  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+  await assertCleanSlate(first.paths, []);
+  assert.ok((await domainIds()).includes(made.id), 'the second host has it');
+  await removeFrom(second, made.id);
+  await assertCleanSlate(second.paths, [made.id]);
+});
+
+test('a deletion on a host that is gone can be given up, and the host deletes when it is back', async () => {
+  first.strike = undefined;
+  const { spec: made } = await first.create(spec('defined'));
+  await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
+  const late = holding('readInstance');
+  const handle = await first.client.workflow.start('deleteInstance', {
+    args: [{ operationId: crypto.randomUUID(), host: first.name, instanceId: made.id }],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(made.id),
+  });
+  await late.reached;
+  await giveUp(handle);
+  assert.deepEqual(await handle.result(), {
+    instanceId: made.id,
+    host: first.name,
+    existed: true,
+    remainsOn: first.name,
+  });
+  await workflowEnd(`remains/${first.name}/${made.id}/deleted`);
+  late.letGo();
+  await assertCleanSlate(first.paths, [made.id]);
+});
