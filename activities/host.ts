@@ -15,6 +15,8 @@ export interface Host {
   readonly tokens?: GlanceTokens;
   /** One for the whole process, too; absent: there is none. */
   readonly rateLimit?: RateLimit;
+  /** For how long after a run's end its last attempts may be at work, in milliseconds; absent: `graceMs`. */
+  readonly tendGraceMs?: number;
 }
 
 /** What the sources of images need to know of a host. */

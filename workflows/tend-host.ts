@@ -1,0 +1,20 @@
+import type { TendOrder, TendReport, TendResult } from '../domain/host-care.ts';
+import { firstContact } from './host-steps.ts';
+import { trackOperation } from './operation-tracker.ts';
+
+/**
+ * Looks over a host: what is left of operations that ended without success goes, and everything else that is worth a
+ * word is reported with its reason.
+ */
+export async function tendHost({ host, dryRun }: TendOrder & { readonly host: string }): Promise<TendResult> {
+  const tracker = trackOperation('tend', host, 'Tending');
+  const summary = `${dryRun ? 'see what a tending would remove from' : 'tend'} ${host}`;
+  const report = await firstContact(host, tracker, 'tendHost', summary, { dryRun });
+  tracker.remark('tendHost', wordsOf(report));
+  tracker.enter('Done');
+  return { ...report, resumed: null };
+}
+
+function wordsOf({ dryRun, removed, kept }: TendReport): string {
+  return `${removed.length} ${dryRun ? 'would be removed' : 'removed'}, ${kept.length} reported`;
+}
