@@ -24,7 +24,9 @@ import {
 import { removeTemporaryFile, removeTraces } from '../hypervisor/tending/remove-traces.ts';
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
+import { inTurns } from './in-turns.ts';
 import { newestRun, runOf } from './operation-runs.ts';
+import { lookAfterGuests } from './resume-guests.ts';
 import { reportOf } from './tend-report.ts';
 import { withWorkControl } from './work-control.ts';
 
@@ -42,8 +44,10 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
     await prepareFolders(paths);
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
     const tending: Tending = { ...{ host, order, inventory, signal }, newest: new Map() };
-    const claimed = await inTurns([...inventory.traces.values()], signal, (traces) => tendClaim(tending, traces));
-    const files = await inTurns(otherFiles(inventory, claimed), signal, (file) => tendFile(tending, file));
+    const claimed = await inTurns([...inventory.traces.values()], { atOnce, signal }, (traces) =>
+      tendClaim(tending, traces),
+    );
+    const files = await inTurns(otherFiles(inventory, claimed), { atOnce, signal }, (file) => tendFile(tending, file));
     const items = [
       ...claimed,
       // A running build has some at any time.
@@ -52,7 +56,8 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
     ];
     const report = reportOf(configuration.host.name, order, items, inventory.notes);
     for (const item of report.removed) logRemoval(item, order);
-    return report;
+    const resumeGuests = order.dryRun ? false : await lookAfterGuests(host, inventory);
+    return { ...report, resumeGuests };
   });
 }
 
@@ -179,22 +184,4 @@ function logRemoval({ subject, claim, parts, reason, note }: TendedItem, { dryRu
 
 function wordsOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 300);
-}
-
-/** Does the work for each item, a few at once. */
-async function inTurns<Item, Made>(
-  items: readonly Item[],
-  signal: AbortSignal,
-  work: (item: Item) => Promise<Made>,
-): Promise<Made[]> {
-  const made: Made[] = [];
-  const left = items.entries();
-  const one = async (): Promise<void> => {
-    for (const [index, item] of left) {
-      signal.throwIfAborted();
-      made[index] = await work(item);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, one));
-  return made;
 }

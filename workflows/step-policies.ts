@@ -46,6 +46,7 @@ export const stepPolicies = {
   pinCachedFile: { lane: 'light' },
   planFetch: { lane: 'light' },
   tendHost: { lane: 'light' },
+  resumeGuests: { lane: 'light' },
 } as const satisfies Record<keyof HostActivities, StepPolicy>;
 
 export type StepName = keyof typeof stepPolicies;

@@ -70,6 +70,23 @@ export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
   return found;
 }
 
+/** An instance with what libvirt has of it. */
+export interface Guest {
+  readonly record: InstanceRecord;
+  /** Whether it is to run, as far as its record says: it was ready, and started. */
+  readonly wanted: boolean;
+  readonly domain: Traces['domain'];
+}
+
+/** Every instance that has a directory here. */
+export function guestsOf({ records, traces }: Inventory): Guest[] {
+  return [...records.values()].map((record) => ({
+    record,
+    wanted: record.state === 'ready' && record.result?.state === 'running',
+    domain: traces.get(claimName(record.claim))?.domain ?? null,
+  }));
+}
+
 /** Whether something of a claim is where only this host puts things: volumes and pools may be other hosts', too. */
 export function isOnThisHost({ directory, domain, cacheNames, leases, promises }: Traces): boolean {
   return directory || domain !== null || cacheNames.length + leases.length + promises > 0;
