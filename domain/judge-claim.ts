@@ -66,6 +66,12 @@ export const tendReasons = {
     meaning: 'The instance is ready, and Temporal does not know it, or not any more.',
     remedy: 'Nothing, where Temporal’s retention has passed: `show` and `delete` work from its record.',
   },
+  ReadyElsewhere: {
+    action: 'report',
+    meaning: 'The instance is ready here, and Temporal says that another host has it by now.',
+    remedy:
+      'Its tombstone, a workflow `remains/…`, removes it. Where somebody ended that one, remove what is here by hand.',
+  },
   ReadyWithoutDomain: {
     action: 'report',
     meaning: 'The instance is ready, and libvirt has no domain for it.',
@@ -148,9 +154,12 @@ export function judgeClaim(facts: ClaimFacts): TendReason {
   return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
 }
 
-function readyReason({ hasDomain }: RecordFacts, facts: ClaimFacts): TendReason {
+function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts): TendReason {
+  const { newest, host } = facts;
+  const isMoved = newest?.operation === 'create' && newest.operationId !== operationId && !isOn(newest, host);
+  if (isMoved && (newest.outcome === 'open' || newest.outcome === 'succeeded')) return 'ReadyElsewhere';
   if (hasDomain && facts.hasDomain === false) return 'ReadyWithoutDomain';
-  return facts.newest === null ? 'ReadyUnknown' : 'Ready';
+  return newest === null ? 'ReadyUnknown' : 'Ready';
 }
 
 function endedReason(own: OperationFacts, facts: ClaimFacts): TendReason {
