@@ -18,6 +18,8 @@ import { publishBaseImage } from './publish-base-image.ts';
 import { releaseInstance } from './release-instance.ts';
 import { removeRemains } from './remove-remains.ts';
 import { reserveInstance } from './reserve-instance.ts';
+import { resumeGuests } from './resume-guests.ts';
+import { tendHost } from './tend-host.ts';
 import { verifyImage } from './verify-image.ts';
 import { writeConfigDrive } from './write-config-drive.ts';
 
@@ -54,5 +56,7 @@ export function activitiesOn(host: Host): HostActivities {
     scrubCachedFiles: (order) => scrubCachedFiles(host, order),
     pinCachedFile: (order) => pinCachedFile(host, order),
     planFetch: (order) => planFetch(host, order),
+    tendHost: (order) => tendHost(host, order),
+    resumeGuests: () => resumeGuests(host),
   };
 }

@@ -4,6 +4,7 @@ import { addCancelCommand } from './commands/cancel.ts';
 import { addCreateCommand } from './commands/create.ts';
 import { addDeleteCommand } from './commands/delete.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addHostCommand } from './commands/host.ts';
 import { addImageCommand } from './commands/image.ts';
 import { addKeygenCommand } from './commands/keygen.ts';
 import { addListCommand } from './commands/list.ts';
@@ -44,6 +45,7 @@ export function everbootProgram(): Command {
   addDeleteCommand(program);
   addImageCommand(program);
   addCacheCommand(program);
+  addHostCommand(program);
   addSchemaCommand(program);
   addKeygenCommand(program);
   return program;

@@ -8,6 +8,7 @@ import { type CancelResult, cancelOperation } from './cancel-operation.ts';
 import type { ClientContext } from './client-context.ts';
 import { createInstance, type StartedInstance } from './create-instance.ts';
 import { type DeleteOptions, deleteInstance } from './delete-instance.ts';
+import { type HostClient, hostClient } from './host-care.ts';
 import { pollingHosts } from './hosts.ts';
 import { type InstanceList, type ListOptions, listInstances } from './list-instances.ts';
 import type { WaitOptions } from './outcome.ts';
@@ -51,6 +52,8 @@ export interface EverbootClient {
   delete(instanceId: string, options?: DeleteOptions): Promise<DeleteInstanceResult>;
   /** The image caches of the hosts. */
   readonly cache: CacheClient;
+  /** What is done to whole hosts. */
+  readonly host: HostClient;
   /** The hosts whose workers ask for work. */
   hosts(): Promise<readonly string[]>;
   close(): Promise<void>;
@@ -83,6 +86,7 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     cancel: (instanceId, options) => cancelOperation(context, instanceId, options),
     delete: (instanceId, options) => deleteInstance(context, instanceId, options),
     cache: cacheClient(context),
+    host: hostClient(context),
     hosts: () => pollingHosts(context),
     close: () => connection.close(),
   };

@@ -3,6 +3,7 @@
 
 export type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
 export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
+export type { ResumeReport, TendedItem, TendResult } from '../domain/host-care.ts';
 export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
 export type { CacheClient } from './cache.ts';
 export type { CacheRun } from './cache-run.ts';
@@ -10,6 +11,8 @@ export type { CancelResult } from './cancel-operation.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
 export type { StartedInstance } from './create-instance.ts';
 export { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
+export type { HostClient } from './host-care.ts';
+export type { HostRun } from './host-run.ts';
 export { withInstanceId } from './instance-id.ts';
 export type { InstanceList, InstanceSummary } from './list-instances.ts';
 export type { WaitOptions } from './outcome.ts';

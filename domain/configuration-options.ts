@@ -58,6 +58,9 @@ export const sections = {
       .describe(
         'For how long a host may be away until its boots say so, or go to the next of their `hosts`, in seconds.',
       ),
+    tend_interval: wholeNumber(10, 30 * day)
+      .default(600)
+      .describe('How often the host is looked over for what operations without success left behind, in seconds.'),
     reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),
     max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('How many images are fetched at a time.'),
     max_download_bytes_per_second: orNull(wholeNumber(2 ** 16, maxBytes)).describe(
@@ -99,6 +102,9 @@ export const sections = {
       .default('qemu:///system')
       .describe('Where libvirt is.'),
     unavailable_timeout: wholeNumber(1, day).default(60).describe('For how long a boot waits for libvirt, in seconds.'),
+    resume_guests_state_on_host_boot: flag()
+      .default(false)
+      .describe('Whether guests that ran before the host was started again are started, too.'),
     virt_type: oneOf(['auto', 'kvm', 'qemu', 'lxc', 'uml'])
       .default('auto')
       .describe('How guests run; `auto` is kvm if a probe guest runs under it, else qemu.'),

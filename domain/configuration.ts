@@ -6,6 +6,8 @@ export interface HostSettings {
   readonly instancesPath: string;
   /** In seconds. */
   readonly hostUnreachableAfter: number;
+  /** In seconds, too. */
+  readonly tendInterval: number;
   readonly reservedDiskMb: number;
   readonly maxConcurrentDownloads: number;
   /** For all fetches of one worker together; null: as fast as it goes. */
@@ -27,6 +29,7 @@ export interface LibvirtSettings {
   readonly connectionUri: string;
   /** For how long a boot waits for libvirt to answer, in seconds. */
   readonly unavailableTimeout: number;
+  readonly resumeGuestsStateOnHostBoot: boolean;
   readonly virtType: 'auto' | 'kvm' | 'qemu' | 'lxc' | 'uml';
   /** Null: the host's model under KVM, all that QEMU can emulate without. */
   readonly cpuMode: 'none' | 'host-model' | 'host-passthrough' | 'maximum' | null;

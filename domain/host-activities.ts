@@ -11,6 +11,7 @@ import type {
   PlannedVolume,
 } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
+import type { ResumeReport, TendOrder, TendReport } from './host-care.ts';
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type { InstancePlan, InstanceResult } from './operations.ts';
@@ -160,4 +161,6 @@ export interface HostActivities {
   pinCachedFile(order: { readonly name: string; readonly pinned: boolean }): Promise<{ readonly changed: boolean }>;
   /** What there is to know of an image before it is fetched into the cache without an instance. */
   planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
+  tendHost(order: TendOrder): Promise<TendReport>;
+  resumeGuests(): Promise<ResumeReport>;
 }

@@ -25,6 +25,8 @@ export interface HostPaths {
   readonly scrubs: string;
   /** An empty file for each cached file that no sweep may remove. */
   readonly pins: string;
+  /** A file that tells which guests were off when the host was last looked over. */
+  readonly guests: string;
 }
 
 export function hostPaths(instancesPath: string, cacheFolder: string): HostPaths {
@@ -40,6 +42,7 @@ export function hostPaths(instancesPath: string, cacheFolder: string): HostPaths
     ledger: `${state}/ledger`,
     scrubs: `${state}/scrubs`,
     pins: `${state}/pins`,
+    guests: `${state}/guests.json`,
   };
 }
 

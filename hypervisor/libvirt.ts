@@ -120,6 +120,32 @@ export async function allDomains(uri: string): Promise<{ readonly id: string; re
   });
 }
 
+/** A domain as it would start next. */
+export interface HostDomain {
+  readonly id: string;
+  readonly name: string;
+  readonly xml: string;
+  readonly state: 'running' | 'shut off';
+}
+
+/** All domains, whoever defined them. */
+export async function domainsOfHost(uri: string): Promise<readonly HostDomain[]> {
+  return await withLibvirt(uri, 'list its domains', async (call) => {
+    const found: HostDomain[] = [];
+    for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
+      const [id, name] = [await call(() => domain.getUUIDString()), await call(() => domain.getName())];
+      try {
+        const xml = await call(() => domain.getXMLDesc(DomainGetXMLDescFlags.INACTIVE));
+        found.push({ id, name, xml, state: (await isActive(call, domain)) ? 'running' : 'shut off' });
+      } catch (error) {
+        // One that was forgotten since the list was made is none any more.
+        if (error instanceof EverbootFailure || (await findDomain(call, id)) !== undefined) throw error;
+      }
+    }
+    return found;
+  });
+}
+
 /** The machine as libvirt sees it. */
 export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; readonly memoryMb: number }> {
   const { cpus, memory } = await withLibvirt(uri, 'describe the host', (call) =>

@@ -64,6 +64,12 @@ export async function returnSpaceOfInstance(paths: HostPaths, instanceId: string
   }
 }
 
+/** Whose promises there are, a `claimName` for each. */
+export async function promisesByClaim(paths: HostPaths): Promise<string[]> {
+  const names = (await listFolder(paths.ledger)).filter((name) => name.endsWith('.json'));
+  return names.map((name) => name.slice(0, name.indexOf('.')));
+}
+
 function promiseFileName(claim: Claim, purpose: string): string {
   return `${claimName(claim)}.${purpose}.json`;
 }

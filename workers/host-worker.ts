@@ -27,6 +27,8 @@ export interface HostWorkerOptions {
   readonly stateDirectory: string;
   readonly connection: NativeConnection;
   readonly namespace: string;
+  /** See `Host`; absent: the default. */
+  readonly tendGraceMs?: number;
 }
 
 export interface HostWorker {
@@ -43,7 +45,7 @@ export interface HostWorker {
  * a hypervisor needs.
  */
 export async function startHostWorker(options: HostWorkerOptions): Promise<HostWorker> {
-  const { configuration, credentials, stateDirectory, connection, namespace } = options;
+  const { configuration, credentials, stateDirectory, connection, namespace, tendGraceMs } = options;
   const { name, instancesPath, maxConcurrentDownloads, maxConcurrentDiskOps } = configuration.host;
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
@@ -51,7 +53,8 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
   const { maxDownloadBytesPerSecond } = configuration.host;
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };
-  const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits };
+  const tending = tendGraceMs === undefined ? {} : { tendGraceMs };
+  const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits, ...tending };
   const shared = { connection, namespace, identity, shutdownGraceTime, shutdownForceTime } as const;
 
   const slots: Readonly<Record<Lane, number>> = {

@@ -1,4 +1,4 @@
-import { Connection } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
@@ -9,6 +9,7 @@ import { closeLibvirt } from '../hypervisor/libvirt.ts';
 import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate.ts';
 import { ensureCacheSchedules } from './cache-schedules.ts';
 import { readGlanceCredentials } from './glance-credentials.ts';
+import { ensureTendSchedule, tendNow } from './host-tending.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
 import { log } from './log.ts';
 import { installTemporalRuntime } from './temporal-runtime.ts';
@@ -59,7 +60,9 @@ export async function runWorker(
   ]);
   try {
     await registerSearchAttributes(control, namespace);
-    await ensureCacheSchedules(control, namespace, configuration);
+    const client = new Client({ connection: control, namespace });
+    await ensureCacheSchedules(client, configuration);
+    await ensureTendSchedule(client, configuration);
     const worker = await startHostWorker({ configuration, credentials, stateDirectory, connection, namespace });
     const stop = (): void => void worker.shutdown().catch(() => undefined);
     if (signal.aborted) stop();
@@ -68,6 +71,7 @@ export async function runWorker(
       const { name } = configuration.host;
       const polling = untilPolling(control, namespace, name, worker.identity);
       await Promise.race([polling.then(() => onReady({ temporal: temporal.address, host: name })), worker.ended]);
+      if (!signal.aborted) await tendNow(client, name);
       await worker.ended;
     } finally {
       signal.removeEventListener('abort', stop);

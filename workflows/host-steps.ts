@@ -106,7 +106,8 @@ type FirstStep =
   | 'sweepCachedFiles'
   | 'scrubCachedFiles'
   | 'pinCachedFile'
-  | 'planFetch';
+  | 'planFetch'
+  | 'tendHost';
 
 /**
  * The first step of an operation. A host that nobody polls for is said within a minute instead of being waited for; as

@@ -6,3 +6,4 @@ export { clearRemains } from './clear-remains.ts';
 export { createInstance } from './create-instance.ts';
 export { deleteInstance } from './delete-instance.ts';
 export { inspectInstance } from './inspect-instance.ts';
+export { tendHost } from './tend-host.ts';

@@ -45,6 +45,8 @@ export const stepPolicies = {
   scrubCachedFiles: { lane: 'light' },
   pinCachedFile: { lane: 'light' },
   planFetch: { lane: 'light' },
+  tendHost: { lane: 'light' },
+  resumeGuests: { lane: 'light' },
 } as const satisfies Record<keyof HostActivities, StepPolicy>;
 
 export type StepName = keyof typeof stepPolicies;

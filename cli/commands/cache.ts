@@ -1,12 +1,9 @@
 import { type Command, Option } from 'commander';
-import type { CacheRun } from '../../client/cache-run.ts';
-import type { EverbootClient } from '../../client/connect-client.ts';
 import { type ImageFormat, imageFormats } from '../../domain/image.ts';
 import { listingText, precacheText, scrubText, sweepText } from '../cache-text.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { abortOn } from '../interrupts.ts';
-import { type Output, outputOf } from '../output.ts';
-import { showProgress } from '../watch-operation.ts';
+import { followHostWork } from '../follow-host-work.ts';
+import { outputOf } from '../output.ts';
 import { withClient } from '../with-client.ts';
 
 interface OnHost {
@@ -27,7 +24,7 @@ export function addCacheCommand(program: Command): void {
   onHost(cache.command('sweep').description('remove what is old, over max_bytes or left over, and used by nothing'))
     .option('--dry-run', 'only say what would be removed')
     .action(async ({ host, dryRun = false }: OnHost & { dryRun?: boolean }, command: Command) => {
-      await follow(command, sweepText, (client) => client.cache.sweep({ ...hostOf(host), dryRun }));
+      await followHostWork(command, sweepText, (client) => client.cache.sweep({ ...hostOf(host), dryRun }));
     });
 
   onHost(
@@ -37,7 +34,7 @@ export function addCacheCommand(program: Command): void {
     .action(async (names: string[], { host, all = false }: OnHost & { all?: boolean }, command: Command) => {
       const named = names.length === 0 ? {} : { names };
       const options = { ...hostOf(host), ...named, force: all || names.length > 0 };
-      const result = await follow(command, scrubText, (client) => client.cache.scrub(options));
+      const result = await followHostWork(command, scrubText, (client) => client.cache.scrub(options));
       if (result?.refetched.some(({ failure }) => failure !== null)) process.exitCode = exitCodes.failed;
     });
 
@@ -80,7 +77,7 @@ function addPrecacheCommand(command: Command): void {
         outputOf(ran).result(made, text);
         return;
       }
-      await follow(ran, precacheText, (client) => client.cache.precache(reference, { ...hostOf(host), pin }));
+      await followHostWork(ran, precacheText, (client) => client.cache.precache(reference, { ...hostOf(host), pin }));
     });
 }
 
@@ -92,35 +89,4 @@ function imageReference(image: string, { digest, format }: Pick<PrecacheOptions,
 
 function hostOf(host: string | undefined): OnHost {
   return host === undefined ? {} : { host };
-}
-
-/** Waits for work on a cache and shows how it goes. A Ctrl-C ends the looking on; undefined: that is what happened. */
-async function follow<Result>(
-  command: Command,
-  textOf: (result: Result) => string,
-  start: (client: EverbootClient) => Promise<CacheRun<Result>>,
-): Promise<Result | undefined> {
-  const output = outputOf(command);
-  const signal = abortOn('SIGINT');
-  return await withClient(async (client) => {
-    const run = await start(client);
-    const endProgress = showProgress(() => run.progress());
-    try {
-      const result = await run.result({ signal });
-      await endProgress();
-      output.result(result, textOf(result));
-      return result;
-    } catch (error) {
-      await endProgress();
-      if (!signal.aborted) throw error;
-      leaveRunning(output, run);
-      return undefined;
-    }
-  });
-}
-
-function leaveRunning(output: Output, { host, workflowId }: CacheRun<unknown>): void {
-  output.note(`\nIt goes on without you on ${host}, as the workflow ${workflowId}.`);
-  if (output.json) output.result({ host, workflowId, detached: true }, '');
-  process.exitCode = exitCodes.interrupted;
 }

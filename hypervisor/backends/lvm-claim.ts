@@ -3,17 +3,28 @@ import { storedDiskName } from '../../domain/disk-source.ts';
 import type { LogicalVolume } from '../lvm-report.ts';
 import type { DiskOwner } from './disk-backend.ts';
 
+const instanceTagStart = 'everboot.instance.';
+const operationTagStart = 'everboot.operation.';
 const staleTag = 'everboot.stale-from.';
 const clearedTag = 'everboot.cleared-to.';
 
 /** A volume's claim is in its tags, which lvm2 writes in the same moment as the volume, and keeps when it is renamed. */
 export function claimTags({ instanceId, operationId }: Claim): readonly string[] {
-  return [instanceTag(instanceId), `everboot.operation.${operationId}`];
+  return [instanceTag(instanceId), `${operationTagStart}${operationId}`];
+}
+
+/** The claim of a volume with a disk's name; undefined where its tags and its name tell none. */
+export function claimInTags(name: string, tags: readonly string[]): Claim | undefined {
+  const textAfter = (start: string): string | undefined =>
+    tags.find((tag) => tag.startsWith(start))?.slice(start.length);
+  const [instanceId, operationId] = [textAfter(instanceTagStart), textAfter(operationTagStart)];
+  if (instanceId === undefined || operationId === undefined) return undefined;
+  return name.startsWith(storedDiskName(instanceId, '')) ? { instanceId, operationId } : undefined;
 }
 
 /** Every volume of an instance carries it. */
 export function instanceTag(instanceId: string): string {
-  return `everboot.instance.${instanceId}`;
+  return `${instanceTagStart}${instanceId}`;
 }
 
 /** Whether a volume is the owner's: by its tags, and by a name that everboot gives to disks of that instance. */

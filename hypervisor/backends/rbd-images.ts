@@ -131,8 +131,15 @@ export async function removeInstanceImages(
 }
 
 function isTemporaryOf(image: string, instanceId: string, operationId: string | null): boolean {
-  const [, claimant, operation] = image.match(/\.([0-9a-f-]{36})~([0-9a-f-]{36})\.[0-9a-f]{8}\.everboot-tmp$/) ?? [];
-  return claimant === instanceId && (operationId === null || operation === operationId);
+  const claim = claimInTemporaryName(image);
+  return claim?.instanceId === instanceId && (operationId === null || claim.operationId === operationId);
+}
+
+/** The claim of a half-made image, which its name carries; undefined for any other image. */
+export function claimInTemporaryName(image: string): Claim | undefined {
+  const [, instanceId, operationId] =
+    image.match(/\.([0-9a-f-]{36})~([0-9a-f-]{36})\.[0-9a-f]{8}\.everboot-tmp$/) ?? [];
+  return instanceId === undefined || operationId === undefined ? undefined : { instanceId, operationId };
 }
 
 /** A base that was being imported may have its snapshot already. */

@@ -1,6 +1,6 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { type HeldLock, waitForKernelLock } from '../kernel-lock.ts';
+import { type HeldLock, type LockRequest, tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
 
 /**
  * Steps that make an instance's files share its lock, so that they may run side by side; what takes the whole instance
@@ -13,7 +13,7 @@ export async function withInstanceLock<Made>(
   work: (lock: HeldLock) => Promise<Made>,
 ): Promise<Made> {
   const lock = await waitForKernelLock(
-    { lockFile: paths.locks, key: `instance:${instanceId}`, shared },
+    { ...instanceLock(paths, instanceId), shared },
     signal === undefined ? { timeoutMs: 15_000 } : { timeoutMs: 15_000, signal },
   );
   if (lock === undefined) {
@@ -24,6 +24,25 @@ export async function withInstanceLock<Made>(
   } finally {
     await lock.release();
   }
+}
+
+/** Does the work with an instance's lock held alone, if it is free; undefined: somebody works on the instance. */
+export async function ifInstanceIsFree<Made>(
+  paths: HostPaths,
+  instanceId: string,
+  work: (lock: HeldLock) => Promise<Made>,
+): Promise<Made | undefined> {
+  const lock = await tryKernelLock(instanceLock(paths, instanceId));
+  if (lock === undefined) return undefined;
+  try {
+    return await work(lock);
+  } finally {
+    await lock.release();
+  }
+}
+
+function instanceLock({ locks }: HostPaths, instanceId: string): LockRequest {
+  return { lockFile: locks, key: `instance:${instanceId}` };
 }
 
 /** As `withInstanceLock`, and nobody else makes the same file at the same time. */

@@ -25,6 +25,7 @@ test('nothing configured gives the defaults of the contract', () => {
       name: machineName,
       instancesPath: '/var/lib/everboot/instances',
       hostUnreachableAfter: 300,
+      tendInterval: 600,
       reservedDiskMb: 1024,
       maxConcurrentDownloads: 4,
       maxDownloadBytesPerSecond: null,
@@ -38,6 +39,7 @@ test('nothing configured gives the defaults of the contract', () => {
     libvirt: {
       connectionUri: 'qemu:///system',
       unavailableTimeout: 60,
+      resumeGuestsStateOnHostBoot: false,
       virtType: 'auto',
       cpuMode: null,
       imagesType: 'default',
@@ -101,7 +103,7 @@ test('all mistakes are told together, with their names, values and what was expe
     [
       '[host] name: "a b", expected 1 to 64 letters, digits, ".", "_" and "-"',
       '[host] max_concurrent_downloads: "x", expected a whole number from 1 to 64',
-      '[host] instances: unknown, expected one of name, instances_path, host_unreachable_after, reserved_disk_mb, max_concurrent_downloads, max_download_bytes_per_second, max_concurrent_disk_ops, file_image_roots, volume_device_roots, volume_servers, volume_rbd_pools, tap_devices',
+      '[host] instances: unknown, expected one of name, instances_path, host_unreachable_after, tend_interval, reserved_disk_mb, max_concurrent_downloads, max_download_bytes_per_second, max_concurrent_disk_ops, file_image_roots, volume_device_roots, volume_servers, volume_rbd_pools, tap_devices',
       '[libvirt] images_type: "zfs", expected one of default, raw, flat, qcow2, lvm, rbd',
       '[libvirt] inject_key: "yes", expected true or false',
       '[glance] api_servers[0]: "ftp://glance", expected an http or https URL without a name and a password',

@@ -47,7 +47,7 @@ function hostName(t: { after: (end: () => Promise<unknown>) => void }): string {
 
 test('a host gets a schedule for its sweep and one for its scrub, of its own workflows and times', async (t) => {
   const name = hostName(t);
-  await ensureCacheSchedules(connection, 'default', await configured(name, 'manager_interval = 600'));
+  await ensureCacheSchedules(client, await configured(name, 'manager_interval = 600'));
   const [sweep, scrub] = await Promise.all([described('sweep', name), described('scrub', name)]);
   assert.equal(sweep.spec.intervals?.[0]?.every, 600_000);
   assert.equal(scrub.spec.intervals?.[0]?.every, 86_400_000);
@@ -64,16 +64,16 @@ test('a host gets a schedule for its sweep and one for its scrub, of its own wor
 
 test('a schedule keeps what an operator made of it, and follows an interval that changes in the configuration', async (t) => {
   const name = hostName(t);
-  await ensureCacheSchedules(connection, 'default', await configured(name));
+  await ensureCacheSchedules(client, await configured(name));
   const handle = client.schedule.getHandle(`everboot-cache-sweep/${name}`);
   await handle.pause('maintenance');
   await handle.update((before) => ({ ...before, spec: { intervals: [{ every: 1_000_000 }] } }));
 
-  await ensureCacheSchedules(connection, 'default', await configured(name));
+  await ensureCacheSchedules(client, await configured(name));
   const kept = await described('sweep', name);
   assert.equal(kept.spec.intervals?.[0]?.every, 1_000_000);
 
-  await ensureCacheSchedules(connection, 'default', await configured(name, 'manager_interval = 900'));
+  await ensureCacheSchedules(client, await configured(name, 'manager_interval = 900'));
   const followed = await described('sweep', name);
   assert.equal(followed.spec.intervals?.[0]?.every, 900_000);
   assert.equal(followed.state.paused, true);

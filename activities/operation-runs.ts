@@ -1,0 +1,81 @@
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/common';
+import type { Claim } from '../domain/claim.ts';
+import type { OperationFacts } from '../domain/judge-claim.ts';
+import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
+
+/** How long Temporal may take to answer. */
+const answerWithinMs = 10_000;
+
+/** An instance has a handful of operations within Temporal's retention. */
+const maxRuns = 100;
+
+/** What Temporal knows of a claim: the newest run on its instance, and the one of its own operation. */
+export interface KnownRuns {
+  readonly newest: OperationFacts | null;
+  readonly own: OperationFacts | null;
+}
+
+/**
+ * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which lags.
+ * Throws what the client throws when no answer comes.
+ */
+export async function newestRun(client: Client, instanceId: string): Promise<OperationFacts | null> {
+  try {
+    const handle = client.workflow.getHandle(instanceWorkflowId(instanceId));
+    return factsOf(await client.withDeadline(Date.now() + answerWithinMs, () => handle.describe()));
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+/** Finds the run of a claim's own operation, where the newest one is not it. Throws as `newestRun`. */
+export async function runOf(
+  client: Client,
+  { instanceId, operationId }: Claim,
+  newest: OperationFacts | null,
+): Promise<OperationFacts | null> {
+  if (newest === null || newest.operationId === operationId) return newest;
+  return await client.withDeadline(Date.now() + answerWithinMs, async () => {
+    let seen = 0;
+    for await (const run of client.workflow.list({ query: `WorkflowId = "${instanceWorkflowId(instanceId)}"` })) {
+      const facts = factsOf(run);
+      // A list lags: one that it calls open is not the newest one any more.
+      if (facts.operationId === operationId && facts.outcome !== 'open') return facts;
+      seen += 1;
+      if (seen >= maxRuns) break;
+    }
+    return null;
+  });
+}
+
+function factsOf(run: Omit<WorkflowExecutionInfo, 'raw'>): OperationFacts {
+  const memo = (run.memo ?? {}) as Partial<OperationMemo>;
+  const outcome = outcomeOf(run.status.name);
+  return {
+    operation: memo.operation ?? (run.type === 'deleteInstance' ? 'delete' : run.type),
+    operationId: memo.operationId ?? null,
+    host: memo.host ?? null,
+    outcome,
+    sinceMs: (outcome === 'open' ? run.startTime : (run.closeTime ?? run.startTime)).getTime(),
+  };
+}
+
+/** Whatever is not known to be an end is taken for open. */
+function outcomeOf(status: WorkflowExecutionInfo['status']['name']): OperationFacts['outcome'] {
+  switch (status) {
+    case 'COMPLETED':
+      return 'succeeded';
+    case 'FAILED':
+      return 'failed';
+    case 'CANCELLED':
+      return 'cancelled';
+    case 'TERMINATED':
+      return 'terminated';
+    case 'TIMED_OUT':
+      return 'timed out';
+    default:
+      return 'open';
+  }
+}

@@ -1,0 +1,24 @@
+import { randomUUID } from 'node:crypto';
+import { type TendResult, tendWorkflowId } from '../domain/host-care.ts';
+import type { OnHost } from './cache.ts';
+import type { ClientContext } from './client-context.ts';
+import { type HostRun, startHostWork } from './host-run.ts';
+
+/** What a control plane does with whole hosts. */
+export interface HostClient {
+  /** Removes what operations without success left on a host, and reports what else is there without an owner. */
+  tend(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<TendResult>>;
+}
+
+/** The care of hosts over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
+export function hostClient(context: ClientContext): HostClient {
+  return {
+    async tend({ host, dryRun = false } = {}) {
+      const summary = dryRun ? 'see what a tending would remove' : 'remove what is left of failed operations';
+      // A look alone is nobody else's business, and must not be joined by whoever wants more.
+      const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');
+      const work = { workflowType: 'tendHost', host, input: { dryRun }, workflowIdOn, summary };
+      return await startHostWork(context, { ...work, operation: 'tend', phase: 'Tending' });
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { WorkflowFailedError } from '@temporalio/client';
+import type { OperationProgress, Phase } from '../domain/operations.ts';
+import { workflowTaskQueue } from '../domain/task-queues.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { checkSomebodyPolls, theOnlyHost } from './hosts.ts';
+import { workFailure } from './operation-failure.ts';
+import { attributeKey, statusOf } from './operation-run.ts';
+import { type WaitOptions, waitForWorkflow } from './outcome.ts';
+import { askWorkflow, type OperationView, progressOf } from './read-progress.ts';
+
+/** Something that is done to a host, and not to one instance. It goes on whether or not anybody waits. */
+export interface HostRun<Result> {
+  readonly host: string;
+  readonly workflowId: string;
+  progress(): Promise<OperationView>;
+  /** Waits for its end. Throws what it failed with, see `EverbootFailure`. */
+  result(options?: WaitOptions): Promise<Result>;
+}
+
+export interface HostWork {
+  readonly workflowType: string;
+  /** The one host that polls where it is not given. */
+  readonly host: string | undefined;
+  readonly input: object;
+  /** The same work that runs already under this id is joined. */
+  readonly workflowIdOn: (host: string) => string;
+  /** One line for the Temporal UI. */
+  readonly summary: string;
+  readonly operation: OperationProgress['operation'];
+  /** What it is at, as far as nobody tells better. */
+  readonly phase: Phase;
+}
+
+/** Starts work on a host, or joins it. Throws HostUnreachable, SpecInvalid (which host?). */
+export async function startHostWork<Result>(context: ClientContext, work: HostWork): Promise<HostRun<Result>> {
+  const { workflowType, workflowIdOn, input, summary } = work;
+  const host = work.host ?? (await theOnlyHost(context));
+  await checkSomebodyPolls(context);
+  const workflowId = workflowIdOn(host);
+  const handle = await callTemporal(context, () =>
+    context.client.workflow.start(workflowType, {
+      args: [{ host, ...input }],
+      taskQueue: workflowTaskQueue,
+      workflowId,
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host.slice(0, 200) }],
+      staticSummary: `${summary} on ${host}`.slice(0, 200),
+    }),
+  );
+  const run = { workflowId, runId: handle.firstExecutionRunId };
+  return {
+    ...{ host, workflowId },
+    progress: () => hostProgress(context, work, { host, ...run }),
+    async result(options) {
+      try {
+        return (await waitForWorkflow(context, run, options)) as Result;
+      } catch (error) {
+        throw error instanceof WorkflowFailedError ? workFailure(error.cause) : error;
+      }
+    },
+  };
+}
+
+async function hostProgress(
+  context: ClientContext,
+  work: HostWork,
+  { host, workflowId, runId }: { readonly host: string; readonly workflowId: string; readonly runId: string },
+): Promise<OperationView> {
+  const handle = context.client.workflow.getHandle(workflowId, runId);
+  const [description, told] = await Promise.all([
+    callTemporal(context, () => handle.describe()),
+    askWorkflow(context, workflowId, runId),
+  ]);
+  const status = statusOf(description.status.name);
+  const phase = status === 'running' ? work.phase : status === 'completed' ? 'Done' : 'Failed';
+  return progressOf({ operation: work.operation, phase, host, description, status }, told);
+}

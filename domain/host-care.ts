@@ -1,0 +1,64 @@
+import type { Claim } from './claim.ts';
+import type { TendReason } from './judge-claim.ts';
+
+/** Why everything that a tending met stays or goes, and what a person does about it; see docs/host-care.md. */
+export interface TendedItem {
+  /** For people: `instance 5f0c…`, `the domain web-1`. */
+  readonly subject: string;
+  /** Whose it is; null: nobody’s that is known. */
+  readonly claim: Claim | null;
+  /** What there is of it: `its directory`, `2 claims on the cache`. */
+  readonly parts: readonly string[];
+  readonly reason: TendReason;
+  /** What the reason’s own words do not say: how the operation ended, why a removal failed. */
+  readonly note: string;
+}
+
+/** What `tendHost` returns. Its lists are bounded; its counts are not. */
+export interface TendReport {
+  readonly host: string;
+  readonly dryRun: boolean;
+  /** What was removed, or would be. */
+  readonly removed: readonly TendedItem[];
+  /** What stays and is worth a word: ready instances with nothing about them are only counted. */
+  readonly kept: readonly TendedItem[];
+  /** Everything that was met, by its reason. */
+  readonly counts: Readonly<Partial<Record<TendReason, number>>>;
+  /** What could not be looked at, and why. */
+  readonly notes: readonly string[];
+  /** True: the host was started since its guests were last looked at, and it is set to start them again. */
+  readonly resumeGuests: boolean;
+}
+
+export interface TendOrder {
+  /** True: nothing is changed. */
+  readonly dryRun: boolean;
+}
+
+/** A guest that `resumeGuests` looked at. */
+export interface ResumedGuest {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly outcome: 'started' | 'runs already' | 'left off';
+  /** Why it was left off. */
+  readonly note: string;
+}
+
+export interface ResumeReport {
+  readonly host: string;
+  /** Bounded, those that were left off first. */
+  readonly guests: readonly ResumedGuest[];
+  readonly started: number;
+  readonly leftOff: number;
+}
+
+/** What the workflow `tendHost` returns. */
+export interface TendResult extends TendReport {
+  /** Null: there was nothing to start again. */
+  readonly resumed: ResumeReport | null;
+}
+
+/** The Temporal workflow id of a host’s tending. */
+export function tendWorkflowId(host: string): string {
+  return `host/${host}/tend`;
+}

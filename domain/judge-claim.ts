@@ -1,0 +1,193 @@
+import type { Claim } from './claim.ts';
+
+/** A run of an operation on an instance, as Temporal tells of it. */
+export interface OperationFacts {
+  readonly operation: string;
+  /** Null where the run does not say: something else than everboot’s client began it. */
+  readonly operationId: string | null;
+  readonly host: string | null;
+  readonly outcome: 'open' | 'succeeded' | 'failed' | 'cancelled' | 'terminated' | 'timed out';
+  /** When it ended; of an open one, when it began. */
+  readonly sinceMs: number;
+}
+
+/** What an instance's directory on this host says. */
+export interface RecordFacts {
+  readonly operationId: string;
+  readonly host: string;
+  readonly state: 'building' | 'ready';
+  /** Whether the instance has a domain when it is ready. */
+  readonly hasDomain: boolean;
+}
+
+interface Timing {
+  readonly nowMs: number;
+  /** For how long after the end of a run an attempt of its may still be at work. */
+  readonly graceMs: number;
+}
+
+export interface ClaimFacts extends Timing {
+  readonly claim: Claim;
+  /** The host that is tended. */
+  readonly host: string;
+  /** Of the instance, whichever operation wrote it; null: there is none. */
+  readonly record: RecordFacts | null;
+  /** Whether libvirt has a domain with this claim; null: libvirt could not be asked. */
+  readonly hasDomain: boolean | null;
+  /** Whether something of the claim is where this host alone puts things, and not only in storage that hosts share. */
+  readonly isHere: boolean;
+  /** The instance's newest run; null: Temporal knows none. */
+  readonly newest: OperationFacts | null;
+  /** The run of the claim's own operation, as far as it is known. */
+  readonly own: OperationFacts | null;
+}
+
+interface ReasonKind {
+  /** `report`: it stays, and a person should look at it. */
+  readonly action: 'remove' | 'leave' | 'report';
+  readonly meaning: string;
+  readonly remedy?: string;
+}
+
+const lookAtIt = 'Where it is nobody’s any more, remove it by hand.';
+
+/** Everything that a tending may say of what it meets. */
+export const tendReasons = {
+  Ended: { action: 'remove', meaning: 'Its operation ended without success, and nothing took it back.' },
+  Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt elsewhere, has taken its place.' },
+  LeftOver: { action: 'remove', meaning: 'A half-made file of everboot’s own pattern that nobody goes on with.' },
+  Owned: { action: 'leave', meaning: 'Its operation runs, or is parked.' },
+  Deleting: { action: 'leave', meaning: 'Its instance is being deleted.' },
+  JustEnded: { action: 'leave', meaning: 'Its operation ended a moment ago, and may still have a step at work.' },
+  FreshFile: { action: 'leave', meaning: 'A half-made file that is too young to be taken for left over.' },
+  Ready: { action: 'leave', meaning: 'The instance is ready.' },
+  ReadyUnknown: {
+    action: 'report',
+    meaning: 'The instance is ready, and Temporal does not know it, or not any more.',
+    remedy: 'Nothing, where Temporal’s retention has passed: `show` and `delete` work from its record.',
+  },
+  ReadyElsewhere: {
+    action: 'report',
+    meaning: 'The instance is ready here, and Temporal says that another host has it by now.',
+    remedy:
+      'Its tombstone, a workflow `remains/…`, removes it. Where somebody ended that one, remove what is here by hand.',
+  },
+  ReadyWithoutDomain: {
+    action: 'report',
+    meaning: 'The instance is ready, and libvirt has no domain for it.',
+    remedy: 'Define it again from `libvirt.xml` in its directory (virsh define), or delete the instance.',
+  },
+  Unknown: {
+    action: 'report',
+    meaning: 'It is not ready, and Temporal does not know its operation, or not any more.',
+    remedy:
+      'Make sure that this is the right Temporal and namespace; then `everboot delete ID --host NAME` removes it.',
+  },
+  Unmarked: {
+    action: 'report',
+    meaning: 'Its operation succeeded, and yet no record on this host says that the instance is ready.',
+    remedy: 'Somebody may have moved or removed its directory: put it back, or `everboot delete ID --host NAME`.',
+  },
+  OtherHost: {
+    action: 'report',
+    meaning: 'It is another host’s, by its record or by its operation.',
+    remedy: 'If this host had another name before, give it back in `[host] name`; else that host takes care of it.',
+  },
+  Locked: {
+    action: 'report',
+    meaning: 'It is to be removed, and something still works on it.',
+    remedy: 'Nothing: the next tending looks again. A program of a killed worker holds it until that ends.',
+  },
+  NotRemoved: {
+    action: 'report',
+    meaning: 'It is to be removed, and that failed.',
+    remedy: 'See the note; the next tending tries again.',
+  },
+  NoAnswer: {
+    action: 'report',
+    meaning: 'Temporal did not answer what it knows of it.',
+    remedy: 'Nothing: the next tending asks again.',
+  },
+  NoClaim: {
+    action: 'report',
+    meaning: 'It carries no claim of everboot’s: a Nova or a person may have made it.',
+    remedy: `Everboot never touches it. ${lookAtIt}`,
+  },
+  UnreadableRecord: {
+    action: 'report',
+    meaning: 'Its record is damaged, or of a later release.',
+    remedy: `Restore \`everboot.json\`, or use the release that wrote it. ${lookAtIt}`,
+  },
+  OtherFolder: {
+    action: 'report',
+    meaning: 'The domain carries a claim, but its files are not in this host’s `instances_path`.',
+    remedy: 'Another worker on this libvirt takes care of it; or `instances_path` was changed, then change it back.',
+  },
+} as const satisfies Record<string, ReasonKind>;
+
+export type TendReason = keyof typeof tendReasons;
+
+/** Several times as long as a worker that says nothing is taken for alive, and so may have an attempt at work. */
+export const graceMs = 60_000;
+const fileGraceMs = 3_600_000;
+
+/**
+ * What becomes of everything that carries one claim. Only what provably is of an operation that ended without success,
+ * or that another one followed, goes; that Temporal does not know it proves nothing, since runs are forgotten.
+ */
+export function judgeClaim(facts: ClaimFacts): TendReason {
+  const { claim, host, record, newest, own, isHere } = facts;
+  const ownRecord = record?.operationId === claim.operationId ? record : null;
+  if (ownRecord !== null && ownRecord.host !== host) return 'OtherHost';
+  const open = newest?.outcome === 'open' ? newest : null;
+  if (open?.operation === 'delete' && isOn(open, host)) return 'Deleting';
+  if (ownRecord?.state === 'ready') return readyReason(ownRecord, facts);
+  if (newest === null) return 'Unknown';
+  if (open !== null && (open.operationId === null || open.operationId === claim.operationId)) {
+    return isOn(open, host) ? 'Owned' : 'OtherHost';
+  }
+  if (own !== null && own.outcome !== 'open') return endedReason(own, facts);
+  // What is left is a claim of which Temporal knows only that another operation came after it, or not even that. An
+  // operation on a ready instance may have succeeded without being the one that made it.
+  if (newest.operationId === null || record?.state === 'ready') return 'Unknown';
+  if (!isHere) return 'OtherHost';
+  return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
+}
+
+function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts): TendReason {
+  const { newest, host } = facts;
+  const isMoved = newest?.operation === 'create' && newest.operationId !== operationId && !isOn(newest, host);
+  if (isMoved && (newest.outcome === 'open' || newest.outcome === 'succeeded')) return 'ReadyElsewhere';
+  if (hasDomain && facts.hasDomain === false) return 'ReadyWithoutDomain';
+  return newest === null ? 'ReadyUnknown' : 'Ready';
+}
+
+function endedReason(own: OperationFacts, facts: ClaimFacts): TendReason {
+  const { host, record, newest, isHere } = facts;
+  if (own.outcome === 'succeeded') {
+    if (record?.state === 'ready') return 'Ready';
+    const isDeleted = newest?.operation === 'delete' && newest.outcome === 'succeeded' && isOn(newest, host);
+    return isDeleted && record === null && isHere ? 'Superseded' : 'Unmarked';
+  }
+  if (!isHere && own.host !== host) return 'OtherHost';
+  return isRecent(own, facts) ? 'JustEnded' : 'Ended';
+}
+
+function isRecent({ sinceMs }: OperationFacts, { nowMs, graceMs: withinMs }: Timing): boolean {
+  return nowMs - sinceMs < withinMs;
+}
+
+/** A run that does not say its host is of this one: only everboot’s own client tells it. */
+function isOn({ host }: OperationFacts, name: string): boolean {
+  return host === null || host === name;
+}
+
+/** What becomes of a half-made file, or a folder, of an instance's: by its age, and by what its instance's runs do. */
+export function judgeTemporaryFile(
+  file: Timing & { readonly modifiedMs: number; readonly newest: OperationFacts | null },
+): TendReason {
+  const { nowMs, modifiedMs, newest } = file;
+  if (newest?.outcome === 'open') return 'Owned';
+  if (newest !== null && !isRecent(newest, file)) return 'LeftOver';
+  return nowMs - modifiedMs >= fileGraceMs ? 'LeftOver' : 'FreshFile';
+}

@@ -1,0 +1,36 @@
+import type { OperationFacts } from './judge-claim.ts';
+
+/** A guest of a host that was started again. */
+export interface GuestFacts {
+  readonly host: string;
+  /** By its record: whether the instance was to run, and has ever been ready. */
+  readonly wanted: boolean;
+  /** What libvirt has of it, under its claim; null: nothing. */
+  readonly domain: 'running' | 'shut off' | null;
+  /** Whether it was shut off when the host was last looked over before it went down. */
+  readonly wasOff: boolean;
+  /** The newest run on its instance; null: Temporal does not know it, or not any more. */
+  readonly newest: OperationFacts | null;
+}
+
+export type GuestVerdict = 'start' | 'runs already' | 'not wanted' | { readonly leftOff: string };
+
+/**
+ * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut off
+ * stays off. A guest that is being deleted, or that another host has by now, must not run here.
+ */
+export function judgeGuest({ host, wanted, domain, wasOff, newest }: GuestFacts): GuestVerdict {
+  if (!wanted) return 'not wanted';
+  if (domain === 'running') return 'runs already';
+  if (domain === null) return { leftOff: 'libvirt has no domain with its claim' };
+  if (wasOff) return { leftOff: 'it was shut off when it was last seen' };
+  if (newest === null) return 'start';
+  if (newest.operation === 'delete') {
+    return { leftOff: newest.outcome === 'open' ? 'it is being deleted' : 'somebody wanted it deleted' };
+  }
+  const isElsewhere = newest.host !== null && newest.host !== host;
+  if (isElsewhere && (newest.outcome === 'open' || newest.outcome === 'succeeded')) {
+    return { leftOff: `the host ${newest.host} has it by now` };
+  }
+  return 'start';
+}

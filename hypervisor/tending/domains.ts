@@ -1,0 +1,35 @@
+import { isClaim } from '../../domain/claim.ts';
+import { claimInDomainXml } from '../../domain/domain-metadata.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import { escapeXmlText } from '../../domain/xml.ts';
+import { domainsOfHost, type HostDomain } from '../libvirt.ts';
+import { type Inventory, type InventoryPlace, tracesOf } from './inventory.ts';
+
+/**
+ * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt, as
+ * on a test machine, and each takes care of its own.
+ */
+export async function findDomains({ paths, libvirt }: InventoryPlace, inventory: Inventory): Promise<void> {
+  let domains: readonly HostDomain[];
+  try {
+    domains = await domainsOfHost(libvirt.connectionUri);
+  } catch (error) {
+    if (!(error instanceof EverbootFailure)) throw error;
+    inventory.notes.push(`no domain was looked at: ${error.message}`);
+    return;
+  }
+  inventory.libvirtAnswered = true;
+  for (const { id, name, xml, state } of domains) {
+    const claim = claimInDomainXml(xml);
+    const subject = `the domain ${name.slice(0, 100)} (${id})`;
+    if (!isClaim(claim) || claim.instanceId !== id) inventory.foreign.push({ subject, reason: 'NoClaim' });
+    else if (!hasFilesHere(paths, id, xml)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
+    else tracesOf(inventory, claim).domain = state;
+  }
+}
+
+/** Every domain of ours names its console log, which is in its instance's directory. */
+function hasFilesHere({ instances }: HostPaths, instanceId: string, xml: string): boolean {
+  return xml.includes(`'${escapeXmlText(`${instances}/${instanceId}`)}/`);
+}

@@ -1,0 +1,56 @@
+import { lstat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
+import { instanceRecordName } from '../../domain/instance-record.ts';
+import { readInstanceRecord } from '../instance/instance-record.ts';
+import { temporarySuffix } from '../publish-file.ts';
+import { isThere, listFolder } from '../small-file.ts';
+import { type Inventory, tracesOf } from './inventory.ts';
+
+/** More than any host has; the rest is looked at when these are gone. */
+const maxEntries = 20_000;
+
+const temporaryName = new RegExp(`\\.[0-9a-f]{8}\\${temporarySuffix}$`);
+
+/** An instance's folder before it has its name, or after it was renamed to be removed. */
+const folderPattern = new RegExp(`^([0-9a-f-]{36})(?:\\.[0-9a-f]{8})?\\${temporarySuffix}$`);
+
+/** Finds instances by their directories, what is half-made beside and in them, and what others made there. */
+export async function findInstanceFolders(paths: HostPaths, inventory: Inventory): Promise<void> {
+  const own = new Set([basename(paths.cache), '.everboot']);
+  const names = (await listFolder(paths.instances)).filter((name) => !own.has(name));
+  if (names.length > maxEntries) inventory.notes.push(`${paths.instances} has more than ${maxEntries} entries`);
+  for (const name of names.slice(0, maxEntries)) await lookAt(paths, name, inventory);
+  for (const name of await listFolder(`${paths.instances}/.everboot`)) {
+    if (temporaryName.test(name)) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
+  }
+}
+
+async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Promise<void> {
+  const path = `${paths.instances}/${name}`;
+  const [, halfMadeOf = ''] = folderPattern.exec(name) ?? [];
+  if (isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
+  if (!isInstanceId(name)) return void inventory.foreign.push({ subject: path, reason: 'NoClaim' });
+
+  const record = await readInstanceRecord(paths, name);
+  if (record === undefined) {
+    const isDamaged = await isThere(`${path}/${instanceRecordName}`);
+    // One that was removed in between is nobody's.
+    if (await isThere(path)) {
+      inventory.foreign.push({ subject: path, reason: isDamaged ? 'UnreadableRecord' : 'NoClaim' });
+    }
+    return;
+  }
+  inventory.records.set(name, record);
+  tracesOf(inventory, record.claim).directory = true;
+  // Deeper there is only a container's root, which is its tenant's.
+  for (const entry of await listFolder(path)) {
+    if (temporaryName.test(entry)) await note(`${path}/${entry}`, name, false, inventory);
+  }
+}
+
+async function note(path: string, instanceId: string | null, isFolder: boolean, inventory: Inventory): Promise<void> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats === undefined) return;
+  inventory.temporaryFiles.push({ path, instanceId, isFolder, modifiedMs: stats.mtimeMs });
+}

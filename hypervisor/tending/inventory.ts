@@ -1,0 +1,114 @@
+import { type Claim, claimName } from '../../domain/claim.ts';
+import type { LibvirtSettings } from '../../domain/configuration.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { InstanceRecord } from '../../domain/instance-record.ts';
+import type { TendReason } from '../../domain/judge-claim.ts';
+
+/** Everything that was found of one claim. */
+export interface Traces {
+  readonly claim: Claim;
+  /** Whether the instance's directory is this claim's. */
+  directory: boolean;
+  /** What libvirt has of it. */
+  domain: 'running' | 'shut off' | null;
+  /** Names in the cache that it claims, and those that it was to fetch. */
+  readonly cacheNames: string[];
+  readonly leases: string[];
+  /** Promises of space. */
+  promises: number;
+  /** Logical volumes and images in a Ceph pool, by name. */
+  readonly volumes: string[];
+  readonly images: string[];
+}
+
+/** A half-made file or folder with a name of everboot's pattern. */
+export interface TemporaryFile {
+  readonly path: string;
+  /** Whose it is; null: it is among everboot's own notes. */
+  readonly instanceId: string | null;
+  /** True: it is an instance's whole folder, before it got its name or on its way out. */
+  readonly isFolder: boolean;
+  readonly modifiedMs: number;
+}
+
+/** Something without a claim that everboot knows. */
+export interface ForeignThing {
+  readonly subject: string;
+  readonly reason: Extract<TendReason, 'NoClaim' | 'UnreadableRecord' | 'OtherFolder'>;
+}
+
+/** Everything on a host that is everboot's, or looks so. */
+export interface Inventory {
+  /** By instance id. */
+  readonly records: Map<string, InstanceRecord>;
+  /** By `claimName`. */
+  readonly traces: Map<string, Traces>;
+  readonly temporaryFiles: TemporaryFile[];
+  readonly foreign: ForeignThing[];
+  /** What could not be looked at. */
+  readonly notes: string[];
+  /** False: libvirt did not answer, so of no domain it is known whether it is there. */
+  libvirtAnswered: boolean;
+}
+
+export interface InventoryPlace {
+  readonly paths: HostPaths;
+  readonly libvirt: LibvirtSettings;
+  readonly signal: AbortSignal;
+}
+
+/** The traces of a claim, empty ones where it is met for the first time. */
+export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
+  const name = claimName(claim);
+  const before = traces.get(name);
+  if (before !== undefined) return before;
+  const found: Traces = {
+    ...{ claim, directory: false, domain: null, cacheNames: [], leases: [] },
+    ...{ promises: 0, volumes: [], images: [] },
+  };
+  traces.set(name, found);
+  return found;
+}
+
+/** An instance with what libvirt has of it. */
+export interface Guest {
+  readonly record: InstanceRecord;
+  /** Whether it is to run, as far as its record says: it was ready, and started. */
+  readonly wanted: boolean;
+  readonly domain: Traces['domain'];
+}
+
+/** Every instance that has a directory here. */
+export function guestsOf({ records, traces }: Inventory): Guest[] {
+  return [...records.values()].map((record) => ({
+    record,
+    wanted: record.state === 'ready' && record.result?.state === 'running',
+    domain: traces.get(claimName(record.claim))?.domain ?? null,
+  }));
+}
+
+/** Whether something of a claim is where only this host puts things: volumes and pools may be other hosts', too. */
+export function isOnThisHost({ directory, domain, cacheNames, leases, promises }: Traces): boolean {
+  return directory || domain !== null || cacheNames.length + leases.length + promises > 0;
+}
+
+/** What there is of a claim, for people. */
+export function partsOf({ directory, domain, cacheNames, leases, promises, volumes, images }: Traces): string[] {
+  return [
+    ...(directory ? ['its directory'] : []),
+    ...(domain === null ? [] : [`its domain, ${domain}`]),
+    ...counted(volumes.length, 'logical volume'),
+    ...counted(images.length, 'image in Ceph'),
+    ...counted(cacheNames.length, 'claim on the cache'),
+    ...counted(leases.length, 'fetch'),
+    ...counted(promises, 'promise of space'),
+  ];
+}
+
+function counted(count: number, what: string): string[] {
+  if (count === 0) return [];
+  const [first = what, ...rest] = what.split(' ');
+  const plural =
+    first === 'logical' ? 'logical volumes' : [`${first}${first === 'fetch' ? 'es' : 's'}`, ...rest].join(' ');
+  return [count === 1 ? `1 ${what}` : `${count} ${plural}`];
+}

@@ -1,0 +1,51 @@
+import { rm } from 'node:fs/promises';
+import type { Configuration } from '../../domain/configuration.ts';
+import type { HostPaths } from '../../domain/host-paths.ts';
+import type { InstanceRecord } from '../../domain/instance-record.ts';
+import { settingsOfInstance } from '../../domain/outside-storage.ts';
+import { removeOutsideDisks } from '../backends/backend-of.ts';
+import { releaseBaseImage } from '../image-cache/release-base-image.ts';
+import { ifInstanceIsFree } from '../instance/instance-lock.ts';
+import { removeInstance } from '../instance/remove-instance.ts';
+import { removeDomain } from '../libvirt.ts';
+import { removeTree } from '../remove-tree.ts';
+import type { TemporaryFile, Traces } from './inventory.ts';
+
+/**
+ * Removes what an operation left, in the order of its undos: the domain, its disks outside of the directory, the
+ * directory, claims and promises. Call it with the instance's lock held alone. Throws what the undos throw.
+ */
+export async function removeTraces(
+  { configuration, paths }: { readonly configuration: Configuration; readonly paths: HostPaths },
+  { claim, leases }: Traces,
+  record: InstanceRecord | undefined,
+  { signal, descriptor }: { readonly signal: AbortSignal; readonly descriptor: number },
+): Promise<void> {
+  const { libvirt, host } = configuration;
+  const removing = {
+    ...{ signal, heldLocks: [descriptor], clearingSlots: host.maxConcurrentDiskOps },
+    onProgress: () => undefined,
+  };
+  await removeDomain(libvirt.connectionUri, claim);
+  await removeOutsideDisks(settingsOfInstance(libvirt, record), claim, removing);
+  await removeInstance(paths, claim, removing);
+  // A fetch whose claim was given up, and whose lease a crash left.
+  for (const cacheName of leases) await releaseBaseImage(paths, cacheName, claim);
+}
+
+/** Removes a half-made file or folder, unless somebody works on its instance; false: somebody does. */
+export async function removeTemporaryFile(
+  paths: HostPaths,
+  { path, instanceId }: TemporaryFile,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (instanceId === null) {
+    await rm(path, { recursive: true, force: true });
+    return true;
+  }
+  const done = await ifInstanceIsFree(paths, instanceId, async ({ descriptor }) => {
+    await removeTree(path, { signal, heldLocks: [descriptor] });
+    return true;
+  });
+  return done ?? false;
+}

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import type { TendResult } from '../../domain/host-care.ts';
+import { hostPaths } from '../../domain/host-paths.ts';
+import { type CreateInstanceInput, instanceWorkflowId } from '../../domain/operations.ts';
+import { parseSpec } from '../../domain/parse-spec.ts';
+import { fetchLockKey } from '../../hypervisor/image-cache/fetch-lease.ts';
+import { waitForKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { assertCleanSlate } from '../fixtures/clean-slate.ts';
+import { makeRawImage } from '../fixtures/images.ts';
+import { serveSlowly } from '../fixtures/slow-image-server.ts';
+import { startTemporalServer } from '../fixtures/temporal-server.ts';
+
+const mebibyte = 2 ** 20;
+const script = new URL('../fixtures/host-process.ts', import.meta.url).pathname;
+
+test('a worker that is killed in the middle of a tending leaves the rest to the next one', async (t) => {
+  const server = await startTemporalServer();
+  t.after(() => server.stop());
+  const folder = await mkdtemp('/var/tmp/everboot-test-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await chmod(folder, 0o711);
+  const paths = hostPaths(join(folder, 'instances'), '_base');
+  const name = `test-${randomUUID().slice(0, 8)}`;
+  const connection = await Connection.connect({ address: server.address });
+  t.after(() => connection.close());
+  const client = new Client({ connection });
+  let child = await startHost();
+  t.after(() => kill(child));
+
+  async function startHost(): Promise<ChildProcess> {
+    const started = spawn(process.execPath, [script, server.address, folder, name], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await Promise.race([once(started.stdout as NodeJS.ReadableStream, 'data'), once(started, 'exit')]);
+    assert.equal(started.exitCode, null, 'the worker is there');
+    return started;
+  }
+
+  // Three boots that wait for the same image, and are terminated.
+  const image = await makeRawImage(folder, 'slow.raw', 48 * mebibyte);
+  const source = await serveSlowly(image.path, 4 * mebibyte);
+  t.after(() => source.close());
+  const ids = await Promise.all(
+    [1, 2, 3].map(async () => await start(client, name, { url: source.url, digest: image.digest, format: 'raw' })),
+  );
+  await until('a fetch, and three reserved directories', async () => {
+    const there = await readdir(paths.instances);
+    const part = (await readdir(paths.cache)).find((file) => file.endsWith('.part'));
+    return (
+      ids.every((id) => there.includes(id)) && part !== undefined && (await stat(join(paths.cache, part))).size > 0
+    );
+  });
+  await Promise.all(ids.map((id) => client.workflow.getHandle(instanceWorkflowId(id)).terminate('by a test')));
+
+  // Whoever gives up the last claim waits for this lock, with the directories gone and something left to do.
+  const [cacheName = ''] = await readdir(paths.claims);
+  const request = { lockFile: paths.locks, key: fetchLockKey(cacheName) };
+  const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });
+  assert.ok(lock !== undefined, 'the download has ended with its run');
+  const tending = await client.workflow.start('tendHost', {
+    args: [{ host: name, dryRun: false }],
+    taskQueue: 'everboot',
+    workflowId: `host/${name}/tend`,
+  });
+  await until('a tending that is in the middle', async () => {
+    const there = await readdir(paths.instances);
+    const claims = await readdir(paths.claims);
+    return claims.length === 0 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
+  });
+  await kill(child);
+  assert.ok(
+    (await readdir(paths.cache)).some((file) => file.endsWith('.part')),
+    'it was not done',
+  );
+  await lock.release();
+
+  child = await startHost();
+  const result = (await tending.result()) as TendResult;
+  assert.deepEqual(result.notes, []);
+  assert.ok(result.removed.every(({ reason }) => reason === 'Ended'));
+  // What is half-made in the cache is its sweep's.
+  await client.workflow.execute('sweepCache', {
+    args: [{ host: name, dryRun: false }],
+    taskQueue: 'everboot',
+    workflowId: `cache/${name}/sweep`,
+  });
+  await kill(child);
+  await assertCleanSlate(paths, ids);
+});
+
+async function start(client: Client, host: string, image: object): Promise<string> {
+  const flavor = { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 };
+  const { spec } = parseSpec({ id: randomUUID(), name: 'killed', flavor, image, boot: 'disks' });
+  const input: CreateInstanceInput = {
+    ...{ operationId: randomUUID(), host, specDigest: '' },
+    spec: { ...spec, secrets: {} },
+    flavor: { name: 'inline', ...flavor },
+  };
+  await client.workflow.start('createInstance', {
+    args: [input],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(spec.id),
+    memo: { operation: 'create', operationId: input.operationId, host },
+  });
+  return spec.id;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await holds().catch(() => false))) {
+    assert.ok(Date.now() < deadline, `${what} did not come`);
+    await sleep(10);
+  }
+}
