@@ -51,7 +51,7 @@ function span(ms: number): string {
 }
 
 /** Names come from tenants: nothing of them may end the cell or become a link. */
-function cell(text: string, maxLength = 200): string {
+export function cell(text: string, maxLength = 200): string {
   return text
     .slice(0, maxLength)
     .replace(/[\\|`*_<>[\]\n\r]/g, (character) => (/[\n\r]/.test(character) ? ' ' : `\\${character}`));

@@ -1,6 +1,8 @@
+import { setCurrentDetails } from '@temporalio/workflow';
 import type { TendOrder, TendReport, TendResult } from '../domain/host-care.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { trackOperation } from './operation-tracker.ts';
+import { tendDetails } from './tend-details.ts';
 
 /**
  * Looks over a host: what is left of operations that ended without success goes, and everything else that is worth a
@@ -17,7 +19,9 @@ export async function tendHost({ host, dryRun }: TendOrder & { readonly host: st
     : null;
   if (resumed !== null) tracker.remark('resumeGuests', `${resumed.started} started, ${resumed.leftOff} left off`);
   tracker.enter('Done');
-  return { ...report, resumed };
+  const result: TendResult = { ...report, resumed };
+  setCurrentDetails(tendDetails(result));
+  return result;
 }
 
 function wordsOf({ dryRun, removed, kept }: TendReport): string {

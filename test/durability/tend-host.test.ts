@@ -35,11 +35,15 @@ async function freshSpec(boot: 'disks' | 'defined' | 'running'): Promise<Record<
   };
 }
 
+/** The workflow of the last tending. */
+let lastTending = '';
+
 async function tend(dryRun = false): Promise<TendResult> {
+  lastTending = `host/${host.name}/tend/${randomUUID()}`;
   return (await host.client.workflow.execute('tendHost', {
     args: [{ host: host.name, dryRun }],
     taskQueue: 'everboot',
-    workflowId: `host/${host.name}/tend/${randomUUID()}`,
+    workflowId: lastTending,
   })) as TendResult;
 }
 
@@ -132,6 +136,9 @@ test('a dry run says what would go, and touches nothing', async () => {
   assert.ok(item?.parts.includes('its directory') && item.parts.includes('its domain, shut off'), `${item?.parts}`);
   assert.deepEqual(await fingerprint(), before);
   assert.ok((await domainIds()).includes(id));
+  const handle = host.client.workflow.getHandle(lastTending);
+  const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  assert.match(currentDetails, new RegExp(`\\| would go \\| instance ${id} \\| .*terminated \\|`));
   await tendUntilFree(id);
   await assertCleanSlate(host.paths, [id]);
 });

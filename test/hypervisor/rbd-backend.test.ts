@@ -13,9 +13,16 @@ import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import type { BackendContext, DiskBackend } from '../../hypervisor/backends/disk-backend.ts';
 import { rbdBackend } from '../../hypervisor/backends/rbd-backend.ts';
+import { ifInstanceIsFree } from '../../hypervisor/instance/instance-lock.ts';
+import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
+import { closeLibvirt } from '../../hypervisor/libvirt.ts';
+import { isOnThisHost } from '../../hypervisor/tending/inventory.ts';
+import { removeTraces } from '../../hypervisor/tending/remove-traces.ts';
+import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
 import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
-import { cephSettings, newCephInstance } from '../fixtures/ceph-host.ts';
+import { cephSettings, cephToml, newCephInstance } from '../fixtures/ceph-host.ts';
 import { makeRawImage } from '../fixtures/images.ts';
+import { testConfiguration } from '../fixtures/test-host.ts';
 
 const mebibyte = 2 ** 20;
 const gibibyte = 2 ** 30;
@@ -96,6 +103,41 @@ test('an image is imported once, and every root disk is a copy-on-write clone of
   }
   const { size } = await info(imported as string);
   assert.equal(size, base.virtualSizeBytes);
+});
+
+test('a tending finds half-made images by their names, and removes what one operation left and no other', async (t) => {
+  t.after(closeLibvirt);
+  const configuration = await testConfiguration(ceph.folder, 'ceph', cephToml(ceph));
+  const [doomed, other] = [await newCephInstance(ceph), await newCephInstance(ceph)];
+  const { claim, paths } = doomed;
+  await writeInstanceRecord(doomed.directory, {
+    ...{ version: 1, claim, name: 'web-1', host: 'ceph', specDigest: '', cacheNames: [], state: 'building' },
+    ...{ storage: { kind: 'rbd', pool: cephPool }, createdAt: new Date().toISOString() },
+  });
+  for (const context of [doomed, other]) await makeRoot(context);
+  const half = (context: BackendContext): string =>
+    `${rootOf(context)}.local.${claimName(context.claim)}.0123abcd.everboot-tmp`;
+  for (const context of [doomed, other]) await ceph.rbd('create', `${cephPool}/${half(context)}`, '--size', '4M');
+
+  const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal: control.signal });
+  const traces = inventory.traces.get(claimName(claim));
+  assert.ok(traces !== undefined && isOnThisHost(traces));
+  assert.deepEqual(
+    [...traces.images].sort(),
+    [rootOf(doomed), half(doomed)].map((name) => `${cephPool}/${name}`).sort(),
+  );
+  const others = inventory.traces.get(claimName(other.claim));
+  assert.ok(others !== undefined && !isOnThisHost(others), 'an image alone may be another host’s');
+  assert.deepEqual(others.images, [`${cephPool}/${half(other)}`]);
+
+  const record = inventory.records.get(claim.instanceId);
+  await ifInstanceIsFree(paths, claim.instanceId, ({ descriptor }) =>
+    removeTraces({ configuration, paths }, traces, record, { signal: control.signal, descriptor }),
+  );
+  const left = await images();
+  for (const name of [rootOf(doomed), half(doomed)]) assert.ok(!left.includes(name), name);
+  for (const name of [rootOf(other), half(other)]) assert.ok(left.includes(name), name);
+  await backend.removeDisks(other.claim, control);
 });
 
 /** As Temporal does it: a build that finds another one importing its image comes again. */

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../../activities/delete-instance.ts';
+import { claimName } from '../../../domain/claim.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import { claimTags, clearedToTag, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
 import { zeroVolume } from '../../../hypervisor/backends/lvm-remove.ts';
+import { ifInstanceIsFree } from '../../../hypervisor/instance/instance-lock.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import {
   addVolumeTag,
   createVolume,
@@ -19,6 +22,9 @@ import {
   renameVolume,
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
+import { isOnThisHost } from '../../../hypervisor/tending/inventory.ts';
+import { removeTraces } from '../../../hypervisor/tending/remove-traces.ts';
+import { takeInventory } from '../../../hypervisor/tending/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
@@ -83,6 +89,51 @@ test('a volume that only carries an instance’s tags is not its disk', async (t
   await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
   await removeVolume(foreign, commands);
+});
+
+test('a tending finds volumes by their claims, and removes what one operation left and no other', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-tended-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(closeLibvirt);
+  const more = `images_volume_group = "${vg.name}"\nvolume_clear = "none"\nconnection_uri = "test:///default"`;
+  const host = await hostThatMakes(join(folder, 'host'), 'lvm', more);
+  const { claim: doomed, directory } = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
+  const other = { instanceId: doomed.instanceId, operationId: randomUUID() };
+  const nova = `${randomUUID()}_disk`;
+  const kept = [
+    { ...volume(`${doomed.instanceId}_disk.local`, 4), tags: claimTags(other) },
+    { ...volume(nova, 4), tags: [] },
+    { ...volume('root', 4), tags: claimTags(doomed) },
+  ];
+  const left = ['_disk', '_disk.swap.0123abcd.everboot-tmp'].map((name) => `${doomed.instanceId}${name}`);
+  for (const name of left) await createVolume({ ...volume(name, 4), tags: claimTags(doomed) }, commands);
+  for (const each of kept) await createVolume(each, commands);
+
+  const place = { paths: host.paths, libvirt: host.configuration.libvirt, signal: commands.signal };
+  const inventory = await takeInventory(place);
+  assert.deepEqual(inventory.notes, []);
+  const subject = `the logical volume ${vg.name}/${nova}`;
+  const foreign = inventory.foreign.filter(({ subject: said }) => said.includes(vg.name));
+  assert.deepEqual(foreign, [{ subject, reason: 'NoClaim' }]);
+  const traces = inventory.traces.get(claimName(doomed));
+  assert.ok(traces !== undefined && isOnThisHost(traces));
+  assert.deepEqual(traces.volumes, left.map((name) => `${vg.name}/${name}`).sort());
+  const others = inventory.traces.get(claimName(other));
+  assert.ok(others !== undefined && !isOnThisHost(others), 'a volume alone may be another host’s');
+
+  const record = inventory.records.get(doomed.instanceId);
+  await ifInstanceIsFree(host.paths, doomed.instanceId, ({ descriptor }) =>
+    removeTraces(host, traces, record, { signal: commands.signal, descriptor }),
+  );
+  await assert.rejects(stat(directory), { code: 'ENOENT' });
+  assert.deepEqual(
+    vg
+      .volumes()
+      .map(({ name }) => name)
+      .sort(),
+    kept.map(({ name }) => name).sort(),
+  );
+  for (const each of kept) await removeVolume(each, commands);
 });
 
 test('zeroing that was cut off goes on where the volume’s tag says', async (t) => {
