@@ -269,6 +269,22 @@ test('a run that was reset keeps its files, and goes on with them', async () => 
   await assertCleanSlate(host.paths, [id]);
 });
 
+test('what one attempt left goes while the next one runs on another host, and that one is not touched', async () => {
+  const id = await terminatedAfter('createRootDisk', 'disks');
+  const other = `gone-${randomUUID().slice(0, 8)}`;
+  const { operationId } = await host.create({ id, boot: 'disks' }, { host: other });
+  const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
+  await tendUntilFreeDry(id);
+  const [item, ...more] = saidOf(await tend(), id);
+  assert.deepEqual(more, []);
+  // The list of runs lags: the first one may be in it already, or not yet.
+  assert.ok(item && ['Ended', 'Superseded'].includes(item.reason), item?.reason);
+  assert.notEqual(item.claim?.operationId, operationId);
+  await assertCleanSlate(host.paths, [id]);
+  assert.equal((await handle.describe()).status.name, 'RUNNING');
+  await handle.terminate('by a test');
+});
+
 test('half-made folders that nobody goes on with are removed once they are old', async () => {
   const id = randomUUID();
   const doomed = join(host.paths.instances, `${id}.0a1b2c3d.everboot-tmp`);
