@@ -10,10 +10,17 @@ const answerWithinMs = 10_000;
 /** An instance has a handful of operations within Temporal's retention. */
 const maxRuns = 100;
 
-/** What Temporal knows of a claim: the newest run on its instance, and the one of its own operation. */
-export interface KnownRuns {
-  readonly newest: OperationFacts | null;
-  readonly own: OperationFacts | null;
+/** Asks for the newest run on an instance, see `newestRun`. */
+export type NewestRuns = (instanceId: string) => Promise<OperationFacts | null>;
+
+/** Asks Temporal once for each instance, however often it is looked for. */
+export function newestRuns(client: Client): NewestRuns {
+  const asked = new Map<string, Promise<OperationFacts | null>>();
+  return (instanceId) => {
+    const answer = asked.get(instanceId) ?? newestRun(client, instanceId);
+    asked.set(instanceId, answer);
+    return answer;
+  };
 }
 
 /**

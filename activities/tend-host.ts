@@ -1,31 +1,17 @@
 import { getClient, log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
 import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
-import type { InstanceRecord } from '../domain/instance-record.ts';
-import {
-  graceMs,
-  judgeClaim,
-  judgeTemporaryFile,
-  type OperationFacts,
-  type RecordFacts,
-  type TendReason,
-  tendReasons,
-} from '../domain/judge-claim.ts';
+import { judgeTemporaryFile, type OperationFacts, tendReasons } from '../domain/judge-claim.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import {
-  type Inventory,
-  isOnThisHost,
-  partsOf,
-  type TemporaryFile,
-  type Traces,
-} from '../hypervisor/tending/inventory.ts';
+import { type Inventory, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
 import { removeTemporaryFile, removeTraces } from '../hypervisor/tending/remove-traces.ts';
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
-import { newestRun, runOf } from './operation-runs.ts';
+import { judgeTraces, timing, wordsOf } from './judge-traces.ts';
+import { type NewestRuns, newestRuns } from './operation-runs.ts';
 import { lookAfterGuests } from './resume-guests.ts';
 import { reportOf } from './tend-report.ts';
 import { withWorkControl } from './work-control.ts';
@@ -43,10 +29,10 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
   return await withWorkControl(async ({ signal }) => {
     await prepareFolders(paths);
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
-    const tending: Tending = { ...{ host, order, inventory, signal }, newest: new Map() };
-    const claimed = await inTurns([...inventory.traces.values()], { atOnce, signal }, (traces) =>
-      tendClaim(tending, traces),
-    );
+    const tending: Tending = { host, order, inventory, signal, askOnce: newestRuns(getClient()) };
+    const byInstance = Map.groupBy(inventory.traces.values(), ({ claim }) => claim.instanceId);
+    const tended = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) => tendClaims(tending, claims));
+    const claimed = tended.flat();
     const files = await inTurns(otherFiles(inventory, claimed), { atOnce, signal }, (file) => tendFile(tending, file));
     const items = [
       ...claimed,
@@ -66,22 +52,28 @@ interface Tending {
   readonly order: TendOrder;
   readonly inventory: Inventory;
   readonly signal: AbortSignal;
-  /** What Temporal said of each instance, which is asked once. */
-  readonly newest: Map<string, Promise<OperationFacts | null>>;
+  readonly askOnce: NewestRuns;
+}
+
+/** The claims on one instance, one after the other: they are removed under the same lock. */
+async function tendClaims(tending: Tending, claims: readonly Traces[]): Promise<TendedItem[]> {
+  const items: TendedItem[] = [];
+  for (const traces of claims) items.push(await tendClaim(tending, traces));
+  return items;
 }
 
 async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> {
   const { host, order, inventory, signal } = tending;
   const { claim } = traces;
   const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(traces) };
-  const first = await judge(tending, traces, inventory.records.get(claim.instanceId));
+  const first = await judgeTraces(tending, traces, inventory.records.get(claim.instanceId));
   if (tendReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
-    tending.newest.delete(claim.instanceId);
+    const askOnce = newestRuns(getClient());
     const record = await readInstanceRecord(host.paths, claim.instanceId);
-    const second = await judge(tending, traces, record);
+    const second = await judgeTraces({ ...tending, askOnce }, traces, record);
     if (tendReasons[second.reason].action !== 'remove') return second;
     try {
       await removeTraces(host, traces, record, { signal, descriptor });
@@ -92,57 +84,6 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
     }
   });
   return { ...item, ...(outcome ?? { reason: 'Locked', note: first.note }) };
-}
-
-interface Judgement {
-  readonly reason: TendReason;
-  readonly note: string;
-}
-
-async function judge(tending: Tending, traces: Traces, record: InstanceRecord | undefined): Promise<Judgement> {
-  const { host, inventory } = tending;
-  const { claim } = traces;
-  const client = getClient();
-  try {
-    const newest = await askOnce(tending, claim.instanceId);
-    const own = await runOf(client, claim, newest);
-    const reason = judgeClaim({
-      ...{ claim, newest, own, ...timing(host), host: host.configuration.host.name },
-      record: record === undefined ? null : recordFacts(record),
-      hasDomain: inventory.libvirtAnswered ? traces.domain !== null : null,
-      isHere: isOnThisHost(traces),
-    });
-    return { reason, note: noteOf(reason, newest, own, record) };
-  } catch (error) {
-    return { reason: 'NoAnswer', note: wordsOf(error) };
-  }
-}
-
-function timing({ tendGraceMs = graceMs }: Host): { readonly nowMs: number; readonly graceMs: number } {
-  return { nowMs: Date.now(), graceMs: tendGraceMs };
-}
-
-function recordFacts({ claim, host, state, result }: InstanceRecord): RecordFacts {
-  return { operationId: claim.operationId, host, state, hasDomain: result?.domain !== undefined };
-}
-
-async function askOnce({ newest }: Tending, instanceId: string): Promise<OperationFacts | null> {
-  const asked = newest.get(instanceId) ?? newestRun(getClient(), instanceId);
-  newest.set(instanceId, asked);
-  return await asked;
-}
-
-function noteOf(
-  reason: TendReason,
-  newest: OperationFacts | null,
-  own: OperationFacts | null,
-  record: InstanceRecord | undefined,
-): string {
-  if (reason === 'Ended' || reason === 'JustEnded') return `its operation ${own?.outcome ?? 'ended'}`;
-  if (reason === 'Superseded')
-    return `by a ${newest?.operation ?? 'later operation'} on ${newest?.host ?? 'some host'}`;
-  if (reason === 'OtherHost') return `of ${record?.host ?? own?.host ?? newest?.host ?? 'an unknown host'}`;
-  return '';
 }
 
 /** Half-made files that do not go with their instance's directory. */
@@ -162,8 +103,13 @@ async function tendFile(tending: Tending, file: TemporaryFile): Promise<TendedIt
   const { host, order, signal } = tending;
   const { instanceId, path, modifiedMs } = file;
   const item = { subject: path, claim: null, parts: [] };
+  let newest: OperationFacts | null = null;
   try {
-    const newest = instanceId === null ? null : await askOnce(tending, instanceId);
+    if (instanceId !== null) newest = await tending.askOnce(instanceId);
+  } catch (error) {
+    return { ...item, reason: 'NoAnswer', note: wordsOf(error) };
+  }
+  try {
     const reason = judgeTemporaryFile({ ...timing(host), modifiedMs, newest });
     if (tendReasons[reason].action !== 'remove' || order.dryRun) return { ...item, reason, note: '' };
     const removed = await removeTemporaryFile(host.paths, file, signal);
@@ -180,8 +126,4 @@ function logRemoval({ subject, claim, parts, reason, note }: TendedItem, { dryRu
   const whose = claim === null ? '' : ` (${claimName(claim)})`;
   const why = note === '' ? tendReasons[reason].meaning : `${tendReasons[reason].meaning} (${note})`;
   log.warn(`tending removed ${subject}${whose}: ${[...parts, why].join(', ')}`);
-}
-
-function wordsOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 300);
 }

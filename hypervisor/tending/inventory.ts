@@ -97,18 +97,14 @@ export function partsOf({ directory, domain, cacheNames, leases, promises, volum
   return [
     ...(directory ? ['its directory'] : []),
     ...(domain === null ? [] : [`its domain, ${domain}`]),
-    ...counted(volumes.length, 'logical volume'),
-    ...counted(images.length, 'image in Ceph'),
-    ...counted(cacheNames.length, 'claim on the cache'),
-    ...counted(leases.length, 'fetch'),
-    ...counted(promises, 'promise of space'),
+    ...counted(volumes.length, 'logical volume', 'logical volumes'),
+    ...counted(images.length, 'image in Ceph', 'images in Ceph'),
+    ...counted(cacheNames.length, 'claim on the cache', 'claims on the cache'),
+    ...counted(leases.length, 'fetch', 'fetches'),
+    ...counted(promises, 'promise of space', 'promises of space'),
   ];
 }
 
-function counted(count: number, what: string): string[] {
-  if (count === 0) return [];
-  const [first = what, ...rest] = what.split(' ');
-  const plural =
-    first === 'logical' ? 'logical volumes' : [`${first}${first === 'fetch' ? 'es' : 's'}`, ...rest].join(' ');
-  return [count === 1 ? `1 ${what}` : `${count} ${plural}`];
+function counted(count: number, one: string, many: string): string[] {
+  return count === 0 ? [] : [count === 1 ? `1 ${one}` : `${count} ${many}`];
 }

@@ -1,0 +1,66 @@
+import { getClient } from '@temporalio/activity';
+import type { InstanceRecord } from '../domain/instance-record.ts';
+import { graceMs, judgeClaim, type OperationFacts, type RecordFacts, type TendReason } from '../domain/judge-claim.ts';
+import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/tending/inventory.ts';
+import type { Host } from './host.ts';
+import { type NewestRuns, runOf } from './operation-runs.ts';
+
+interface Knowledge {
+  readonly host: Host;
+  readonly inventory: Inventory;
+  readonly askOnce: NewestRuns;
+}
+
+interface Judgement {
+  readonly reason: TendReason;
+  readonly note: string;
+}
+
+/** What becomes of everything that was found of a claim, by its instance's record and what Temporal knows now. */
+export async function judgeTraces(
+  { host, inventory, askOnce }: Knowledge,
+  traces: Traces,
+  record: InstanceRecord | undefined,
+): Promise<Judgement> {
+  const { claim } = traces;
+  try {
+    const newest = await askOnce(claim.instanceId);
+    const own = await runOf(getClient(), claim, newest);
+    const reason = judgeClaim({
+      ...{ claim, newest, own, ...timing(host), host: host.configuration.host.name },
+      record: record === undefined ? null : recordFacts(record),
+      hasDomain: inventory.libvirtAnswered ? traces.domain !== null : null,
+      isHere: isOnThisHost(traces),
+    });
+    return { reason, note: noteOf(reason, newest, own, record) };
+  } catch (error) {
+    return { reason: 'NoAnswer', note: wordsOf(error) };
+  }
+}
+
+/** What the time has to do with a verdict. */
+export function timing({ tendGraceMs = graceMs }: Host): { readonly nowMs: number; readonly graceMs: number } {
+  return { nowMs: Date.now(), graceMs: tendGraceMs };
+}
+
+function recordFacts({ claim, host, state, result }: InstanceRecord): RecordFacts {
+  return { operationId: claim.operationId, host, state, hasDomain: result?.domain !== undefined };
+}
+
+function noteOf(
+  reason: TendReason,
+  newest: OperationFacts | null,
+  own: OperationFacts | null,
+  record: InstanceRecord | undefined,
+): string {
+  if (reason === 'Ended' || reason === 'JustEnded') return `its operation ${own?.outcome ?? 'ended'}`;
+  if (reason === 'Superseded')
+    return `by a ${newest?.operation ?? 'later operation'} on ${newest?.host ?? 'some host'}`;
+  if (reason === 'OtherHost') return `of ${record?.host ?? own?.host ?? newest?.host ?? 'an unknown host'}`;
+  return '';
+}
+
+/** What went wrong, short enough for a report. */
+export function wordsOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 300);
+}
