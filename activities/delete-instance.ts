@@ -3,7 +3,7 @@ import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
-import { claimedBy } from '../hypervisor/image-cache/claims.ts';
+import { claimedBy, dropEmptyClaims } from '../hypervisor/image-cache/claims.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-instance.ts';
@@ -48,6 +48,7 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left what no record and no claim tells of any more.
       await removeDoomed(paths, instanceId, removing);
+      await dropEmptyClaims(paths);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

@@ -3,12 +3,14 @@ import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
+import { removeTemporaryFiles } from '../publish-file.ts';
 import { isThere, removeFile } from '../small-file.ts';
-import { removeFacts } from './base-facts.ts';
+import { factsPath, removeFacts } from './base-facts.ts';
 import { claimsOn, removeClaim } from './claims.ts';
-import { dropLease, fetchLockKey } from './fetch-lease.ts';
+import { clearLeaseLeavings, dropLease, fetchLockKey } from './fetch-lease.ts';
 import { fetchFiles } from './fetch-step.ts';
 import { ownHalfMade } from './half-made.ts';
+import { refusalPath } from './refusals.ts';
 
 /**
  * Gives up a claim on a cached file. The file itself stays for the next instance; what is only half there goes when
@@ -34,6 +36,10 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     // Its age counts from the end of its last use.
     if (await isThere(final)) await utimes(final, new Date(), new Date());
     else await removeFacts(paths, cacheName);
+    // What a killed step left under temporary names: nobody but the holder of the lock writes these files.
+    const written = [final, sidecar, factsPath(paths, cacheName), refusalPath(paths, cacheName)];
+    for (const path of written) await removeTemporaryFiles(path);
+    await clearLeaseLeavings(paths, cacheName);
   } finally {
     await lock.release();
   }

@@ -3,7 +3,7 @@ import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
-import { claimedBy } from '../image-cache/claims.ts';
+import { claimedBy, dropEmptyClaims } from '../image-cache/claims.ts';
 import { releaseBaseImage } from '../image-cache/release-base-image.ts';
 import { syncPath, temporarySuffix } from '../publish-file.ts';
 import { removeTree, type TreeRemoval } from '../remove-tree.ts';
@@ -29,6 +29,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
   for (const claimed of await claimedBy(paths, claim.instanceId)) {
     if (claimed.claim.operationId === claim.operationId) await releaseBaseImage(paths, claimed.cacheName, claim);
   }
+  await dropEmptyClaims(paths);
   await returnSpace(paths, claim);
 }
 
