@@ -5,6 +5,7 @@ import type { Claim } from '../../domain/claim.ts';
 import type { InstancePlan } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { planDisks } from '../../domain/plan-disks.ts';
+import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { promiseSpace } from '../../hypervisor/space-ledger.ts';
 import {
   claim,
@@ -42,9 +43,14 @@ function planOn(host: Host): InstancePlan {
 }
 
 const reservation: CrashCase = {
-  ...{ module: 'reserve-instance', name: 'reserveInstance', undo },
+  ...{ module: 'reserve-instance', name: 'reserveInstance' },
   prepare: (folder) => crashHost(folder),
   order: (host) => ({ request: { claim, spec, flavor, specDigest: 'digest' }, plan: planOn(host) }),
+  async undo(host) {
+    // As every worker does when it starts, and so the one that runs the undo.
+    await prepareFolders(host.paths);
+    await undo(host);
+  },
 };
 
 /** An instance with everything that one has: disks, a folder, a base of its own, promised space. */

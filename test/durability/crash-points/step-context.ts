@@ -1,4 +1,5 @@
 import { asyncLocalStorage, Context } from '@temporalio/activity';
+import { clientOfRunningOperation } from '../../fixtures/running-operation-client.ts';
 
 /** Runs a step as an activity without any server: with a heartbeat that nobody hears, and a signal that may abort it. */
 export async function asActivity<Made>(
@@ -7,6 +8,15 @@ export async function asActivity<Made>(
 ): Promise<Made> {
   const never = new Promise<never>(() => undefined);
   const nothing = {} as never;
-  const context = new Context(nothing, never, signal, () => undefined, undefined, nothing, nothing, {});
+  const context = new Context(
+    nothing,
+    never,
+    signal,
+    () => undefined,
+    clientOfRunningOperation(),
+    nothing,
+    nothing,
+    {},
+  );
   return await asyncLocalStorage.run(context, step);
 }

@@ -29,7 +29,7 @@ const run = promisify(execFile);
 /** So many runs go on at once. */
 const laneCount = 2;
 /** Of calls that there may be very many of, so many are struck. */
-const maxOfMany = 8;
+const maxOfMany = 5;
 
 /**
  * Kills a step before each of the system calls by which it changes files, one after the other. After each kill what has
