@@ -34,6 +34,8 @@ export interface StepOrder {
   readonly name: string;
   readonly host: unknown;
   readonly order: unknown;
+  /** The file that tells the process what Temporal says of its run whenever it asks; absent: that it is open. */
+  readonly described?: string;
 }
 
 export interface TracedStep {

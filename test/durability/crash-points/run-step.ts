@@ -1,14 +1,16 @@
+import { readFile } from 'node:fs/promises';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import type { StepOrder } from './at-call.ts';
 import { asActivity } from './step-context.ts';
 
 /** Runs one step of a host’s worker, alone in this process, and ends as it does. */
-const { module, name, host, order } = JSON.parse(process.env.STEP ?? '') as StepOrder;
+const { module, name, host, order, described } = JSON.parse(process.env.STEP ?? '') as StepOrder;
+const describe = described === undefined ? undefined : async () => JSON.parse(await readFile(described, 'utf8'));
 try {
   const { [name]: step } = await import(`../../../activities/${module}.ts`);
-  await asActivity(() => step(host, order));
+  await asActivity(() => step(host, order), describe);
 } catch (error) {
-  process.stderr.write(`${(error as { code?: string }).code ?? ''} ${error}\n`);
+  process.stderr.write(`${(error as { code?: string }).code ?? ''}: ${error}\n`);
   process.exitCode = 1;
 } finally {
   await closeLibvirt();

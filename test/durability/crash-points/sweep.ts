@@ -114,7 +114,7 @@ async function strikeOnce(
 }
 
 /** Makes a folder what another one is. */
-async function replace(folder: string, by: string): Promise<void> {
+export async function replace(folder: string, by: string): Promise<void> {
   await run('rm', ['-rf', folder]);
   await run('cp', ['-a', '--sparse=always', by, folder]);
 }

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../../activities/delete-instance.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import { claimTags, clearedToTag, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
@@ -20,6 +19,7 @@ import {
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
 import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
+import { activityOfRunningOperation } from '../../fixtures/activity-environment.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
 const mebibyte = 2 ** 20;
@@ -68,7 +68,7 @@ test('the disks of an instance are removed from where its record says, whatever 
   const { instanceId } = instance.claim;
   const disk = { ...volume(`${instanceId}_disk`, 8), tags: claimTags(instance.claim) };
   await createVolume(disk, commands);
-  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId }));
+  await activityOfRunningOperation().run(() => deleteFiles(host, { instanceId }));
   assert.deepEqual(vg.volumes(), []);
   await assert.rejects(stat(instance.directory), { code: 'ENOENT' });
 });
@@ -80,7 +80,7 @@ test('a volume that only carries an instance’s tags is not its disk', async (t
   const instance = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
   const foreign = { ...volume('foreign', 8), tags: claimTags(instance.claim) };
   await createVolume(foreign, commands);
-  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
+  await activityOfRunningOperation().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
   await removeVolume(foreign, commands);
 });

@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, suite, type TestContext, test } from 'node:test';
+import { claimBaseImage } from '../../activities/claim-base-image.ts';
+import { convertImage } from '../../activities/convert-image.ts';
+import { downloadImage } from '../../activities/download-image.ts';
+import type { Host } from '../../activities/host.ts';
+import { verifyImage } from '../../activities/verify-image.ts';
+import type { Claim } from '../../domain/claim.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
+import type { FetchOrder } from '../../domain/host-activities.ts';
+import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
+import { buildAtCall, type Call } from './crash-points/at-call.ts';
+import { baseIn, claim, crashHostWithInstance, directoryOf, putBaseImage, undo, undoAll } from './crash-points/crash-hosts.ts';
+import { type LateStep, stopStep } from './crash-points/late-step.ts';
+import { asActivity } from './crash-points/step-context.ts';
+import { isTemporary, type Tree, treeOf } from './crash-points/tree.ts';
