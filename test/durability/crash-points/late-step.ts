@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
-import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Described } from '../../fixtures/running-operation-client.ts';
 import { type Call, readCalls, type StepOrder, startStep } from './at-call.ts';
 import { replace } from './sweep.ts';
+
+export interface Said {
+  readonly ownRun: Described;
+  readonly anyRun: Described;
+}
 
 /** A step whose process stands still in its middle. */
 export interface LateStep {
   /** The call before which it stands. */
   readonly call: Call;
-  /** What Temporal says of its run from now on. */
-  say(described: Described): Promise<void>;
+  /** What Temporal says from now on: of the step's own run, and of whichever run the instance has now. */
+  say(described: Said): Promise<void>;
   /** Lets it go on, and settles when it has ended, with its exit status and what it said. */
   goOn(): Promise<{ readonly code: number | null; readonly said: string }>;
 }
@@ -33,18 +38,17 @@ export async function stopStep(t: TestContext, step: StepOrder, stop: Stop): Pro
   const { program, folder, mode, isDue } = stop;
   const log = `${folder}.log`;
   const described = `${folder}.described`;
-  const say = async (answer: Described): Promise<void> => {
+  const say = async (answer: Said): Promise<void> => {
     await writeFile(`${described}.new`, JSON.stringify(answer));
     await rename(`${described}.new`, described);
   };
-  await say({ status: { name: 'RUNNING' } });
+  const isOpen = { status: { name: 'RUNNING' } };
+  await say({ ownRun: isOpen, anyRun: isOpen });
   const trace = { program, log, folder: `${folder}/` };
-  await replace(`${folder}.before`, folder);
   const counted = await startStep({ ...step, described }, { ...trace, mode: 'count' }).ended;
   await replace(folder, `${folder}.before`);
   const call = (await readCalls(log)).find(isDue);
   assert.ok(call, `${step.name} makes the call, ended with ${counted.code}: ${counted.said}`);
-  await copyFile(log, `${log}.counted`);
 
   const { child, ended } = startStep({ ...step, described }, { ...trace, mode, at: call.number });
   t.after(() => child.kill('SIGKILL'));
@@ -70,7 +74,8 @@ async function workerOf(tracer: number): Promise<number> {
 
 /** All threads of the worker stand still: by SIGSTOP, or at the call. */
 async function untilStopped(worker: number): Promise<void> {
-  const state = async (): Promise<string> => (await readFile(`/proc/${worker}/status`, 'utf8')).match(/State:\s+(\w)/)?.[1] ?? '';
+  const state = async (): Promise<string> =>
+    (await readFile(`/proc/${worker}/status`, 'utf8')).match(/State:\s+(\w)/)?.[1] ?? '';
   for (let waits = 0; !/^t$/i.test(await state()); waits += 1) {
     assert.ok(waits < 250, 'the worker stands still');
     await sleep(20);

@@ -61,7 +61,7 @@ export async function sweepCrashPoints(t: TestContext, crash: CrashCase): Promis
 }
 
 /** A host of its own, which is put back to what it was before each run. */
-interface Lane {
+export interface Lane {
   readonly folder: string;
   readonly host: Host;
   readonly before: Tree;
@@ -70,7 +70,7 @@ interface Lane {
   readonly runAgain: () => Promise<unknown>;
 }
 
-async function makeLane(folder: string, crash: CrashCase): Promise<Lane> {
+export async function makeLane(folder: string, crash: CrashCase): Promise<Lane> {
   await mkdir(folder);
   const host = await crash.prepare(folder);
   await replace(`${folder}.before`, folder);
