@@ -1,5 +1,5 @@
 import { utimes } from 'node:fs/promises';
-import type { Claim } from '../../domain/claim.ts';
+import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
@@ -17,16 +17,21 @@ import { refusalPath } from './refusals.ts';
  * nobody claims it any more. Absence is success.
  */
 export async function releaseBaseImage(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
-  await removeClaim(paths, cacheName, claim);
-  await dropLease(paths, cacheName, claim);
-  if ((await claimsOn(paths, cacheName)).length > 0) return;
+  const giveUp = async (): Promise<boolean> => {
+    await removeClaim(paths, cacheName, claim);
+    await dropLease(paths, cacheName, claim);
+    return (await claimsOn(paths, cacheName)).length === 0;
+  };
+  const isShared = (await claimsOn(paths, cacheName)).some((name) => name !== claimName(claim));
+  if (isShared && !(await giveUp())) return;
+  // The last claim stays until nobody writes any more: it is what brings the next attempt back here.
   const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 15_000 });
   if (lock === undefined) {
     throw new EverbootFailure('HostIoError', `a program still writes ${cacheName} in the cache`);
   }
   try {
     // Somebody may have claimed it, or finished it, while this waited for the lock.
-    if ((await claimsOn(paths, cacheName)).length > 0) return;
+    if (!(await giveUp())) return;
     const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
     const own = await ownHalfMade(paths, cacheName);
     if (own.converted) await removeFile(converted);

@@ -12,7 +12,6 @@ import { diskCases } from './crash-points/disk-cases.ts';
 import { makeImageCases } from './crash-points/image-cases.ts';
 import { instanceCases } from './crash-points/instance-cases.ts';
 import { stopStep } from './crash-points/late-step.ts';
-import { asActivity } from './crash-points/step-context.ts';
 import { type CrashCase, makeLane } from './crash-points/sweep.ts';
 import { isTemporary, type Tree, treeOf } from './crash-points/tree.ts';
 
