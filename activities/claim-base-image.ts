@@ -3,11 +3,15 @@ import { claimBaseImage as claimInCache } from '../hypervisor/image-cache/claim-
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
 import type { Host } from './host.ts';
+import { assertOwnRunOpen } from './own-run.ts';
 import { withWorkControl } from './work-control.ts';
 
-/** Claims an image in the cache, and says whether it is there or this build's to fetch. */
+/**
+ * Claims an image in the cache, and says whether it is there or this build's to fetch. Throws OperationSuperseded, without
+ * leaving a claim, where the run that asks has ended: its undo, which takes claims away, may be over.
+ */
 export async function claimBaseImage({ paths, configuration }: Host, order: FetchOrder): Promise<BaseImageClaim> {
   throwIfUnsigned(order.base.image, configuration.glance);
   await prepareFolders(paths);
-  return await withWorkControl((control) => claimInCache(paths, order, control));
+  return await withWorkControl((control) => claimInCache(paths, order, control, assertOwnRunOpen));
 }

@@ -4,6 +4,7 @@ import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { DomainOrder } from '../domain/host-activities.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
+import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import {
   defineDomain as define,
   domainState,
@@ -24,12 +25,14 @@ export async function defineDomain(
   { configuration, paths }: Host,
   { claim, volumes }: DomainOrder,
 ): Promise<{ readonly domain: string }> {
-  return await withWorkControl(async () => {
-    await assertStillWanted(claim);
-    await checkVolumesAgain(configuration, { claim, volumes });
-    const xml = await readFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`, 'utf8');
-    return { domain: await define(configuration.libvirt.connectionUri, xml, claim) };
-  });
+  return await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, claim.instanceId, { shared: true, signal }, async () => {
+      await assertStillWanted(claim);
+      await checkVolumesAgain(configuration, { claim, volumes });
+      const xml = await readFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`, 'utf8');
+      return { domain: await define(configuration.libvirt.connectionUri, xml, claim) };
+    }),
+  );
 }
 
 /**
@@ -37,17 +40,20 @@ export async function defineDomain(
  * to another host: it may have done so in the very moment of the start, so that is asked before and after it, and a guest
  * that nobody wants is taken away at once.
  */
-export async function startDomain({ configuration }: Host, { claim, volumes }: DomainOrder): Promise<void> {
-  await withWorkControl(async () => {
-    await assertStillWanted(claim);
-    await checkVolumesAgain(configuration, { claim, volumes });
-    const { connectionUri } = configuration.libvirt;
-    await start(connectionUri, claim);
-    await assertStillWanted(claim).catch(async (error: unknown) => {
-      if (error instanceof EverbootFailure && error.code === 'OperationSuperseded') await remove(connectionUri, claim);
-      throw error;
-    });
-  });
+export async function startDomain({ configuration, paths }: Host, { claim, volumes }: DomainOrder): Promise<void> {
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, claim.instanceId, { shared: true, signal }, async () => {
+      await assertStillWanted(claim);
+      await checkVolumesAgain(configuration, { claim, volumes });
+      const { connectionUri } = configuration.libvirt;
+      await start(connectionUri, claim);
+      await assertStillWanted(claim).catch(async (error: unknown) => {
+        if (error instanceof EverbootFailure && error.code === 'OperationSuperseded')
+          await remove(connectionUri, claim);
+        throw error;
+      });
+    }),
+  );
 }
 
 /**
@@ -62,7 +68,17 @@ async function checkVolumesAgain(
   for (const volume of volumes) await checkVolume(volume, { settings: host, minDiskGb: 0 });
 }
 
-/** Stops and forgets the domain, if it carries this operation's claim. Absence is success. */
-export async function removeDomain({ configuration }: Host, { claim }: { readonly claim: Claim }): Promise<void> {
-  await withWorkControl(() => remove(configuration.libvirt.connectionUri, claim));
+/**
+ * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that defines
+ * or starts it, and that was given up on.
+ */
+export async function removeDomain(
+  { configuration, paths }: Host,
+  { claim }: { readonly claim: Claim },
+): Promise<void> {
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, () =>
+      remove(configuration.libvirt.connectionUri, claim),
+    ),
+  );
 }

@@ -3,7 +3,7 @@ import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
-import { claimedBy } from '../hypervisor/image-cache/claims.ts';
+import { claimedBy, dropEmptyClaims } from '../hypervisor/image-cache/claims.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-instance.ts';
@@ -11,6 +11,7 @@ import { removeDomainOfInstance } from '../hypervisor/libvirt.ts';
 import { isThere } from '../hypervisor/small-file.ts';
 import { returnSpaceOfInstance } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
+import { assertOwnRunOpen } from './own-run.ts';
 import { withWorkControl } from './work-control.ts';
 
 interface Order {
@@ -29,15 +30,27 @@ export async function readInstance({ paths }: Host, { instanceId }: Order): Prom
   throw new EverbootFailure('InstanceNotFound', `${directory} carries no claim of everboot’s, so it is not touched`);
 }
 
-/** Stops and forgets the instance's domain, whichever of its operations defined it. Absence is success. */
-export async function deleteDomain({ configuration }: Host, { instanceId }: Order): Promise<void> {
-  await withWorkControl(() => removeDomainOfInstance(configuration.libvirt.connectionUri, instanceId));
+/**
+ * Stops and forgets the instance's domain, whichever of its operations defined it. Absence is success. Throws
+ * OperationSuperseded where the deletion has ended.
+ */
+export async function deleteDomain({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, instanceId, { shared: false, signal }, async () => {
+      await assertOwnRunOpen();
+      await removeDomainOfInstance(configuration.libvirt.connectionUri, instanceId);
+    }),
+  );
 }
 
-/** Removes the instance's disks, its files and its claims, whichever of its operations made them. Absence is success. */
+/**
+ * Removes the instance's disks, its files and its claims, whichever of its operations made them. Absence is success.
+ * Throws OperationSuperseded where the deletion has ended.
+ */
 export async function deleteFiles({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
+      await assertOwnRunOpen();
       const removing = { ...control, heldLocks: [descriptor], clearingSlots: configuration.host.maxConcurrentDiskOps };
       // The record tells where the disks are, so it outlives them.
       const record = await readInstanceRecord(paths, instanceId);
@@ -48,6 +61,7 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left what no record and no claim tells of any more.
       await removeDoomed(paths, instanceId, removing);
+      await dropEmptyClaims(paths);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

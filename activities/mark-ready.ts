@@ -4,6 +4,7 @@ import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceResult } from '../domain/operations.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { removeTemporaryFilesIn } from '../hypervisor/publish-file.ts';
 import { returnSpace } from '../hypervisor/space-ledger.ts';
 import type { Host } from './host.ts';
 import { assertStillWanted } from './still-wanted.ts';
@@ -18,7 +19,7 @@ export async function markReady(
   { claim, result }: { readonly claim: Claim; readonly result: InstanceResult },
 ): Promise<void> {
   await withWorkControl(({ signal }) =>
-    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
+    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
       const record = await readInstanceRecord(paths, claim.instanceId);
       if (record?.claim.operationId !== claim.operationId) {
         throw new EverbootFailure(
@@ -27,7 +28,10 @@ export async function markReady(
         );
       }
       await assertStillWanted(claim);
-      await writeInstanceRecord(instanceDirectory(paths, claim.instanceId), { ...record, state: 'ready', result });
+      const directory = instanceDirectory(paths, claim.instanceId);
+      // All steps are over: what killed ones left beside the files that their next attempt made is nobody's.
+      await removeTemporaryFilesIn(directory, { signal, heldLocks: [descriptor] });
+      await writeInstanceRecord(directory, { ...record, state: 'ready', result });
       await returnSpace(paths, claim);
     }),
   );

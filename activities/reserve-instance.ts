@@ -16,11 +16,13 @@ import { removeDomain } from '../hypervisor/libvirt.ts';
 import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
 import { publishText } from '../hypervisor/publish-file.ts';
 import type { Host } from './host.ts';
+import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
  * Takes the instance's directory, with its record, and puts the domain's XML and an empty console log into it. All of it
- * before any disk is made, as Nova does, and whatever the boot mode: so an operator sees what was meant.
+ * before any disk is made, as Nova does, and whatever the boot mode: so an operator sees what was meant. Throws
+ * OperationSuperseded where the operation has ended or gone to another host.
  */
 export async function reserveInstance(
   host: Host,
@@ -36,6 +38,8 @@ export async function reserveInstance(
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
+      // An attempt that was given up on would clear what a later operation is building.
+      await assertStillWanted(claim);
       const record = {
         version: 1,
         claim,

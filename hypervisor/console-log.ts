@@ -1,4 +1,6 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
+import { publishFile } from './publish-file.ts';
+import { isThere } from './small-file.ts';
 
 /** The groups that distributions run libvirt's guests as: Debian and Ubuntu, then Red Hat, SUSE and Arch. */
 const guestGroups = ['libvirt-qemu', 'qemu', 'kvm'];
@@ -6,24 +8,21 @@ const guestGroups = ['libvirt-qemu', 'qemu', 'kvm'];
 /**
  * Makes an empty console log before libvirt would, as Nova does: libvirt's own would belong to root, and a worker that
  * is not root could not read it. Whoever writes it, QEMU or virtlogd, may; nobody else reads what a guest prints. A log
- * that is there already is kept.
+ * that is there already is kept: it got its name when it had its owner and its mode.
  */
 export async function makeConsoleLog(path: string): Promise<void> {
-  let log: FileHandle;
-  try {
-    log = await open(path, 'wx', 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
-    throw error;
-  }
-  try {
-    const groupId = await guestGroupId();
-    if (groupId !== undefined) await log.chown(process.getuid?.() ?? -1, groupId).catch(ignoreRefusal);
-    // The process's umask would have taken the group's right to write away.
-    await log.chmod(0o660);
-  } finally {
-    await log.close();
-  }
+  if (await isThere(path)) return;
+  await publishFile(path, async (temporaryPath) => {
+    const log = await open(temporaryPath, 'wx', 0o600);
+    try {
+      const groupId = await guestGroupId();
+      if (groupId !== undefined) await log.chown(process.getuid?.() ?? -1, groupId).catch(ignoreRefusal);
+      // The process's umask would have taken the group's right to write away.
+      await log.chmod(0o660);
+    } finally {
+      await log.close();
+    }
+  });
 }
 
 /** A worker that is neither root nor in the group may not give a file to it; virtlogd is root and writes all the same. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { removeTree, type TreeRemoval } from './remove-tree.ts';
+import { listFolder, removeFile } from './small-file.ts';
 
 /** What every half-made file of ours is called, so that the host can be cleared of those that a crash left behind. */
 export const temporarySuffix = '.everboot-tmp';
@@ -22,12 +23,22 @@ export function isTemporaryNameOf(finalName: string, name: string): boolean {
  * writer of that file out.
  */
 export async function removeTemporaryFiles(finalPath: string, control: TreeRemoval = {}): Promise<void> {
-  const folder = dirname(finalPath);
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (!isTemporaryNameOf(basename(finalPath), entry.name)) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await removeTree(path, control);
-    else await rm(path, { force: true });
+  const finalName = basename(finalPath);
+  await removeThose(dirname(finalPath), (name) => isTemporaryNameOf(finalName, name), control);
+}
+
+/** The same for every file in a folder: call it where nobody writes any of them. */
+export async function removeTemporaryFilesIn(folder: string, control: TreeRemoval = {}): Promise<void> {
+  const tagLength = temporaryName('').length;
+  await removeThose(folder, (name) => isTemporaryNameOf(name.slice(0, -tagLength), name), control);
+}
+
+async function removeThose(folder: string, isMeant: (name: string) => boolean, control: TreeRemoval): Promise<void> {
+  for (const name of await listFolder(folder)) {
+    if (!isMeant(name)) continue;
+    const path = join(folder, name);
+    if ((await lstat(path)).isDirectory()) await removeTree(path, control);
+    else await removeFile(path);
   }
 }
 

@@ -54,6 +54,8 @@ packages_for_demo() {
 }
 
 packages_for_test() {
+  need_program gcc gcc 'compiles what strikes a step at one of its system calls'
+  need_file /usr/include/linux/seccomp.h libc6-dev 'compiles what strikes a step at one of its system calls'
   need_program shellcheck shellcheck 'checks the set-up script'
   need_program xmllint libxml2-utils "checks domains against libvirt's schema"
   need_program openssl openssl 'makes certificates for an image server, and hashes injected passwords'

@@ -41,7 +41,8 @@ interface BlankMark {
 /** What says of a cached file that everboot made it. A file without one is somebody else's. */
 export type BaseMark = BaseFacts | BlankMark;
 
-function factsPath(paths: HostPaths, cacheName: string): string {
+/** Where what is known of a cached file is kept. */
+export function factsPath(paths: HostPaths, cacheName: string): string {
   return `${paths.bases}/${cacheName}.json`;
 }
 

@@ -20,22 +20,26 @@ let holding = 0;
 /**
  * Claims an image in the cache, before the cache is looked at. Answers with the file, or that this build is to fetch
  * it; while another build fetches it, holds the line and then throws BaseImageBusy with a delay from that fetch's pace.
- * Throws the image's refusal, if it was refused a short while ago, and what `findOrderedBase` throws.
+ * Throws the image's refusal, if it was refused a short while ago, and what `findOrderedBase` throws; and what
+ * `assertWanted` throws, which is asked when the claim is there, so that an undo comes before the question or finds it.
  */
 export async function claimBaseImage(
   paths: HostPaths,
   fetch: FetchOrder,
   control: WorkControl,
+  assertWanted: () => Promise<void> = async () => undefined,
 ): Promise<BaseImageClaim> {
   const { claim, base: order } = fetch;
   control.signal.throwIfAborted();
   await addClaim(paths, order.cacheName, claim);
   holding += 1;
   try {
+    await assertWanted();
     return await untilReadyOrMine(paths, fetch, control);
   } catch (error) {
     // An attempt that was given up on may come here after the undo, and nobody would take its claim away again.
-    if (control.signal.aborted) await removeClaim(paths, order.cacheName, claim);
+    const isLate = error instanceof EverbootFailure && error.code === 'OperationSuperseded';
+    if (isLate || control.signal.aborted) await removeClaim(paths, order.cacheName, claim);
     throw error;
   } finally {
     holding -= 1;

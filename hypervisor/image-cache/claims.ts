@@ -57,6 +57,17 @@ export async function claimsOn(paths: HostPaths, cacheName: string): Promise<str
   return await listFolder(`${paths.claims}/${cacheName}`);
 }
 
+/**
+ * Removes the folders in which there is no claim: one is left where a step is killed right after it made the folder, or
+ * before it removed it. Whoever is about to write a claim into one makes it anew.
+ */
+export async function dropEmptyClaims(paths: HostPaths): Promise<void> {
+  for (const cacheName of await listFolder(paths.claims)) {
+    if ((await claimsOn(paths, cacheName)).length > 0) continue;
+    await rmdir(`${paths.claims}/${cacheName}`).catch(() => undefined);
+  }
+}
+
 /** Every cached file on which an instance has a claim, whichever of its operations took it. */
 export async function claimedBy(paths: HostPaths, instanceId: string): Promise<{ cacheName: string; claim: Claim }[]> {
   const found: { cacheName: string; claim: Claim }[] = [];

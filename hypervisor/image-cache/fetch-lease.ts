@@ -3,8 +3,8 @@ import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { StepProgress } from '../../domain/step-progress.ts';
-import { tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
-import { temporaryName } from '../publish-file.ts';
+import { type LockRequest, tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
+import { removeTemporaryFiles, temporaryName } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
 import { claimsOn } from './claims.ts';
 
@@ -47,7 +47,7 @@ export async function takeLease(
   cacheName: string,
   taker: { readonly claim: Claim; readonly instanceName: string },
 ): Promise<{ readonly mine: boolean; readonly lease: FetchLease }> {
-  const guard = await waitForKernelLock({ lockFile: paths.locks, key: `lease:${cacheName}` }, { timeoutMs: 10_000 });
+  const guard = await waitForKernelLock(guardOf(paths, cacheName), { timeoutMs: 10_000 });
   if (guard === undefined) {
     throw new EverbootFailure('BaseImageBusy', `many builds ask for ${cacheName} at once`, { retryAfterMs: 1000 });
   }
@@ -103,6 +103,25 @@ export async function dropLease(paths: HostPaths, cacheName: string, claim: Clai
   const present = await readLease(paths, cacheName);
   if (present !== undefined && claimName(present.claim) === claimName(claim))
     await removeFile(leasePath(paths, cacheName));
+}
+
+/**
+ * Removes what killed attempts left of a lease under its temporary names. Call it with the fetch lock held, which keeps
+ * those out who report; who takes a lease just now clears up another time.
+ */
+export async function clearLeaseLeavings(paths: HostPaths, cacheName: string): Promise<void> {
+  const guard = await tryKernelLock(guardOf(paths, cacheName));
+  if (guard === undefined) return;
+  try {
+    await removeTemporaryFiles(leasePath(paths, cacheName));
+  } finally {
+    await guard.release();
+  }
+}
+
+/** The lock under which a lease is taken. */
+function guardOf(paths: HostPaths, cacheName: string): LockRequest {
+  return { lockFile: paths.locks, key: `lease:${cacheName}` };
 }
 
 async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<void> {

@@ -1,3 +1,4 @@
+import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
@@ -5,7 +6,8 @@ import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { type HeldLock, waitForKernelLock } from '../kernel-lock.ts';
 import { busyFailure } from './claim-base-image.ts';
-import { fetchLockKey, reportLease, takeLease } from './fetch-lease.ts';
+import { claimsOn } from './claims.ts';
+import { dropLease, fetchLockKey, reportLease, takeLease } from './fetch-lease.ts';
 import { rememberRefusal } from './refusals.ts';
 import { findOrderedBase } from './signed-base.ts';
 
@@ -19,7 +21,7 @@ export function fetchFiles(paths: HostPaths, cacheName: string) {
 const lockWaitMs = 15_000;
 
 /**
- * Runs one step of a fetch: only while this build has the lease, and under the kernel lock that keeps every other
+ * Runs one step of a fetch: only while this build has its claim and the lease, and under the kernel lock that keeps every other
  * writer of these files out. When the file is in the cache already, the step has nothing to do and returns it.
  * A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes with the file.
  */
@@ -29,6 +31,7 @@ export async function underFetchLock<Made>(
   control: WorkControl,
   step: (lock: HeldLock, control: WorkControl) => Promise<Made>,
 ): Promise<Made | BaseImage> {
+  await assertClaimed(paths, order.cacheName, claim);
   const { mine, lease } = await takeLease(paths, order.cacheName, { claim, instanceName });
   const lock = await waitForKernelLock(
     { lockFile: paths.locks, key: fetchLockKey(order.cacheName) },
@@ -42,6 +45,10 @@ export async function underFetchLock<Made>(
     const finished = await findOrderedBase(paths, order);
     if (finished !== undefined) return finished;
     if (!mine) throw busyFailure(order, lease);
+    await assertClaimed(paths, order.cacheName, claim).catch(async (error: unknown) => {
+      await dropLease(paths, order.cacheName, claim);
+      throw error;
+    });
     const reporter = leaseReporter((progress) => reportLease(paths, order.cacheName, lease, progress), control);
     try {
       return await step(lock, reporter.control);
@@ -54,6 +61,15 @@ export async function underFetchLock<Made>(
   } finally {
     await lock.release();
   }
+}
+
+/**
+ * Throws OperationSuperseded where the build has given its claim up. An attempt that was given up on may come here after
+ * the undo, which takes the claim away first and then waits for the lock.
+ */
+async function assertClaimed(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
+  if ((await claimsOn(paths, cacheName)).includes(claimName(claim))) return;
+  throw new EverbootFailure('OperationSuperseded', `this fetch of ${cacheName} came too late: its claim is given up`);
 }
 
 /** Passes progress on to the lease, at most once a second and one write at a time. */

@@ -7,7 +7,8 @@ import type { HostPaths } from '../../domain/host-paths.ts';
  */
 export async function prepareFolders(paths: HostPaths): Promise<void> {
   for (const folder of [paths.instances, paths.cache]) {
-    if ((await mkdir(folder, { recursive: true })) !== undefined) await chmod(folder, 0o711);
+    // With the mode at once, since a folder that is there is not touched again; after it, for a worker's own umask.
+    if ((await mkdir(folder, { recursive: true, mode: 0o711 })) !== undefined) await chmod(folder, 0o711);
   }
   const { claims, bases, fetches, refusals, ledger, scrubs, pins } = paths;
   for (const folder of [claims, bases, fetches, refusals, ledger, scrubs, pins]) {

@@ -15,18 +15,23 @@ interface Refusal {
   readonly atMs: number;
 }
 
+/** Where the refusal of an image is kept. */
+export function refusalPath(paths: HostPaths, cacheName: string): string {
+  return `${paths.refusals}/${cacheName}.json`;
+}
+
 /** Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept. */
 export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, error: unknown): Promise<void> {
   if (!(error instanceof EverbootFailure) || failureKind(error.code).imageRefused !== true) return;
   const refusal: Refusal = { code: error.code, message: error.message, image: identity(order), atMs: Date.now() };
-  await publishText(`${paths.refusals}/${order.cacheName}.json`, JSON.stringify(refusal), 0o640);
+  await publishText(refusalPath(paths, order.cacheName), JSON.stringify(refusal), 0o640);
 }
 
 /** Throws the refusal again, if this very image was refused a short while ago. */
 export async function throwIfRefused(paths: HostPaths, order: BaseImageOrder): Promise<void> {
-  const refusal = (await readStateFile(`${paths.refusals}/${order.cacheName}.json`)) as Refusal | undefined;
+  const refusal = (await readStateFile(refusalPath(paths, order.cacheName))) as Refusal | undefined;
   if (refusal === undefined) return;
-  if (Date.now() - refusal.atMs > rememberedForMs) return await removeFile(`${paths.refusals}/${order.cacheName}.json`);
+  if (Date.now() - refusal.atMs > rememberedForMs) return await removeFile(refusalPath(paths, order.cacheName));
   if (refusal.image !== identity(order) || !isFailureCode(refusal.code)) return;
   throw new EverbootFailure(refusal.code, refusal.message);
 }

@@ -1,30 +1,37 @@
 import { utimes } from 'node:fs/promises';
-import type { Claim } from '../../domain/claim.ts';
+import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { waitForKernelLock } from '../kernel-lock.ts';
+import { removeTemporaryFiles } from '../publish-file.ts';
 import { isThere, removeFile } from '../small-file.ts';
-import { removeFacts } from './base-facts.ts';
+import { factsPath, removeFacts } from './base-facts.ts';
 import { claimsOn, removeClaim } from './claims.ts';
-import { dropLease, fetchLockKey } from './fetch-lease.ts';
+import { clearLeaseLeavings, dropLease, fetchLockKey } from './fetch-lease.ts';
 import { fetchFiles } from './fetch-step.ts';
 import { ownHalfMade } from './half-made.ts';
+import { refusalPath } from './refusals.ts';
 
 /**
  * Gives up a claim on a cached file. The file itself stays for the next instance; what is only half there goes when
  * nobody claims it any more. Absence is success.
  */
 export async function releaseBaseImage(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
-  await removeClaim(paths, cacheName, claim);
-  await dropLease(paths, cacheName, claim);
-  if ((await claimsOn(paths, cacheName)).length > 0) return;
+  const giveUp = async (): Promise<boolean> => {
+    await removeClaim(paths, cacheName, claim);
+    await dropLease(paths, cacheName, claim);
+    return (await claimsOn(paths, cacheName)).length === 0;
+  };
+  const isShared = (await claimsOn(paths, cacheName)).some((name) => name !== claimName(claim));
+  if (isShared && !(await giveUp())) return;
+  // The last claim stays until nobody writes any more: it is what brings the next attempt back here.
   const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 15_000 });
   if (lock === undefined) {
     throw new EverbootFailure('HostIoError', `a program still writes ${cacheName} in the cache`);
   }
   try {
     // Somebody may have claimed it, or finished it, while this waited for the lock.
-    if ((await claimsOn(paths, cacheName)).length > 0) return;
+    if (!(await giveUp())) return;
     const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
     const own = await ownHalfMade(paths, cacheName);
     if (own.converted) await removeFile(converted);
@@ -34,6 +41,10 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     // Its age counts from the end of its last use.
     if (await isThere(final)) await utimes(final, new Date(), new Date());
     else await removeFacts(paths, cacheName);
+    // What a killed step left under temporary names: nobody but the holder of the lock writes these files.
+    const written = [final, sidecar, factsPath(paths, cacheName), refusalPath(paths, cacheName)];
+    for (const path of written) await removeTemporaryFiles(path);
+    await clearLeaseLeavings(paths, cacheName);
   } finally {
     await lock.release();
   }

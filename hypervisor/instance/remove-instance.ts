@@ -3,12 +3,12 @@ import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
-import { claimedBy } from '../image-cache/claims.ts';
+import { claimedBy, dropEmptyClaims } from '../image-cache/claims.ts';
 import { releaseBaseImage } from '../image-cache/release-base-image.ts';
 import { syncPath, temporarySuffix } from '../publish-file.ts';
 import { removeTree, type TreeRemoval } from '../remove-tree.ts';
 import { listFolder } from '../small-file.ts';
-import { returnSpace } from '../space-ledger.ts';
+import { returnSpace, returnSpaceOfInstance } from '../space-ledger.ts';
 import { readInstanceRecord } from './instance-record.ts';
 
 /**
@@ -29,7 +29,22 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
   for (const claimed of await claimedBy(paths, claim.instanceId)) {
     if (claimed.claim.operationId === claim.operationId) await releaseBaseImage(paths, claimed.cacheName, claim);
   }
+  await dropEmptyClaims(paths);
   await returnSpace(paths, claim);
+}
+
+/**
+ * Removes what is left of an instance that has no directory any more: what operations made whose removal was killed in
+ * the middle, after which no record tells of it. The claims of the given operation stay.
+ */
+export async function removeRemains(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
+  await removeDoomed(paths, claim.instanceId, control);
+  for (const claimed of await claimedBy(paths, claim.instanceId)) {
+    if (claimed.claim.operationId !== claim.operationId)
+      await releaseBaseImage(paths, claimed.cacheName, claimed.claim);
+  }
+  await dropEmptyClaims(paths);
+  await returnSpaceOfInstance(paths, claim.instanceId);
 }
 
 /** Empties what was renamed away, now or before a crash, and drafts that never became a directory. */

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../activities/delete-instance.ts';
 import type { Host } from '../../activities/host.ts';
 import { releaseInstance } from '../../activities/release-instance.ts';
 import { plannedStorage, settingsOfInstance } from '../../domain/outside-storage.ts';
+import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { failsWith, root } from '../hypervisor/lvm/planned-disks.ts';
 import { hostThatMakes, recordedInstance } from './recorded-instance.ts';
 
@@ -18,8 +18,8 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs both ways of removing an instance, one after the other. */
 async function remove(host: Host, claim: { readonly instanceId: string; readonly operationId: string }): Promise<void> {
-  await new MockActivityEnvironment().run(() => releaseInstance(host, { claim }));
-  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: claim.instanceId }));
+  await activityOfRunningOperation().run(() => releaseInstance(host, { claim }));
+  await activityOfRunningOperation().run(() => deleteFiles(host, { instanceId: claim.instanceId }));
 }
 
 test('an instance of files is removed whatever storage of other disks the host has lost', async () => {

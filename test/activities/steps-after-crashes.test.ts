@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../activities/delete-instance.ts';
 import type { Host } from '../../activities/host.ts';
 import { makingDisk } from '../../activities/make-disk.ts';
@@ -14,11 +13,13 @@ import type { FetchOrder } from '../../domain/host-activities.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { writeFacts } from '../../hypervisor/image-cache/base-facts.ts';
+import { addClaim } from '../../hypervisor/image-cache/claims.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { releaseBaseImage } from '../../hypervisor/image-cache/release-base-image.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { promiseSpace } from '../../hypervisor/space-ledger.ts';
+import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 let folder: string;
@@ -37,7 +38,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs a step as an activity, outside of any server. */
 async function inActivity<Made>(step: () => Promise<Made>): Promise<Made> {
-  return (await new MockActivityEnvironment().run(step)) as Made;
+  return (await activityOfRunningOperation().run(step)) as Made;
 }
 
 function failsWith(code: FailureCode): (error: unknown) => boolean {
@@ -63,6 +64,7 @@ test('a fragment is not published under facts of an earlier download', async () 
   const order = fetchOrder(newClaim());
   await writeFacts(host.paths, order.base, { from: 'part', format: 'raw', virtualSizeBytes: 8, fileSizeBytes: 8 });
   await writeFile(`${host.paths.cache}/${cacheName}.part`, 'abc');
+  await addClaim(host.paths, cacheName, order.claim);
   await assert.rejects(
     inActivity(() => publishBaseImage(host, order)),
     failsWith('HostIoError'),

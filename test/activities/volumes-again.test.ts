@@ -9,6 +9,7 @@ import type { Host } from '../../activities/host.ts';
 import type { PlannedVolume } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
+import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
@@ -27,7 +28,9 @@ before(async () => {
   device = join(folder, 'devices', 'data');
   const toml = `[host]\nvolume_device_roots = ["${folder}/devices"]\n`;
   const configuration = await testConfiguration(folder, 'test', toml);
-  host = { configuration, paths: hostPaths(configuration.host.instancesPath, '_base'), stateDirectory: folder };
+  const paths = hostPaths(configuration.host.instancesPath, '_base');
+  await prepareFolders(paths);
+  host = { configuration, paths, stateDirectory: folder };
 });
 after(async () => {
   await closeLibvirt();

@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { claimBaseImage as claimActivity } from '../../activities/claim-base-image.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
@@ -14,6 +13,7 @@ import { removeFacts, writeFacts } from '../../hypervisor/image-cache/base-facts
 import { claimBaseImage } from '../../hypervisor/image-cache/claim-base-image.ts';
 import { underFetchLock } from '../../hypervisor/image-cache/fetch-step.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
+import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 const cacheName = 'a'.repeat(40);
@@ -98,7 +98,7 @@ test('a build that looked the image up before the host verified signatures gets 
   await putBase(orderOf());
   const toml = `[glance]\nverify_glance_signatures = true\nsignature_certificates_path = "${folder}"\n`;
   const host = { configuration: await testConfiguration(folder, 'test', toml), paths, stateDirectory: folder };
-  const claim = (order: FetchOrder) => new MockActivityEnvironment().run(() => claimActivity(host, order));
+  const claim = (order: FetchOrder) => activityOfRunningOperation().run(() => claimActivity(host, order));
   await assert.rejects(claim(orderOf()), { code: 'ImageSignatureInvalid', message: /when it was looked up/ });
   await putBase(orderOf(certificate));
   assert.deepEqual(await claim(orderOf(certificate)), {

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { deleteFiles } from '../../../activities/delete-instance.ts';
 import { claimName } from '../../../domain/claim.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
@@ -26,6 +25,7 @@ import { isOnThisHost } from '../../../hypervisor/tending/inventory.ts';
 import { removeTraces } from '../../../hypervisor/tending/remove-traces.ts';
 import { takeInventory } from '../../../hypervisor/tending/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
+import { activityOfRunningOperation } from '../../fixtures/activity-environment.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
 const mebibyte = 2 ** 20;
@@ -74,7 +74,7 @@ test('the disks of an instance are removed from where its record says, whatever 
   const { instanceId } = instance.claim;
   const disk = { ...volume(`${instanceId}_disk`, 8), tags: claimTags(instance.claim) };
   await createVolume(disk, commands);
-  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId }));
+  await activityOfRunningOperation().run(() => deleteFiles(host, { instanceId }));
   assert.deepEqual(vg.volumes(), []);
   await assert.rejects(stat(instance.directory), { code: 'ENOENT' });
 });
@@ -86,7 +86,7 @@ test('a volume that only carries an instance’s tags is not its disk', async (t
   const instance = await recordedInstance(host, { storage: { kind: 'lvm', volumeGroup: vg.name } });
   const foreign = { ...volume('foreign', 8), tags: claimTags(instance.claim) };
   await createVolume(foreign, commands);
-  await new MockActivityEnvironment().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
+  await activityOfRunningOperation().run(() => deleteFiles(host, { instanceId: instance.claim.instanceId }));
   assert.deepEqual((await readVolumeGroup(vg.name, commands)).volumes, [foreign]);
   await removeVolume(foreign, commands);
 });

@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
+
+/** What a file holds is not what a whole one of its kind would. */
+export const damaged = 'damaged';
+
+/** Reads a file in words that are the same for each whole one, whatever time it was made at and where. */
+type Reader = (path: string, folder: string) => Promise<string>;
+
+/** By the end of a file's path; the rest is compared byte by byte. */
+const readers: readonly (readonly [RegExp, Reader])[] = [
+  [/\/everboot\.json$/, (path, folder) => readJson(path, folder, ['createdAt'])],
+  [
+    /\/fetches\/[^/]+\.json$/,
+    (path, folder) => readJson(path, folder, ['updatedAtMs', 'startedAtMs', 'doneBytes', 'totalBytes']),
+  ],
+  [/\/(_base\/ephemeral_[^/.]+[^/]*|disk\.local)$/, readFileSystem],
+  [/\/(swap_\d+|disk\.swap)$/, readSwap],
+  [/\/disk\.config$/, readDrive],
+  [/\.json$/, (path, folder) => readJson(path, folder, [])],
+];
+
+/** What is in a file below `folder`, short; begins with `damaged` where it is not whole. */
+export async function contentOf(path: string, folder: string): Promise<string> {
+  const [, read = readBytes] = readers.find(([end]) => end.test(path)) ?? [];
+  return await read(path, folder);
+}
+
+/** The place where a host happens to lie is no difference: it is in XML, records and the headers of overlays. */
+async function readBytes(path: string, folder: string): Promise<string> {
+  const bytes = await readFile(path);
+  const text = bytes.length < 2 ** 20 ? bytes.toString('latin1').replaceAll(folder, '<folder>') : bytes;
+  return `${bytes.length} bytes, ${createHash('sha256').update(text).digest('hex')}`;
+}
+
+async function readJson(path: string, folder: string, changing: readonly string[]): Promise<string> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return JSON.stringify(JSON.parse(text), (key, value) => (changing.includes(key) ? undefined : value)).replaceAll(
+      folder,
+      '<folder>',
+    );
+  } catch {
+    return `${damaged}: ${text.slice(0, 100)}`;
+  }
+}
+
+/** An ext4 file system that its own checker finds no fault with, by its label; an overlay on one by its bytes. */
+async function readFileSystem(path: string, folder: string): Promise<string> {
+  const bytes = await readFile(path);
+  if (isQcow2(bytes)) return await readBytes(path, folder);
+  try {
+    execFileSync('e2fsck', ['-fn', path], { stdio: 'pipe' });
+    const label = execFileSync('e2label', [path], { encoding: 'utf8', stdio: 'pipe' }).trim();
+    return `${bytes.length} bytes of ext4, ${label}`;
+  } catch (error) {
+    return `${damaged}: ${bytes.length} bytes, ${error}`;
+  }
+}
+
+/** A swap area but for its UUID. */
+async function readSwap(path: string, folder: string): Promise<string> {
+  const bytes = await readFile(path);
+  if (isQcow2(bytes)) return await readBytes(path, folder);
+  if (bytes.subarray(4086, 4096).toString('latin1') !== 'SWAPSPACE2') return `${damaged}: no swap area`;
+  bytes.fill(0, 1036, 1052);
+  return `${bytes.length} bytes of swap, ${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** The files of a config drive but for the seed, which is another one each time. */
+async function readDrive(path: string): Promise<string> {
+  const scratch = await mkdtemp('/var/tmp/everboot-drive-');
+  try {
+    const isIso = (await readFile(path)).subarray(32769, 32774).toString('latin1') === 'CD001';
+    const tree = join(scratch, 'tree');
+    await extractDrive(path, isIso ? 'iso9660' : 'vfat', tree);
+    const hash = createHash('sha256');
+    for (const [name, bytes] of [...(await filesOf(tree))].sort(([one], [other]) => (one < other ? -1 : 1))) {
+      hash.update(`${name}\n${bytes.toString('latin1').replace(/"random_seed": ?"[^"]*"/, '')}\n`);
+    }
+    return `${isIso ? 'iso9660' : 'vfat'} with ${hash.digest('hex')}`;
+  } catch (error) {
+    return `${damaged}: ${error}`;
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+function isQcow2(bytes: Buffer): boolean {
+  return bytes.subarray(0, 3).toString('latin1') === 'QFI';
+}

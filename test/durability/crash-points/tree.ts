@@ -1,0 +1,30 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { contentOf } from './contents.ts';
+
+/** Everything below a folder, by its path there: kind, mode, owner and what it holds. */
+export type Tree = ReadonlyMap<string, string>;
+
+export async function treeOf(folder: string): Promise<Tree> {
+  const tree = new Map<string, string>();
+  const names = await readdir(folder, { recursive: true });
+  for (const name of names.sort()) {
+    const path = join(folder, name);
+    const { mode, uid, gid } = await lstat(path);
+    const isFile = (mode & 0o170000) === 0o100000;
+    // What is half made may hold anything.
+    const content = isFile && !isTemporary(name) ? ` ${await contentOf(path, folder)}` : '';
+    tree.set(name, `${mode.toString(8)} ${uid}:${gid}${content}`);
+  }
+  return tree;
+}
+
+/** Whether a path is that of something half made, or lies in it. */
+export function isTemporary(name: string): boolean {
+  return /\.everboot-tmp(\/|$)|\.part(\.json)?$|\.converted$/.test(name);
+}
+
+/** What is in our state only while a step runs: promised space, and who is to fetch. */
+export function isPassing(name: string): boolean {
+  return /\/\.everboot\/(ledger|fetches)\/[^/]+\.json$/.test(name);
+}
