@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure, Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import type { EverbootClient, InstanceResult, TemporalTarget } from '../../client/index.ts';
+import { remainsWorkflowId } from '../../domain/operations.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, makeRawImage } from '../fixtures/images.ts';
@@ -57,24 +59,65 @@ interface Parts {
   readonly client: Release;
 }
 
-async function bootsFailsAndDeletes(t: TestContext, { workflows, steps, client: of }: Parts): Promise<void> {
+/** A host whose steps are of one release and whose workflows of another, and a control plane's client. */
+async function startParts(t: TestContext, { workflows, steps, client: of }: Parts) {
   const { host, address } = await startHost(t);
-  await Promise.all([host.start(workflows, 'workflows'), host.start(steps, 'steps')]);
-  const client = await clientOf(t, of, address);
+  const [, stepsWorker] = await Promise.all([host.start(workflows, 'workflows'), host.start(steps, 'steps')]);
+  return { host, address, stepsWorker, client: await clientOf(t, of, address) };
+}
 
+async function bootsAndDeletes(host: ReleaseHost, client: EverbootClient): Promise<void> {
   const made = await client.wait(await client.createInstance(await specOn(host)));
   const names = ['disk', 'disk.config', 'disk.local', 'disk.swap', 'kernel'];
   assert.deepEqual(made.disks.map(({ name }) => name).sort(), names);
   assert.equal(made.state, 'defined');
   assert.equal((await client.delete(made.instanceId)).existed, true);
   await assertCleanSlate(host.paths, [made.instanceId]);
+}
 
+async function failsAndUndoes(host: ReleaseHost, client: EverbootClient): Promise<void> {
   // Everything is made by then, and libvirt knows the domain: nobody listens where its volume should be.
   const volumes = [{ nbd: { host: '127.0.0.1', port: 1 } }];
-  const spec = await specOn(host, { boot: 'running', volumes });
-  const started = await client.createInstance(spec);
-  await assert.rejects(client.wait(started), (error: Error & { code?: string }) => error.code === 'DomainRejected');
+  const started = await client.createInstance(await specOn(host, { boot: 'running', volumes }));
+  await assert.rejects(client.wait(started), isFailure('DomainRejected', 'startDomain'));
   await assertCleanSlate(host.paths, [started.instanceId]);
+}
+
+/** Clients of other releases have failures of their own. */
+function isFailure(code: string, step: string) {
+  return (error: Error & { code?: string; step?: string }) => {
+    assert.deepEqual([error.code, error.step], [code, step], error.message);
+    return true;
+  };
+}
+
+/** A step that the host does not know fails an operation clearly, and a tombstone waits until the host was upgraded. */
+async function meetsUnknownSteps(
+  t: TestContext,
+  { host, address, stepsWorker }: Awaited<ReturnType<typeof startParts>>,
+): Promise<void> {
+  const connection = await Connection.connect({ address });
+  t.after(() => connection.close());
+  const { workflow } = new Client({ connection });
+  const tending = { args: [{ host: host.name, dryRun: true }], taskQueue: 'everboot', workflowId: 'tend' };
+  await assert.rejects(workflow.execute('tendHost', tending), (error) => {
+    assert.ok(error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure);
+    assert.equal(error.cause.type, 'HostOutdated');
+    assert.match(error.cause.message, new RegExp(`${host.name} does not know the step tendHost`));
+    return true;
+  });
+
+  const remains = { host: host.name, instanceId: randomUUID(), operationId: randomUUID(), name: 'gone' };
+  const clearing = { args: [remains], taskQueue: 'everboot', workflowId: remainsWorkflowId(remains) };
+  const tombstone = await workflow.start('clearRemains', clearing);
+  for (let attempt = 0; attempt < 2; await sleep(100)) {
+    const [pending] = (await tombstone.describe()).raw.pendingActivities ?? [];
+    attempt = pending?.attempt ?? 0;
+    if (attempt > 1) assert.match(pending?.lastFailure?.message ?? '', /removeRemains is not registered/);
+  }
+  await stepsWorker.end();
+  await host.start(thisCode, 'steps');
+  await tombstone.result();
 }
 
 /** A boot that one release begins, and in the middle of which its worker is replaced by the other's. */
@@ -106,11 +149,16 @@ for (const name of await keptReleases()) {
   const earlier = await unpackRelease(name);
   test.after(() => earlier.remove());
 
-  test(`workflows of ${name} work with a host of this code: boot, failed boot, deletion`, async (t) => {
-    await bootsFailsAndDeletes(t, { workflows: earlier, steps: thisCode, client: thisCode });
+  test(`workflows of ${name} work with a host and a client of this code`, async (t) => {
+    const { host, client } = await startParts(t, { workflows: earlier, steps: thisCode, client: thisCode });
+    await bootsAndDeletes(host, client);
+    await failsAndUndoes(host, client);
   });
-  test(`workflows of this code work with a host of ${name}: boot, failed boot, deletion`, async (t) => {
-    await bootsFailsAndDeletes(t, { workflows: thisCode, steps: earlier, client: earlier });
+  test(`workflows of this code work with a host and a client of ${name}, and wait for no step that it lacks`, async (t) => {
+    const parts = await startParts(t, { workflows: thisCode, steps: earlier, client: earlier });
+    await bootsAndDeletes(parts.host, parts.client);
+    await failsAndUndoes(parts.host, parts.client);
+    await meetsUnknownSteps(t, parts);
   });
   test(`a boot that ${name} began is ended by this code, when the worker is upgraded in the middle`, async (t) => {
     await replacedInTheMiddle(t, earlier, thisCode);

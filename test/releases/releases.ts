@@ -32,8 +32,8 @@ export async function unpackRelease(name: string): Promise<Release> {
 }
 
 /** The steps that a release's hosts carry out. */
-export async function stepsOf({ root }: Release): Promise<ReadonlySet<string>> {
+export async function stepsOf({ root }: Release): Promise<readonly string[]> {
   const { activitiesOn } = await import(join(root, 'activities/index.ts'));
   const activities: HostActivities = activitiesOn({});
-  return new Set(Object.keys(activities));
+  return Object.keys(activities);
 }

@@ -17,6 +17,7 @@ import { makeQcow2Image, type TestImage } from '../../fixtures/images.ts';
 import { stateDirectory } from '../../fixtures/state-directory.ts';
 import { startTestHost, type TestHost } from '../../fixtures/test-host.ts';
 import { type SecondHost, startSecondHost } from './second-host.ts';
+import { anonymous } from './written-history.ts';
 
 /** What the first host is set to. */
 export type HostOptions = NonNullable<Parameters<typeof startTestHost>[0]>;
@@ -140,12 +141,13 @@ export async function writeHistory(
   const temporal = (await findTemporalCli(stateDirectory(), process.env.PATH ?? '')) ?? 'temporal';
   const args = ['workflow', 'show', '--address', address, '-w', handle.workflowId, '-o', 'json'];
   const { stdout: history } = await runProgram(temporal, args, { timeoutMs: 30_000, maxOutputBytes: 2 ** 24 });
-  // Of this machine, and different in each run.
-  const text = history
-    .replaceAll(host.folder, '/var/lib/everboot')
-    .replaceAll(hostname(), 'host-1')
-    .replaceAll(host.name, 'host-1')
-    .replaceAll(second.name, 'host-2');
+  const text = anonymous(history, {
+    [host.folder]: '/var/lib/everboot',
+    [second.folder]: '/var/lib/everboot-2',
+    [`@${hostname()}`]: '@host-1',
+    [host.name]: 'host-1',
+    [second.name]: 'host-2',
+  });
   await mkdir(join(path, '..'), { recursive: true });
   await writeFile(path, text);
 }

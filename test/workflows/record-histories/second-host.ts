@@ -12,6 +12,7 @@ type AnyActivity = (input: never) => Promise<unknown>;
 /** A host beside the first, which can go away and come back. Its workflow tasks are the first one's. */
 export interface SecondHost {
   readonly name: string;
+  readonly folder: string;
   strike: Strike | undefined;
   /** From now on it takes steps. */
   come(): Promise<void>;
@@ -43,7 +44,7 @@ export async function startSecondHost(address: string, imageRoot: string): Promi
   );
   const inbound = failureInterceptor({});
   const host: SecondHost = {
-    name,
+    ...{ name, folder },
     strike: undefined,
     async come() {
       if (workers !== undefined) return;
