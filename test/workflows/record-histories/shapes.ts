@@ -2,6 +2,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 import * as away from './away-hosts.ts';
 import * as boots from './boots.ts';
 import * as cache from './cache-care.ts';
+import * as care from './host-care.ts';
 import * as parked from './parked-boots.ts';
 import type { HostOptions, Recorder } from './recorder.ts';
 
@@ -43,6 +44,8 @@ export const shapes: Readonly<Record<string, Shape>> = {
   'host-gone-tombstone': { run: away.tombstone },
   delete: { run: boots.deletion },
   'delete-host-gone': { run: away.abandonedDeletion },
+  tend: { run: care.tended },
+  'tend-after-reboot': { run: care.tendedAfterReboot },
   inspect: { run: boots.inspection },
   'cache-precache': { run: cache.precachedImage },
   'cache-list': { run: cache.listedCache },
