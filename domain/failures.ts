@@ -56,6 +56,11 @@ export const failureTable = {
     meaning: 'No worker of that host asked for work in time.',
     remedy: 'Start `everboot worker` on that host, or name another host; then start the same request again.',
   },
+  HostOutdated: {
+    retryable: false,
+    meaning: 'The worker of that host is of an older release, and lacks a step that was asked of it.',
+    remedy: 'Upgrade everboot on that host, or name another host; then start the same request again.',
+  },
   HostUnsuitable: {
     retryable: false,
     meaning: 'The host cannot do what the spec or its own configuration asks for.',

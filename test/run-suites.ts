@@ -19,7 +19,7 @@ const suites = {
   check: { folders: [], concurrency: 1, fileTimeoutMs: 0 },
   unit: { folders: ['domain', 'client', 'workers', 'cli', 'setup'], concurrency: 2, fileTimeoutMs: 180_000 },
   host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_200_000 },
-  workflows: { folders: ['workflows', 'replay'], concurrency: 2, fileTimeoutMs: 300_000 },
+  workflows: { folders: ['workflows', 'releases'], concurrency: 2, fileTimeoutMs: 300_000 },
   durability: { folders: ['durability'], concurrency: 2, fileTimeoutMs: 1_200_000 },
   boot: { folders: ['boot'], concurrency: 1, fileTimeoutMs: 900_000 },
 } as const satisfies Record<string, Suite>;

@@ -7,6 +7,9 @@ import {
 } from '@temporalio/workflow';
 import { type FailureCode, failureTable } from '../domain/failures.ts';
 
+/** As what a worker of Temporal's SDK fails a step that it does not have. It would have the step tried again. */
+export const unknownStepType = 'NotFoundError';
+
 /** What travels in the details of each of our failures, for clients that show it. */
 export interface FailureReport {
   readonly message: string;
@@ -35,6 +38,9 @@ export function everbootFailure(code: FailureCode, message: string, step?: strin
 export function failedStep(step: string, host: string, error: unknown): ApplicationFailure | CancelledFailure {
   if (isCancellation(error)) return new CancelledFailure('the operation was cancelled');
   const cause = lastCause(error);
+  if (cause instanceof ApplicationFailure && cause.type === unknownStepType) {
+    return everbootFailure('HostOutdated', `the worker of the host ${host} does not know the step ${step}`, step);
+  }
   if (cause instanceof ApplicationFailure) {
     const [report] = (cause.details ?? []) as (FailureReport | undefined)[];
     return ApplicationFailure.create({

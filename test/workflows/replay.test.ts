@@ -1,46 +1,62 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { after, test } from 'node:test';
-import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { installTemporalRuntime } from '../../workers/temporal-runtime.ts';
 import { workflowBundle } from '../../workers/workflow-bundle.ts';
+import * as workflows from '../../workflows/index.ts';
+import { type KeptHistory, keptHistories, requiredShapes, unreleased } from './kept-histories.ts';
+import { replayHistory } from './replay-history.ts';
 
 installTemporalRuntime();
-const folder = new URL('../histories/', import.meta.url).pathname;
 const state = await mkdtemp('/var/tmp/everboot-test-replay-');
 after(() => rm(state, { recursive: true, force: true }));
+// The bundle that a host's worker runs, made in the same way.
 const bundle = await workflowBundle(state);
-const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+const kept = await keptHistories();
 
-async function replay(history: unknown): Promise<void> {
-  await Worker.runReplayHistory({ workflowBundle: bundle }, historyFromJSON(history));
+for (const [release, shapes] of Object.entries(requiredShapes)) {
+  for (const shape of shapes) {
+    test(`a history of ${shape} as ${release} writes it is kept`, () => {
+      assert.ok(kept.some((history) => history.release === release && history.shape === shape));
+    });
+  }
 }
 
-test('histories of a boot, a failure, a cancellation, a deletion and the care of a cache were recorded', () => {
-  const instance = ['create-cold', 'create-warm', 'create-failed', 'create-cancelled', 'create-retried', 'delete'];
-  const cache = ['cache-precache', 'cache-list', 'cache-sweep', 'cache-scrub', 'cache-scrub-damaged'];
-  for (const kind of [...instance, ...cache]) {
-    assert.ok(
-      names.some((name) => name.startsWith(kind)),
-      kind,
-    );
-  }
-});
-
-for (const name of names) {
-  test(`the recorded history ${name} replays: a running boot survives this release`, async () => {
-    await replay(JSON.parse(await readFile(join(folder, name), 'utf8')));
+for (const workflowType of Object.keys(workflows)) {
+  test(`a history of the workflow ${workflowType} is kept`, () => {
+    assert.ok(kept.some((history) => history.release === unreleased && history.workflowType === workflowType));
   });
 }
 
-test('a history that this release would not have written is noticed', async () => {
-  const history = JSON.parse(await readFile(join(folder, 'create-cold.json'), 'utf8'));
-  const scheduled = history.events.find(
-    (event: any) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'reserveInstance',
-  );
-  scheduled.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse';
-  await assert.rejects(replay(history), DeterminismViolationError);
+for (const history of kept) {
+  const { workflowType, release, shape } = history;
+  test(`${workflowType} carries on what ${release} began: ${shape}`, async () => {
+    await replayHistory(bundle, history);
+  });
+}
+
+function isRefusal(error: unknown, { workflowType, release, shape }: KeptHistory): boolean {
+  assert.ok(error instanceof Error && error.cause instanceof DeterminismViolationError, String(error));
+  assert.ok(error.message.startsWith(`${workflowType} cannot carry on the history ${release}/${shape}: `));
+  return true;
+}
+
+for (const history of kept) {
+  test(`another last step than in ${history.release}/${history.shape} is noticed, by its workflow's name`, async () => {
+    const other = structuredClone(history);
+    const step = other.history.events.findLast((event) => 'activityTaskScheduledEventAttributes' in event);
+    step.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse';
+    await assert.rejects(replayHistory(bundle, other), (error) => isRefusal(error, history));
+  });
+}
+
+test('a workflow that leaves out a step of its own, or has one more, is noticed', async () => {
+  const [cold] = kept.filter(({ shape }) => shape === 'create-cold');
+  assert.ok(cold !== undefined);
+  for (const change of ['', 'await host.readInstance("one more", claim); await host.markReady(']) {
+    const code = bundle.code.replace('await host.markReady(', change === '' ? 'void (' : change);
+    assert.notEqual(code, bundle.code);
+    await assert.rejects(replayHistory({ code }, cold), (error) => isRefusal(error, cold));
+  }
 });

@@ -1,0 +1,94 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import { type AbandonRequest, remainsWorkflowId } from '../../../domain/operations.ts';
+import { type Begun, type Recorder, strike, untilPhase, untilStruck } from './recorder.ts';
+
+/** Short, so that nobody waits long for a recording. */
+const hostUnreachableAfterMs = 6000;
+
+/** A boot whose host goes away in the middle, with half of it made. */
+async function leftBoot(recorder: Recorder, hosts: readonly string[] = []): Promise<Begun> {
+  const { second } = recorder;
+  await second.come();
+  const struck = untilStruck(second, 'createSwapDisk');
+  const begun = await recorder.create(
+    {},
+    { hosts: [second.name, ...hosts], hostUnreachableAfterMs, host: second.name },
+  );
+  await struck;
+  await second.leave();
+  second.strike = undefined;
+  return begun;
+}
+
+export async function waitedForHost(recorder: Recorder): Promise<WorkflowHandle> {
+  const begun = await leftBoot(recorder);
+  await untilPhase(begun, 'WaitingForHost');
+  await recorder.second.come();
+  return begun.handle;
+}
+
+export async function unreachableAndBack(recorder: Recorder): Promise<WorkflowHandle> {
+  const begun = await leftBoot(recorder);
+  await untilPhase(begun, 'HostUnreachable');
+  await recorder.second.come();
+  return begun.handle;
+}
+
+export async function nextHost(recorder: Recorder): Promise<WorkflowHandle> {
+  return (await leftBoot(recorder, [recorder.host.name])).handle;
+}
+
+/** The first host was never there, so that nothing is left on it. */
+export async function absentHost(recorder: Recorder): Promise<WorkflowHandle> {
+  const { host, second } = recorder;
+  const hosts = [second.name, host.name];
+  return (await recorder.create({}, { hosts, hostUnreachableAfterMs, host: second.name })).handle;
+}
+
+export async function abandonedBoot(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await leftBoot(recorder);
+  await abandon(handle);
+  return handle;
+}
+
+/** The host went away when the instance's domain was gone and its files were not. */
+async function leftDeletion(recorder: Recorder): Promise<Begun> {
+  const { second } = recorder;
+  await second.come();
+  const { id, handle: boot } = await recorder.create({}, { host: second.name });
+  await boot.result();
+  const struck = untilStruck(second, 'deleteFiles');
+  const handle = await recorder.remove(id, { host: second.name, hostUnreachableAfterMs });
+  await struck;
+  await second.leave();
+  second.strike = undefined;
+  return { id, handle };
+}
+
+export async function abandonedDeletion(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await leftDeletion(recorder);
+  await abandon(handle);
+  return handle;
+}
+
+/** The host comes back after all, and clears what the deletion had left there. */
+export async function tombstone(recorder: Recorder): Promise<WorkflowHandle> {
+  const { host, second } = recorder;
+  const { id, handle } = await leftDeletion(recorder);
+  await abandon(handle);
+  await handle.result();
+  let failed = false;
+  strike(second, 'removeRemains', async (run) => {
+    if (failed) return await run();
+    failed = true;
+    throw new Error('struck');
+  });
+  await second.come();
+  return host.client.workflow.getHandle(
+    remainsWorkflowId({ host: second.name, instanceId: id, operationId: null, name: id }),
+  );
+}
+
+async function abandon(handle: WorkflowHandle): Promise<void> {
+  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+}

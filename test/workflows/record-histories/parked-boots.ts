@@ -1,0 +1,65 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import type { AbandonRequest, RequestedInstance, RetryRequest } from '../../../domain/operations.ts';
+import { type Begun, failFinally, type Recorder, untilPhase } from './recorder.ts';
+
+/** A boot that waits for an operator, since its swap could not be made. */
+async function parkedBoot(recorder: Recorder, more: Record<string, unknown> = {}): Promise<Begun> {
+  failFinally(recorder.host, 'createSwapDisk');
+  const begun = await recorder.create({ onFailure: 'hold', ...more });
+  await untilPhase(begun, 'NeedsOperator');
+  return begun;
+}
+
+export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  recorder.host.strike = undefined;
+  await handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{}] });
+  return handle;
+}
+
+/** What was made is undone, and made anew with a larger root disk. */
+export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  recorder.host.strike = undefined;
+  const { spec, flavor } = await handle.query<RequestedInstance>('request');
+  const { name, ...numbers } = { ...flavor, rootGb: 2 };
+  const change = { spec: { ...spec, flavor: numbers }, flavor: { name, ...numbers }, specDigest: 'f'.repeat(64) };
+  await handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{ change }] });
+  return handle;
+}
+
+export async function heldAndAbandoned(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{}] });
+  return handle;
+}
+
+export async function heldTooLong(recorder: Recorder): Promise<WorkflowHandle> {
+  return (await parkedBoot(recorder, { holdFor: 60 })).handle;
+}
+
+export async function heldAndCancelled(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  await handle.cancel();
+  return handle;
+}
+
+/** An operator resets a parked run to where the swap was not asked for yet. */
+export async function resetRun(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  recorder.host.strike = undefined;
+  const { client } = recorder.host;
+  const { runId } = await handle.describe();
+  const { events } = await handle.fetchHistory();
+  const task = (events ?? []).find(
+    ({ activityTaskScheduledEventAttributes: step }) => step?.activityType?.name === 'createSwapDisk',
+  )?.activityTaskScheduledEventAttributes?.workflowTaskCompletedEventId;
+  await client.workflowService.resetWorkflowExecution({
+    namespace: client.options.namespace,
+    workflowExecution: { workflowId: handle.workflowId, runId },
+    reason: 'recorded',
+    requestId: crypto.randomUUID(),
+    workflowTaskFinishEventId: task ?? null,
+  });
+  return handle;
+}
