@@ -4,6 +4,7 @@ import type { InstanceResult } from '../domain/operations.ts';
 import { stepLines } from './progress-view.ts';
 import { nameTable, textTable } from './text-table.ts';
 import { durationText, sizeText, timeText } from './units.ts';
+import { awayText, parkedCause, sinceText, waysOn } from './waiting-text.ts';
 
 const states = {
   running: 'is running',
@@ -28,7 +29,8 @@ function diskLines({ disks }: InstanceResult): string[] {
 
 /** Everything that is known of an instance, for people. */
 export function instanceText(view: InstanceView): string {
-  const { instanceId, name, host, phase, operation, startedAt, endedAt, steps, result, error } = view;
+  const { instanceId, name, host, phase, operation, startedAt, endedAt, steps, result, error, parked } = view;
+  const now = Date.now();
   const took = endedAt === undefined ? '' : `, took ${durationText(Date.parse(endedAt) - Date.parse(startedAt))}`;
   const made = result !== undefined && 'disks' in result ? result : undefined;
   const lines = [
@@ -41,14 +43,17 @@ export function instanceText(view: InstanceView): string {
       directory: made?.directory,
       domain: made?.domain,
       failed: error === undefined ? undefined : `${error.code}${error.step === undefined ? '' : ` in ${error.step}`}`,
-      because: error?.message,
-      'what to do': error?.remedy,
+      parked: parked === undefined ? undefined : `${parkedCause(parked)}, ${sinceText(parked, now)}`,
+      because: error?.message ?? parked?.message,
+      'what to do': error?.remedy ?? parked?.remedy,
+      'its host': view.hostAwaySince === undefined ? undefined : awayText(phase, host, view.hostAwaySince, now),
     }),
   ];
   const progress: OperationView = { operation, phase, host, steps };
   const room = { columns: process.stdout.columns || 160, rows: 200 };
-  const [, ...stepRows] = stepLines(progress, { now: Date.now(), rateOf: () => undefined, ...room });
+  const [, ...stepRows] = stepLines(progress, { now, rateOf: () => undefined, ...room });
   if (stepRows.length > 0) lines.push('', ...stepRows);
+  if (parked !== undefined) lines.push('', waysOn(instanceId));
   if (made !== undefined) lines.push(...diskLines(made));
   return lines.join('\n');
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAbandonCommand } from './commands/abandon.ts';
 import { addCacheCommand } from './commands/cache.ts';
 import { addCancelCommand } from './commands/cancel.ts';
 import { addCreateCommand } from './commands/create.ts';
@@ -8,6 +9,7 @@ import { addHostCommand } from './commands/host.ts';
 import { addImageCommand } from './commands/image.ts';
 import { addKeygenCommand } from './commands/keygen.ts';
 import { addListCommand } from './commands/list.ts';
+import { addRetryCommand } from './commands/retry.ts';
 import { addSchemaCommand } from './commands/schema.ts';
 import { addShowCommand } from './commands/show.ts';
 import { addTestCommand } from './commands/test.ts';
@@ -43,6 +45,8 @@ export function everbootProgram(): Command {
   addListCommand(program);
   addCancelCommand(program);
   addDeleteCommand(program);
+  addRetryCommand(program);
+  addAbandonCommand(program);
   addImageCommand(program);
   addCacheCommand(program);
   addHostCommand(program);

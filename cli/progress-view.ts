@@ -2,17 +2,20 @@ import type { OperationView, StepView } from '../client/read-progress.ts';
 import { printable } from './output.ts';
 import type { RateOf } from './transfer-rate.ts';
 import { durationText, sizeText, timeLeftText } from './units.ts';
+import { waitingLines } from './waiting-text.ts';
 
 const marks = { running: '▸', waiting: '·', done: '✓', failed: '✗', cancelled: '✗' } as const;
 
 /** An operation’s steps as lines for a terminal of a certain size, the oldest left out where there are too many. */
 export function stepLines(
-  { operation, phase, host, steps }: OperationView,
+  view: OperationView,
   options: { readonly now: number; readonly rateOf: RateOf; readonly columns: number; readonly rows: number },
 ): string[] {
   const { now, rateOf, columns, rows } = options;
+  const { operation, phase, host, steps } = view;
   const head = `${operation} on ${host}: ${phase}`;
-  const room = Math.max(1, rows - 2);
+  const waits = waitingLines(view, now).map((line) => `  ! ${line}`);
+  const room = Math.max(1, rows - 2 - waits.length);
   const hidden = Math.max(0, steps.length - room);
   const shown = steps.slice(hidden);
   const widest = Math.max(0, ...shown.map(({ summary }) => summary.length));
@@ -23,7 +26,7 @@ export function stepLines(
     return `  ${mark} ${summary}  ${stateText(step, now, rateOf)}`;
   });
   const more = hidden === 0 ? [] : [`  … ${hidden} earlier steps`];
-  return [head, ...more, ...lines].map((line) => shorten(printable(line).trimEnd(), columns - 1));
+  return [head, ...more, ...lines, ...waits].map((line) => shorten(printable(line).trimEnd(), columns - 1));
 }
 
 /** What is to be said of a step: how long it took, or how far it is. */
@@ -58,9 +61,12 @@ export function progressText({ activityId, progress }: StepView, rateOf: RateOf)
 }
 
 /** What changed since the last look, a line for each thing, for a log. */
-export function changeLines(before: OperationView | null, { phase, steps }: OperationView, now: number): string[] {
+export function changeLines(before: OperationView | null, view: OperationView, now: number): string[] {
+  const { phase, steps, parked, hostAwaySince } = view;
   const lines: string[] = [];
+  const waitsAnew = parked?.since !== before?.parked?.since || hostAwaySince !== before?.hostAwaySince;
   if (before?.phase !== phase) lines.push(phase);
+  if (before?.phase !== phase || waitsAnew) lines.push(...waitingLines(view, now).map((line) => `! ${line}`));
   const known = new Map(before?.steps.map((step) => [stepKey(step), step]) ?? []);
   for (const step of steps) {
     const old = known.get(stepKey(step));

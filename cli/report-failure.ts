@@ -1,6 +1,7 @@
 import { failureDocument } from '../client/failure-document.ts';
 import type { EverbootFailure } from '../domain/failures.ts';
 import { printable } from './output.ts';
+import { waysOn } from './waiting-text.ts';
 
 /** Says what went wrong: one document for programs, a few lines on standard error for people. */
 export function reportFailure(failure: EverbootFailure, json: boolean): void {
@@ -12,6 +13,11 @@ export function reportFailure(failure: EverbootFailure, json: boolean): void {
     ...(error.problems ?? []).map((problem) => `  - ${problem}`),
     `code: ${error.code}${where}`,
     `what to do: ${error.remedy}`,
+    ...(error.parked === true && error.instanceId !== undefined ? parkedLines(error.instanceId) : []),
   ];
   process.stderr.write(`${lines.map(printable).join('\n')}\n`);
+}
+
+function parkedLines(instanceId: string): string[] {
+  return ['it waits for an operator, and keeps what it has made:', waysOn(instanceId)];
 }

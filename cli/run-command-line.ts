@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import type { OperationFailure } from '../client/failure-document.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { exitOnInterrupt } from './interrupts.ts';
@@ -18,8 +19,12 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
     const failure = toFailure(error);
     reportFailure(failure, json);
-    return exitCodeOf(failure.code);
+    return isParked(failure) ? exitCodes.parked : exitCodeOf(failure.code);
   }
+}
+
+function isParked(failure: EverbootFailure | OperationFailure): boolean {
+  return (failure as Partial<OperationFailure>).parked === true;
 }
 
 function toFailure(error: unknown): EverbootFailure {

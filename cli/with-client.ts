@@ -10,9 +10,13 @@ export async function withClient<Made>(
   const settings = given ?? (await loadSettings());
   const { foundBy: _anyWay, ...target } = await findTemporal(settings);
   const { connectClient } = await import('../client/connect-client.ts');
-  const { secrets, flavors, glance } = settings.configuration;
-  const { allowUnverified } = glance;
-  const client = await connectClient(target, { publicKeyFile: secrets.publicKeyFile, flavors, allowUnverified });
+  const { secrets, flavors, glance, host } = settings.configuration;
+  const client = await connectClient(target, {
+    publicKeyFile: secrets.publicKeyFile,
+    flavors,
+    allowUnverified: glance.allowUnverified,
+    hostUnreachableAfterMs: host.hostUnreachableAfter * 1000,
+  });
   try {
     return await work(client, settings);
   } finally {

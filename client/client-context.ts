@@ -12,6 +12,8 @@ export interface ClientContext {
   readonly publicKeyFile: string | null;
   /** By name, for specs that name their flavor. */
   readonly flavors: Readonly<Record<string, Flavor>>;
+  /** For how long a host may be away until its operations say so, or go to the next host. */
+  readonly hostUnreachableAfterMs: number;
   /** What specs may leave out. */
   readonly specRules: SpecRules;
 }

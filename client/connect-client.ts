@@ -2,9 +2,11 @@ import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { EverbootFailure } from '../domain/failures.ts';
 import { builtInFlavors, type Flavor } from '../domain/flavors.ts';
 import type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+import { type AbandonOptions, type AbandonResult, abandonOperation } from './abandon-operation.ts';
 import { type CacheClient, cacheClient } from './cache.ts';
 import { callTimeoutMs } from './call-temporal.ts';
 import { type CancelResult, cancelOperation } from './cancel-operation.ts';
+import type { SpecChange } from './change-request.ts';
 import type { ClientContext } from './client-context.ts';
 import { createInstance, type StartedInstance } from './create-instance.ts';
 import { type DeleteOptions, deleteInstance } from './delete-instance.ts';
@@ -14,6 +16,7 @@ import { type InstanceList, type ListOptions, listInstances } from './list-insta
 import type { WaitOptions } from './outcome.ts';
 import { type OperationView, readProgress } from './read-progress.ts';
 import { isRefusedLoopback } from './refused-loopback.ts';
+import { retryOperation } from './retry-operation.ts';
 import { type InstanceView, showInstance } from './show-instance.ts';
 import { waitForInstance } from './wait-for-instance.ts';
 
@@ -32,6 +35,11 @@ export interface ClientSettings {
   readonly publicKeyFile?: string | null;
   /** What specs may name, by name; the built-in ones where it is absent. */
   readonly flavors?: Readonly<Record<string, Flavor>>;
+  /**
+   * For how long a host may be away until its operations say so, and boots with several `hosts` go to the next one; 300 000
+   * where it is absent.
+   */
+  readonly hostUnreachableAfterMs?: number;
   /** True: specs may name images without a digest, for hosts with `[glance] allow_unverified`. */
   readonly allowUnverified?: boolean;
 }
@@ -40,12 +48,25 @@ export interface ClientSettings {
 export interface EverbootClient {
   /** Starts a creation, or joins the same one; see `createInstance`. The document is a spec, as JSON or YAML give it. */
   createInstance(document: unknown, options?: { readonly host?: string }): Promise<StartedInstance>;
-  /** Waits until the instance is ready, and returns what was made. */
+  /**
+   * Waits until the instance is ready, and returns what was made. Throws what the creation failed with, and with
+   * `parked: true` what it waits for an operator with; see `waitForInstance`.
+   */
   wait(instance: string | StartedInstance, options?: WaitOptions): Promise<InstanceResult>;
   /** How far an operation is, the newest one where an id is given: step by step, with bytes where a step moves some. */
   progress(instance: string | StartedInstance): Promise<OperationView>;
   show(instanceId: string, options?: { readonly host?: string }): Promise<InstanceView>;
   list(options?: ListOptions): Promise<InstanceList>;
+  /**
+   * Goes on with a creation that waits for an operator, perhaps with something changed in its spec; see `retryOperation`.
+   * Throws InstanceBusy when it does not wait, OperationEnded, SpecInvalid.
+   */
+  retry(instanceId: string, change?: SpecChange): Promise<StartedInstance>;
+  /**
+   * Gives up what waits for an operator, or for a host that is gone, and waits until it has ended; see `abandonOperation`.
+   * Throws InstanceBusy when it does not wait, OperationEnded.
+   */
+  abandon(instanceId: string, options?: AbandonOptions): Promise<AbandonResult>;
   /** Cancels what is being done, and waits until it is undone. */
   cancel(instanceId: string, options?: WaitOptions): Promise<CancelResult>;
   /** Deletes, and waits until nothing is left. */
@@ -71,6 +92,7 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     address: target.address,
     namespace,
     publicKeyFile: settings.publicKeyFile ?? null,
+    hostUnreachableAfterMs: settings.hostUnreachableAfterMs ?? 300_000,
     specRules: { allowUnverified: settings.allowUnverified ?? false },
     flavors: settings.flavors ?? Object.fromEntries(builtInFlavors.map((flavor) => [flavor.name, flavor])),
   };
@@ -83,6 +105,8 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
         : readProgress(context, instance.instanceId, instance.runId),
     show: (instanceId, options) => showInstance(context, instanceId, options),
     list: (options) => listInstances(context, options),
+    retry: (instanceId, change) => retryOperation(context, instanceId, change),
+    abandon: (instanceId, options) => abandonOperation(context, instanceId, options),
     cancel: (instanceId, options) => cancelOperation(context, instanceId, options),
     delete: (instanceId, options) => deleteInstance(context, instanceId, options),
     cache: cacheClient(context),

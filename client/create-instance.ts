@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkSomebodyPolls, theOnlyHost } from './hosts.ts';
 import { withInstanceId } from './instance-id.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
@@ -10,6 +9,7 @@ import { type ResolvedRequest, resolveRequest } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
 import { startOperation } from './start-operation.ts';
 import { createDetails, createSummary, imageName } from './ui-texts.ts';
+import { hostsToTry, wantedHosts } from './wanted-hosts.ts';
 
 /** An instance whose creation is under way. */
 export interface StartedInstance {
@@ -19,6 +19,8 @@ export interface StartedInstance {
   readonly runId: string;
   /** True: the same request was running already, and this is its run. */
   readonly joined: boolean;
+  /** `hold`: it may wait for an operator instead of ending. */
+  readonly onFailure: 'undo' | 'hold';
 }
 
 /** How often a start is tried when somebody else’s operation on the same id begins or ends in between. */
@@ -29,7 +31,7 @@ const maxAttempts = 5;
  * that is running; where the instance is ready, the run that is started answers with it.
  *
  * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
- * deleted), HostUnreachable (nobody polls), TemporalUnreachable.
+ * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does), TemporalUnreachable.
  */
 export async function createInstance(
   context: ClientContext,
@@ -38,20 +40,21 @@ export async function createInstance(
 ): Promise<StartedInstance> {
   const identified = withInstanceId(document);
   const request = resolveRequest(identified, context.flavors, context.specRules);
-  const wantedHost = hostOf(request, options.host);
+  const wanted = wantedHosts(request.spec, options.host);
   const { id } = request.spec;
   // An id that was made a moment ago is nobody else’s, so Temporal need not be asked about it.
   let mayExist = identified === document;
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     const last = mayExist ? await findRun(context, id) : null;
-    if (last?.status === 'running') return join(last, request, wantedHost);
+    if (last?.status === 'running') return join(last, request, wanted);
     const keptOn = last === null ? null : await hostThatKeeps(context, last, request);
-    if (wantedHost !== undefined && keptOn !== null && keptOn !== wantedHost) {
-      throw new EverbootFailure('InstanceExists', `the instance ${id} exists on ${keptOn}, not on ${wantedHost}`);
+    if (wanted !== null && keptOn !== null && !wanted.includes(keptOn)) {
+      throw new EverbootFailure(
+        'InstanceExists',
+        `the instance ${id} exists on ${keptOn}, not on ${wanted.join(', ')}`,
+      );
     }
-    const host = wantedHost ?? keptOn;
-    if (host !== null) await checkSomebodyPolls(context);
-    const started = await startOn(context, request, host ?? (await theOnlyHost(context)));
+    const started = await startOn(context, request, await hostsToTry(context, { wanted, keptOn }));
     if (started !== null) return started;
     mayExist = true;
   }
@@ -61,32 +64,23 @@ export async function createInstance(
   );
 }
 
-function hostOf({ spec }: ResolvedRequest, named: string | undefined): string | undefined {
-  if (named !== undefined && spec.host !== undefined && named !== spec.host) {
-    throw new EverbootFailure(
-      'SpecInvalid',
-      `the request names two hosts: ${spec.host} in the spec, ${named} beside it`,
-      {
-        problems: [`host: "${spec.host}" in the spec, "${named}" beside it`],
-      },
-    );
-  }
-  return named ?? spec.host;
-}
-
 /** Another operation on the same id is running: it is this very request, or in its way. */
-function join(running: OperationRun, { spec, specDigest }: ResolvedRequest, wantedHost?: string): StartedInstance {
+function join(
+  running: OperationRun,
+  { spec, specDigest }: ResolvedRequest,
+  wanted: readonly string[] | null,
+): StartedInstance {
   const { memo, instanceId, runId } = running;
   if (memo.operation !== 'create') {
     throw new EverbootFailure('InstanceBusy', `the instance ${instanceId} is being deleted`);
   }
-  if (memo.specDigest !== specDigest || (wantedHost !== undefined && wantedHost !== memo.host)) {
+  if (memo.specDigest !== specDigest || (wanted !== null && !wanted.includes(memo.host))) {
     throw new EverbootFailure(
       'InstanceExists',
       `the instance ${instanceId} ("${memo.name ?? ''}") is being created on ${memo.host} from another spec`,
     );
   }
-  return { instanceId, name: spec.name, host: memo.host, runId, joined: true };
+  return { instanceId, name: spec.name, host: memo.host, runId, joined: true, onFailure: memo.onFailure ?? 'undo' };
 }
 
 /**
@@ -114,19 +108,27 @@ async function hostThatKeeps(
 async function startOn(
   context: ClientContext,
   request: ResolvedRequest,
-  host: string,
+  hosts: readonly [string, ...string[]],
 ): Promise<StartedInstance | null> {
   const { spec, flavor, specDigest } = request;
-  const { id: instanceId, name } = spec;
+  const { id: instanceId, name, onFailure } = spec;
+  const [host] = hosts;
   const operationId = randomUUID();
   const secrets = await sealSecrets(request.secrets, context.publicKeyFile, instanceId);
-  const input: CreateInstanceInput = { operationId, host, spec: { ...spec, secrets }, flavor, specDigest };
-  const memo: OperationMemo = { operation: 'create', operationId, specDigest, host, name };
+  const input: CreateInstanceInput = {
+    ...{ operationId, host, spec: { ...spec, secrets }, flavor, specDigest },
+    ...(hosts.length === 1 ? {} : { hosts }),
+    hostUnreachableAfterMs: context.hostUnreachableAfterMs,
+  };
+  const memo: OperationMemo = {
+    ...{ operation: 'create', operationId, specDigest, host, name },
+    ...(onFailure === 'hold' ? { onFailure } : {}),
+  };
   const runId = await startOperation(context, {
     ...{ instanceId, workflowType: 'createInstance', input, memo, phase: 'Building' },
     ...(spec.image === undefined ? {} : { image: imageName(spec.image) }),
     summary: createSummary(request, host),
     details: createDetails(request),
   });
-  return runId === null ? null : { instanceId, name, host, runId, joined: false };
+  return runId === null ? null : { instanceId, name, host, runId, joined: false, onFailure };
 }

@@ -58,7 +58,10 @@ async function startDeletion(
   await checkSomebodyPolls(context);
   const host = namedHost ?? (last?.memo.host || (await hostWith(context, instanceId)));
   const operationId = randomUUID();
-  const input: DeleteInstanceInput = { operationId, host, instanceId };
+  const input: DeleteInstanceInput = {
+    ...{ operationId, host, instanceId },
+    hostUnreachableAfterMs: context.hostUnreachableAfterMs,
+  };
   const name = last?.memo.name;
   const memo: OperationMemo = { operation: 'delete', operationId, host, ...(name === undefined ? {} : { name }) };
   return await startOperation(context, {

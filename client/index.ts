@@ -5,9 +5,11 @@ export type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../
 export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 export type { ResumeReport, TendedItem, TendResult } from '../domain/host-care.ts';
 export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
+export type { AbandonOptions, AbandonResult } from './abandon-operation.ts';
 export type { CacheClient } from './cache.ts';
 export type { CacheRun } from './cache-run.ts';
 export type { CancelResult } from './cancel-operation.ts';
+export type { SpecChange } from './change-request.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
 export type { StartedInstance } from './create-instance.ts';
 export { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
@@ -16,5 +18,5 @@ export type { HostRun } from './host-run.ts';
 export { withInstanceId } from './instance-id.ts';
 export type { InstanceList, InstanceSummary } from './list-instances.ts';
 export type { WaitOptions } from './outcome.ts';
-export type { OperationView, StepView } from './read-progress.ts';
+export type { OperationView, ParkedView, StepView } from './read-progress.ts';
 export type { InstanceView } from './show-instance.ts';

@@ -1,7 +1,9 @@
 import type { Phase } from '../domain/operations.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
+import { fillParked } from './fill-parked.ts';
 import { operationRun } from './operation-run.ts';
+import type { ParkedView } from './read-progress.ts';
 
 /** One line of the list: an instance by its newest operation. */
 export interface InstanceSummary {
@@ -13,6 +15,8 @@ export interface InstanceSummary {
   readonly image: string | null;
   readonly startedAt: string;
   readonly endedAt?: string;
+  /** Only in the list of the parked ones, and only where a worker answers. */
+  readonly parked?: ParkedView;
 }
 
 export interface InstanceList {
@@ -27,8 +31,11 @@ export interface ListOptions {
   /** True: instances that were deleted are listed, too. */
   readonly all?: boolean;
   readonly host?: string;
+  /** True: only those that wait for an operator, with what each waits for. */
+  readonly parked?: boolean;
 }
 
+const parkedPhase: Phase = 'NeedsOperator';
 const query = 'WorkflowType IN ("createInstance", "deleteInstance")';
 
 /** Runs that are looked at for one list; deleted instances and earlier operations count, too. */
@@ -40,12 +47,17 @@ const listTimeoutMs = 60_000;
  * was started a moment ago may be missing, so nothing may be decided by them.
  */
 export async function listInstances(context: ClientContext, options: ListOptions = {}): Promise<InstanceList> {
-  const { limit = 100, all = false, host } = options;
+  const { limit = 100, all = false, host, parked = false } = options;
   const seen = new Set<string>();
   const instances: InstanceSummary[] = [];
   let more = false;
   let runsRead = 0;
-  const filtered = host === undefined ? query : `${query} AND EverbootHost = ${quoted(host)}`;
+  const filtered = [
+    query,
+    ...(host === undefined ? [] : [`EverbootHost = ${quoted(host)}`]),
+    // What ends while it is parked keeps the phase.
+    ...(parked ? [`EverbootPhase = ${quoted(parkedPhase)}`, 'ExecutionStatus = "Running"'] : []),
+  ].join(' AND ');
   await callTemporal(
     context,
     async () => {
@@ -76,7 +88,7 @@ export async function listInstances(context: ClientContext, options: ListOptions
     },
     listTimeoutMs,
   );
-  return { instances, more };
+  return { instances: parked ? await fillParked(context, instances) : instances, more };
 }
 
 function quoted(text: string): string {

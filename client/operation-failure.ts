@@ -1,5 +1,6 @@
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { EverbootFailure, isFailureCode } from '../domain/failures.ts';
+import type { ParkedReport } from '../domain/operations.ts';
 import type { OperationFailure } from './failure-document.ts';
 
 /** What the workflows put in the details of each failure. */
@@ -42,15 +43,25 @@ export function operationFailure(instanceId: string, cause: unknown): OperationF
     return about(instanceId, new EverbootFailure('InternalError', `the operation failed: ${words}`));
   }
   const [report] = (cause.details ?? []) as (FailureReport | undefined)[];
-  const message = report?.message ?? cause.message;
-  const { type } = cause;
+  return reportedFailure(instanceId, { message: cause.message, ...report, code: cause.type });
+}
+
+/** What an operation waits for an operator with. */
+export function parkedFailure(instanceId: string, report: ParkedReport): OperationFailure {
+  return Object.assign(reportedFailure(instanceId, report), { parked: true as const });
+}
+
+function reportedFailure(
+  instanceId: string,
+  { code, message = '', remedy, problems = [], step }: FailureReport & { readonly code?: string | null | undefined },
+): OperationFailure {
   // A worker of another release may know codes that this client does not.
-  const isKnown = typeof type === 'string' && isFailureCode(type);
-  const failure = new EverbootFailure(isKnown ? type : 'InternalError', isKnown ? message : `${type}: ${message}`, {
-    problems: report?.problems ?? [],
-    ...(report?.remedy ? { remedy: report.remedy } : {}),
+  const isKnown = typeof code === 'string' && isFailureCode(code);
+  const failure = new EverbootFailure(isKnown ? code : 'InternalError', isKnown ? message : `${code}: ${message}`, {
+    problems,
+    ...(remedy ? { remedy } : {}),
   });
-  return about(instanceId, failure, report?.step);
+  return about(instanceId, failure, step);
 }
 
 function about(instanceId: string, failure: EverbootFailure, step?: string): OperationFailure {

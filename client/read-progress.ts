@@ -3,6 +3,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import {
   instanceWorkflowId,
   type OperationProgress,
+  type ParkedReport,
   type Phase,
   progressQueryName,
   type StepReport,
@@ -37,6 +38,17 @@ export interface OperationView {
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepView[];
+  /** Present while it waits for an operator. */
+  readonly parked?: ParkedView;
+  /** Since when no worker of the host answers; absent while one does. */
+  readonly hostAwaySince?: string;
+}
+
+/** Why an operation waits for an operator. */
+export interface ParkedView extends Omit<ParkedReport, 'since' | 'until'> {
+  readonly since: string;
+  /** When it is abandoned by itself; absent: never. */
+  readonly until?: string;
 }
 
 /** A query is answered by a worker, and there may be none: then what Temporal itself knows has to do. */
@@ -86,7 +98,24 @@ export function progressOf(run: RunView, told: OperationProgress | null): Operat
   );
   const { operation, phase, host } = told;
   // The two were asked side by side: of an operation that has ended, its end is what counts.
-  return { operation, phase: run.status === 'running' ? phase : run.phase, host, steps };
+  if (run.status !== 'running') return { operation, phase: run.phase, host, steps };
+  return { operation, phase, host, steps, ...waitsOf(told) };
+}
+
+/** What an operation waits for: an operator, its host. */
+export function waitsOf({ parked, hostAwaySince }: OperationProgress): Pick<OperationView, 'parked' | 'hostAwaySince'> {
+  return {
+    ...(parked === undefined ? {} : { parked: parkedView(parked) }),
+    ...(hostAwaySince === undefined ? {} : { hostAwaySince: new Date(hostAwaySince).toISOString() }),
+  };
+}
+
+function parkedView({ since, until, ...report }: ParkedReport): ParkedView {
+  return {
+    ...report,
+    since: new Date(since).toISOString(),
+    ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+  };
 }
 
 interface PendingStep {

@@ -24,7 +24,8 @@ export function resolveRequest(
   return { spec, secrets, flavor, specDigest: specDigest(spec, flavor, secrets) };
 }
 
-function resolveFlavor(asked: InstanceSpec['flavor'], flavors: Readonly<Record<string, Flavor>>): Flavor {
+/** The numbers that a spec’s flavor stands for. Throws SpecInvalid for a name that is not configured. */
+export function resolveFlavor(asked: InstanceSpec['flavor'], flavors: Readonly<Record<string, Flavor>>): Flavor {
   if (typeof asked !== 'string') return { name: 'inline', ...asked };
   const flavor = Object.hasOwn(flavors, asked) ? flavors[asked] : undefined;
   if (flavor !== undefined) return flavor;

@@ -1,29 +1,21 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
-import {
-  type DeleteInstanceResult,
-  type InstanceResult,
-  instanceWorkflowId,
-  type Phase,
-} from '../domain/operations.ts';
+import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } from '../domain/operations.ts';
 import { askHosts } from './ask-hosts.ts';
 import type { ClientContext } from './client-context.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { findRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
-import { askWorkflow, progressOf, runView, type StepView } from './read-progress.ts';
+import { askWorkflow, type OperationView, progressOf, runView } from './read-progress.ts';
 
 /** What is known of an instance: its newest operation, and how that ended. */
-export interface InstanceView {
+export interface InstanceView extends Pick<OperationView, 'host' | 'phase' | 'steps' | 'parked' | 'hostAwaySince'> {
   readonly instanceId: string;
   readonly name: string | null;
-  readonly host: string;
-  readonly phase: Phase;
   readonly operation: 'create' | 'delete';
   readonly startedAt: string;
   readonly endedAt?: string;
-  readonly steps: readonly StepView[];
   readonly result?: InstanceResult | DeleteInstanceResult;
   readonly error?: FailureDocument;
 }
@@ -44,13 +36,12 @@ export async function showInstance(
     askWorkflow(context, instanceWorkflowId(instanceId), run.runId),
     run.status === 'running' ? null : waitForOutcome(context, run),
   ]);
-  const { operation, phase, steps } = progressOf(runView(run), told);
+  const { operation, ...progress } = progressOf(runView(run), told);
   return {
-    ...{ instanceId, name: run.memo.name ?? null, host: run.memo.host, phase },
+    ...{ instanceId, name: run.memo.name ?? null, ...progress, host: run.memo.host },
     operation: operation === 'delete' ? 'delete' : 'create',
     startedAt: run.startedAt,
     ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
-    steps,
     ...(outcome?.result === undefined ? {} : { result: outcome.result }),
     ...(outcome?.failure === undefined ? {} : { error: failureDocument(outcome.failure) }),
   };

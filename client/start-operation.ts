@@ -34,12 +34,7 @@ export interface OperationToStart {
  */
 export async function startOperation(context: ClientContext, operation: OperationToStart): Promise<string | null> {
   const { instanceId, workflowType, input, memo, phase, image } = operation;
-  const sizeBytes = Buffer.byteLength(JSON.stringify(input));
-  if (sizeBytes > maxInputBytes) {
-    throw new EverbootFailure('SpecInvalid', `the request has ${sizeBytes} bytes; ${maxInputBytes} is the limit`, {
-      remedy: 'Fetch large things from inside the guest instead of sending them in the spec.',
-    });
-  }
+  checkInputSize(input);
   try {
     const handle = await callTemporal(context, () =>
       context.client.workflow.start(workflowType, {
@@ -66,6 +61,15 @@ export async function startOperation(context: ClientContext, operation: Operatio
     if (error instanceof WorkflowExecutionAlreadyStartedError) return null;
     throw error;
   }
+}
+
+/** Throws SpecInvalid for what is too large for a history. */
+export function checkInputSize(input: object): void {
+  const sizeBytes = Buffer.byteLength(JSON.stringify(input));
+  if (sizeBytes <= maxInputBytes) return;
+  throw new EverbootFailure('SpecInvalid', `the request has ${sizeBytes} bytes; ${maxInputBytes} is the limit`, {
+    remedy: 'Fetch large things from inside the guest instead of sending them in the spec.',
+  });
 }
 
 /** The longest beginning of a text that has at most so many bytes. */

@@ -40,6 +40,11 @@ export const failureTable = {
     meaning: 'Another operation on this instance is running.',
     remedy: 'Wait until it has ended (`everboot show ID`), or cancel it with `everboot cancel ID`.',
   },
+  OperationEnded: {
+    retryable: false,
+    meaning: 'The operation has ended, so that there is nothing to retry or to abandon any more.',
+    remedy: '`everboot show ID` tells how it ended; where it failed, start the same request again.',
+  },
   OperationSuperseded: {
     retryable: false,
     meaning: 'The operation has ended or gone on without this host, which met it again with an old step.',

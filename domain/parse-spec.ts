@@ -28,7 +28,7 @@ export interface SpecRules {
 export function parseSpec(document: unknown, { allowUnverified = false }: SpecRules = {}): ParsedSpec {
   const undigested = allowUnverified ? [] : missingDigests(document);
   const { userData, adminPassword, files, vendorData, ...open } = checked(specDocument, document, {
-    first: undigested,
+    first: [...undigested, ...contradictions(document)],
   });
   const secrets = {
     ...(userData !== undefined && { userData }),
@@ -66,6 +66,15 @@ function missingDigests(document: unknown): string[] {
     const isPlaced = ('url' in image || 'file' in image) && !('glance' in image);
     return isPlaced ? [`${field}.digest: missing, expected ${digestForms}`] : [];
   });
+}
+
+/** Fields that rule each other out; what is wrong with each alone is the schema's to say. */
+function contradictions(document: unknown): string[] {
+  const { host, hosts, onFailure, holdFor } = (document ?? {}) as Record<string, unknown>;
+  return [
+    ...(host !== undefined && hosts !== undefined ? ['hosts: given beside host, expected one of the two'] : []),
+    ...(holdFor !== undefined && onFailure !== 'hold' ? ['holdFor: given without onFailure: hold'] : []),
+  ];
 }
 
 /** The JSON Schema of a spec's document. */

@@ -36,6 +36,13 @@ const metadata = map(
   { maxCount: 128, what: 'texts' },
 );
 
+const hostsAre = 'a list of 1 to 16 names of hosts, each of them once';
+const hosts = z
+  .array(hostName, hostsAre)
+  .min(1, hostsAre)
+  .max(16, hostsAre)
+  .refine((names) => new Set(names).size === names.length, hostsAre);
+
 const ownerText = text('at most 255 characters, no control characters', { maxLength: 255 });
 
 /** The values that fields which are not secret may have, whoever wrote them down. */
@@ -49,9 +56,11 @@ const values = {
     pattern: /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
   }).describe('The instance’s name: 1 to 63 of a-z, 0-9 and "-".'),
   host: hostName.describe('The host that is to build and run the instance.'),
-  hosts: list(hostName, 16, 'names of hosts').describe(
-    'Hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
-  ),
+  hosts: hosts.meta({
+    description:
+      'Hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
+    uniqueItems: true,
+  }),
   project: ownerText.describe('The owner’s project, for the guest’s metadata and for people.'),
   user: ownerText.describe('The owner, for people.'),
   availabilityZone: ownerText.describe('The availability zone that the guest is told.'),
@@ -90,7 +99,7 @@ const values = {
     'What becomes of what was made when a step fails for good: it is taken back, or waits for an operator.',
   ),
   holdFor: wholeNumber(60, 30 * 86_400).describe(
-    'For how long it waits for an operator, in seconds; then it is taken back.',
+    'For how long it waits for an operator, in seconds; then it is taken back. Only with `onFailure: hold`.',
   ),
 };
 
@@ -145,7 +154,13 @@ export const specDocument = record({
   boot: values.boot.default('running'),
   onFailure: values.onFailure.default('undo'),
   holdFor: optional.holdFor,
-}).meta({ title: 'everboot spec', description: 'An instance as it is asked for.' });
+}).meta({
+  title: 'everboot spec',
+  description: 'An instance as it is asked for.',
+  // What `contradictions` finds, for editors.
+  not: { required: ['host', 'hosts'] },
+  dependentSchemas: { holdFor: { properties: { onFailure: { const: 'hold' } }, required: ['onFailure'] } },
+});
 
 /** A spec as it travels: every default filled in, its secrets sealed. */
 export const sealedSpec = record({

@@ -1,15 +1,12 @@
 import type { Command } from 'commander';
 import type { EverbootClient } from '../../client/connect-client.ts';
-import type { StartedInstance } from '../../client/create-instance.ts';
 import { withInstanceId } from '../../client/instance-id.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { exitCodes } from '../exit-codes.ts';
-import { resultText } from '../instance-text.ts';
+import { awaitInstance, detachedDocument, howToGoOn } from '../await-instance.ts';
 import { abortOn } from '../interrupts.ts';
 import { type Output, outputOf } from '../output.ts';
 import { readSpecDocument } from '../read-spec.ts';
 import { loadSettings, type Settings } from '../settings.ts';
-import { showProgress } from '../watch-operation.ts';
 import { withClient } from '../with-client.ts';
 
 interface CreateOptions {
@@ -58,36 +55,10 @@ async function create(
   const { instanceId, name, joined } = started;
   if (joined) output.note(`the same request is running already; waiting for it`);
   if (detach === true) {
-    output.result(
-      { instanceId, name, host: started.host, detached: true, joined },
-      `${name} is being created on ${started.host}\n${howToGoOn(instanceId)}`,
-    );
+    output.result(detachedDocument(started), `${name} is being created on ${started.host}\n${howToGoOn(instanceId)}`);
     return;
   }
-  const endProgress = showProgress(() => client.progress(started));
-  try {
-    const result = await client.wait(started, { signal });
-    await endProgress();
-    if (!output.json) output.note(`done in ${((Date.now() - beganAt) / 1000).toFixed(2)} s\n`);
-    output.result(result, resultText(result));
-  } catch (error) {
-    if (!signal.aborted) {
-      await endProgress();
-      throw error;
-    }
-    leaveRunning(output, started);
-  }
-}
-
-/** The boot is Temporal’s by now, so a Ctrl-C here only ends the looking on. */
-function leaveRunning(output: Output, { instanceId, name, host, joined }: StartedInstance): void {
-  output.note(`\n${name} goes on booting without you.\n${howToGoOn(instanceId)}`);
-  if (output.json) output.result({ instanceId, name, host, detached: true, joined }, '');
-  process.exitCode = exitCodes.interrupted;
-}
-
-function howToGoOn(instanceId: string): string {
-  return `  watch it:   everboot watch ${instanceId}\n  cancel it:  everboot cancel ${instanceId}`;
+  await awaitInstance(client, output, started, { signal, beganAt });
 }
 
 async function showRequest(output: Output, { configuration }: Settings, document: unknown): Promise<void> {

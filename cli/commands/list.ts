@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { InstanceList } from '../../client/list-instances.ts';
+import type { InstanceList, ListOptions } from '../../client/list-instances.ts';
 import { outputOf } from '../output.ts';
 import { textTable } from '../text-table.ts';
 import { timeText } from '../units.ts';
@@ -14,9 +14,10 @@ export function addListCommand(program: Command): void {
     .option('--limit <number>', 'how many at most', readLimit, 100)
     .option('--host <name>', 'only those of this host')
     .option('--all', 'also those that were deleted')
-    .action(async (options: { limit: number; host?: string; all?: boolean }, command: Command) => {
+    .option('--parked', 'only those that wait for an operator, and why')
+    .action(async (options: ListOptions, command: Command) => {
       const list = await withClient((client) => client.list(options));
-      outputOf(command).result(list, listText(list));
+      outputOf(command).result(list, options.parked === true ? parkedText(list) : listText(list));
     });
 }
 
@@ -31,6 +32,21 @@ function listText({ instances, more }: InstanceList): string {
   const rows = instances.map(({ instanceId, name, host, phase, image, startedAt }) => [
     ...[instanceId, name ?? '', host, phase, image ?? '', timeText(startedAt)],
   ]);
-  const lines = textTable([['ID', 'NAME', 'HOST', 'PHASE', 'IMAGE', 'SINCE'], ...rows]);
-  return [...lines, ...(more ? ['… there are more; see --limit'] : [])].join('\n');
+  return tableText(['ID', 'NAME', 'HOST', 'PHASE', 'IMAGE', 'SINCE'], rows, more);
+}
+
+/** Those that wait for a person, the longest wait first. */
+function parkedText({ instances, more }: InstanceList): string {
+  if (instances.length === 0) return 'nothing waits for an operator';
+  const since = ({ parked, startedAt }: InstanceList['instances'][number]): string => parked?.since ?? startedAt;
+  const sorted = [...instances].sort((one, other) => (since(one) < since(other) ? -1 : 1));
+  const rows = sorted.map(({ instanceId, name, host, parked }) => [
+    ...[instanceId, name ?? '', host, parked?.code ?? 'no worker says why', parked?.step ?? ''],
+    parked === undefined ? '' : `${timeText(parked.since)}${parked.until ? `, until ${timeText(parked.until)}` : ''}`,
+  ]);
+  return tableText(['ID', 'NAME', 'HOST', 'CODE', 'STEP', 'SINCE'], rows, more);
+}
+
+function tableText(head: string[], rows: string[][], more: boolean): string {
+  return [...textTable([head, ...rows]), ...(more ? ['… there are more; see --limit'] : [])].join('\n');
 }

@@ -84,6 +84,23 @@ test('a log gets a line for each change, and none where nothing changed', () => 
   assert.deepEqual(changeLines(done, { ...done, phase: 'Undoing' }, now), ['Undoing']);
 });
 
+test('what waits for an operator or for its host says so, on a terminal and in a log', () => {
+  const parked = { code: 'InsufficientSpace', message: 'full', remedy: 'Free space.', step: 'createRootDisk' };
+  const waiting: OperationView = {
+    ...{ ...view(step()), phase: 'NeedsOperator' },
+    parked: { ...parked, since: '2026-03-01T11:56:00.000Z' },
+  };
+  const words = 'waits for an operator for 4 min 10 s: InsufficientSpace in createRootDisk';
+  const size = { columns: 120, rows: 24 };
+  assert.equal(stepLines(waiting, { now, rateOf: noRate, ...size }).at(-1), `  ! ${words}`);
+  assert.deepEqual(changeLines(view(step()), waiting, now), ['NeedsOperator', `! ${words}`]);
+  assert.deepEqual(changeLines(waiting, waiting, now + 1000), [], 'once');
+  const away: OperationView = { ...view(), phase: 'WaitingForHost', hostAwaySince: '2026-03-01T12:00:00.000Z' };
+  assert.match(changeLines(null, away, now)[1] ?? '', /^! no worker of host-a answers for 10.0 s: it goes on as soon/);
+  const gone: OperationView = { ...away, phase: 'HostUnreachable' };
+  assert.match(changeLines(away, gone, now)[1] ?? '', /abandon --host-gone$/);
+});
+
 test('a rate is that of the last seconds, and starts anew with a new attempt', () => {
   const meter = rateMeter();
   const at = (seconds: number, doneBytes: number): number | undefined => {

@@ -84,7 +84,12 @@ async function startPretendHost(name: string, address: string, folder: string): 
     }),
   ]);
   const running = Promise.all(workers.map((worker) => worker.run()));
-  async function stop(): Promise<void> {
+  let stopped: Promise<void> | undefined;
+  function stop(): Promise<void> {
+    stopped ??= shutDown();
+    return stopped;
+  }
+  async function shutDown(): Promise<void> {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await running;
     await connection.close();

@@ -53,7 +53,16 @@ test('the value of a secret, the name of a flavor and the host take no part', ()
   assert.equal(one, other);
   assert.equal(digest({ flavor: 'tiny' }, {}, { ...flavor, name: 'tiny' }), digest());
   assert.equal(digest({ host: 'host-a' }), digest());
+  assert.equal(digest({ hosts: ['host-a', 'host-b'] }), digest());
   assert.equal(digest({}, { vendorData: { a: 1 } }), digest({}, { vendorData: {} }));
+});
+
+test('a secret that is sealed counts as one in plain, but for files, whose paths nobody can read', () => {
+  const sealed = { sealed: 'a.b.c.d.e' };
+  assert.equal(specDigest(spec, flavor, {}, { adminPassword: sealed }), digest({}, { adminPassword: 'x' }));
+  assert.equal(specDigest(spec, flavor, {}, { userData: sealed }), digest({}, { userData: 'eA==' }));
+  assert.equal(specDigest(spec, flavor, {}, { vendorData: sealed }), digest({}, { vendorData: {} }));
+  assert.notEqual(specDigest(spec, flavor, {}, { files: sealed }), digest());
 });
 
 test('a field that an earlier release had not leaves its requests what they were', () => {

@@ -323,7 +323,40 @@ test('a digest is kept in lower case', () => {
 
 test('what becomes of a failed boot is one of two words', () => {
   assert.deepEqual(problemsWith({ onFailure: 'retry' }), ['onFailure: "retry", expected one of undo, hold']);
-  assert.deepEqual(problemsWith({ onFailure: 'hold', holdFor: 10 })[0]?.slice(0, 8), 'holdFor:');
+});
+
+test('how long a boot waits for an operator is a minute to thirty days, and only one that is held waits', () => {
+  const held = { ...minimal, onFailure: 'hold', holdFor: 60 };
+  assert.equal(parseSpec(held).spec.holdFor, 60);
+  assert.equal(parseSpec({ ...held, holdFor: 30 * 86_400 }).spec.holdFor, 2_592_000);
+  const numbers = 'expected a whole number from 60 to 2592000';
+  for (const holdFor of [59, 2_592_001, 60.5]) {
+    assert.deepEqual(problemsIn({ ...held, holdFor }), [`holdFor: ${holdFor}, ${numbers}`]);
+  }
+  for (const onFailure of [undefined, 'undo']) {
+    assert.deepEqual(problemsIn({ ...held, onFailure }).at(0), 'holdFor: given without onFailure: hold');
+  }
+});
+
+test('hosts are 1 to 16 names, each once, and stand instead of one host', () => {
+  const many = Array.from({ length: 17 }, (_, index) => `host-${index}`);
+  assert.deepEqual(parseSpec({ ...minimal, hosts: many.slice(1) }).spec.hosts, many.slice(1));
+  const expected = 'hosts: a list, expected a list of 1 to 16 names of hosts, each of them once';
+  for (const hosts of [[], many, ['host-a', 'host-b', 'host-a']]) {
+    assert.deepEqual(problemsWith({ hosts }), [expected]);
+  }
+  assert.match(problemsWith({ hosts: ['host-a', 'a/b'] })[0] ?? '', /^hosts\[1\]: "a\/b", expected 1 to 64 letters/);
+  assert.deepEqual(problemsWith({ host: 'host-a', hosts: ['host-a'] }), [
+    'hosts: given beside host, expected one of the two',
+  ]);
+});
+
+test('the published schema says of hosts and of holdFor what the parser says', () => {
+  const { properties = {}, not, dependentSchemas } = specJsonSchema();
+  const { hosts } = properties as Record<string, Record<string, unknown>>;
+  assert.deepEqual([hosts?.minItems, hosts?.maxItems, hosts?.uniqueItems], [1, 16, true]);
+  assert.deepEqual(not, { required: ['host', 'hosts'] });
+  assert.deepEqual(Object.keys(dependentSchemas ?? {}), ['holdFor']);
 });
 
 test('a document without end and one with endless mistakes are refused shortly', () => {

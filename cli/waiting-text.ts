@@ -1,0 +1,34 @@
+import type { OperationView, ParkedView } from '../client/read-progress.ts';
+import { durationText, timeText } from './units.ts';
+
+/** What an operation waits for, a line for each thing: an operator, its host. */
+export function waitingLines({ phase, host, parked, hostAwaySince }: OperationView, now: number): string[] {
+  return [
+    ...(parked === undefined ? [] : [`waits for an operator ${sinceText(parked, now)}: ${parkedCause(parked)}`]),
+    ...(hostAwaySince === undefined ? [] : [awayText(phase, host, hostAwaySince, now)]),
+  ];
+}
+
+/** "InsufficientSpace in createRootDisk". */
+export function parkedCause({ code, step }: Pick<ParkedView, 'code' | 'step'>): string {
+  return step === undefined ? code : `${code} in ${step}`;
+}
+
+/** "for 4 min 10 s, until 2026-03-01 14:05:09". */
+export function sinceText({ since, until }: Pick<ParkedView, 'since' | 'until'>, now: number): string {
+  const end = until === undefined ? '' : `, until ${timeText(until)}`;
+  return `for ${durationText(now - Date.parse(since))}${end}`;
+}
+
+/** Since when a host has been away, and what happens next. */
+export function awayText(phase: OperationView['phase'], host: string, since: string, now: number): string {
+  const away = `no worker of ${host} answers for ${durationText(now - Date.parse(since))}`;
+  return phase === 'HostUnreachable'
+    ? `${away}: it is waited for; where it never comes back, give it up with abandon --host-gone`
+    : `${away}: it goes on as soon as one does`;
+}
+
+/** The two ways on from a parked operation. */
+export function waysOn(instanceId: string): string {
+  return `  go on:    everboot retry ${instanceId}\n  give up:  everboot abandon ${instanceId}`;
+}

@@ -1,0 +1,68 @@
+import { WorkflowNotFoundError } from '@temporalio/common';
+import { type AbandonRequest, abandonUpdateName, type Phase, remainsWorkflowId } from '../domain/operations.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { type FailureDocument, failureDocument } from './failure-document.ts';
+import { findRun, type OperationRun } from './operation-run.ts';
+import { type WaitOptions, waitForOutcome } from './outcome.ts';
+import { notParked, runningOperation, tellOperation } from './tell-operation.ts';
+
+export interface AbandonOptions extends WaitOptions {
+  /**
+   * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should it
+   * come back all the same, it removes what it has before anything else.
+   */
+  readonly hostGone?: boolean;
+}
+
+export interface AbandonResult {
+  readonly instanceId: string;
+  readonly operation: 'create' | 'delete';
+  readonly host: string;
+  /** How the operation ended; one that was nearly done may have become `Ready` all the same. */
+  readonly phase: Phase;
+  /** What a creation has failed with for good. */
+  readonly error?: FailureDocument;
+  /** The host that may still have something of it, and removes that when it is back. Absent: nothing is left. */
+  readonly remainsOn?: string;
+}
+
+/**
+ * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
+ * gone, a creation or a deletion ends at once.
+ *
+ * Throws InstanceBusy (it is not parked, and its host not said to be gone), OperationEnded, InstanceNotFound,
+ * HostUnreachable (no worker of any host polls), TemporalUnreachable.
+ */
+export async function abandonOperation(
+  context: ClientContext,
+  instanceId: string,
+  { hostGone = false, ...waiting }: AbandonOptions = {},
+): Promise<AbandonResult> {
+  const run = await runningOperation(context, instanceId);
+  if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
+  const request: AbandonRequest = hostGone ? { hostGone } : {};
+  await tellOperation(context, run, abandonUpdateName, request);
+  const { failure } = await waitForOutcome(context, run, waiting);
+  const ended = (await findRun(context, instanceId, run.runId)) ?? run;
+  const { operation, host } = ended.memo;
+  return {
+    ...{ instanceId, operation, host, phase: ended.phase },
+    ...(failure === undefined ? {} : { error: failureDocument(failure) }),
+    ...(hostGone && (await hasTombstone(context, ended)) ? { remainsOn: host } : {}),
+  };
+}
+
+/** An operation that had made nothing on the host leaves no word for it either. */
+async function hasTombstone(context: ClientContext, { instanceId, memo }: OperationRun): Promise<boolean> {
+  const { host, name = '', operation } = memo;
+  const operationId = operation === 'create' ? memo.operationId : null;
+  const workflowId = remainsWorkflowId({ host, instanceId, operationId, name });
+  try {
+    await callTemporal(context, () => context.client.workflow.getHandle(workflowId).describe());
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,86 @@
+import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/common';
+import { EverbootFailure } from '../domain/failures.ts';
+import {
+  type abandonUpdateName,
+  instanceWorkflowId,
+  type RequestedInstance,
+  requestQueryName,
+  type retryUpdateName,
+} from '../domain/operations.ts';
+import { callTemporal } from './call-temporal.ts';
+import type { ClientContext } from './client-context.ts';
+import { checkSomebodyPolls } from './hosts.ts';
+import { checkInstanceId } from './instance-id.ts';
+import { operationFailure } from './operation-failure.ts';
+import { findRun, type OperationRun } from './operation-run.ts';
+
+/** Longer than Temporal keeps a task for a worker that was killed before it gives it to another one (10 s). */
+const answerTimeoutMs = 30_000;
+
+/** The operation on an instance that runs now. Throws InstanceNotFound, OperationEnded (saying how). */
+export async function runningOperation(context: ClientContext, instanceId: string): Promise<OperationRun> {
+  checkInstanceId(instanceId);
+  const run = await findRun(context, instanceId);
+  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run.status === 'running') return run;
+  throw ended(run);
+}
+
+/**
+ * Tells a running operation what an operator has decided, by an update of Temporal’s, and returns when it has heard it.
+ * Throws InstanceBusy (it is not parked), OperationEnded, HostUnreachable (no worker of any host took it).
+ */
+export async function tellOperation(
+  context: ClientContext,
+  run: OperationRun,
+  name: typeof retryUpdateName | typeof abandonUpdateName,
+  request: object,
+): Promise<void> {
+  await checkSomebodyPolls(context);
+  const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
+  try {
+    await callTemporal(context, () => handle.executeUpdate<void, [object]>(name, { args: [request] }), answerTimeoutMs);
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError) throw operationFailure(run.instanceId, error.cause);
+    throw await whyUnheard(context, run, error);
+  }
+}
+
+/** What a running creation was asked for, with its secrets sealed. Throws OperationEnded, HostUnreachable. */
+export async function askRequest(context: ClientContext, run: OperationRun): Promise<RequestedInstance> {
+  await checkSomebodyPolls(context);
+  const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
+  try {
+    return await callTemporal(context, () => handle.query<RequestedInstance>(requestQueryName), answerTimeoutMs);
+  } catch (error) {
+    throw await whyUnheard(context, run, error);
+  }
+}
+
+/** Says how an operation stands instead of waiting for somebody. */
+export function notParked({ instanceId, memo, phase }: OperationRun): EverbootFailure {
+  const words = `the ${memo.operation} of ${instanceId} does not wait for an operator, it is ${phase}`;
+  return new EverbootFailure('InstanceBusy', words);
+}
+
+async function whyUnheard(context: ClientContext, run: OperationRun, error: unknown): Promise<unknown> {
+  const now = await findRun(context, run.instanceId, run.runId);
+  if (error instanceof WorkflowNotFoundError || (now !== null && now.status !== 'running')) return ended(now ?? run);
+  const isUnanswered =
+    error instanceof WorkflowUpdateRPCTimeoutOrCancelledError ||
+    (error instanceof EverbootFailure && error.code === 'TemporalUnreachable');
+  if (!isUnanswered) return error;
+  return new EverbootFailure(
+    'HostUnreachable',
+    `no worker took what the operation on ${run.instanceId} was to be told`,
+    {
+      remedy: 'See that a worker runs, and ask for the same again.',
+    },
+  );
+}
+
+function ended({ instanceId, memo, phase }: OperationRun): EverbootFailure {
+  const words = `the last operation on ${instanceId}, ${memo.operation}, has ended as ${phase}`;
+  return new EverbootFailure('OperationEnded', words);
+}
