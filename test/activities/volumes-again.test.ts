@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, rm, symlink, truncate, unlink, writeFile } from 'node:f
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { MockActivityEnvironment } from '@temporalio/testing';
 import { defineDomain, startDomain } from '../../activities/define-domain.ts';
 import type { Host } from '../../activities/host.ts';
 import type { PlannedVolume } from '../../domain/disk-plan.ts';
@@ -12,7 +11,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
-import { clientOfRunningOperation } from '../fixtures/running-operation-client.ts';
+import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 let folder: string;
@@ -45,9 +44,7 @@ test('a volume that has become another disk or the host’s own since it was pla
   const claim = { instanceId: crypto.randomUUID(), operationId: crypto.randomUUID() };
   const refused = async (words: RegExp) => {
     for (const step of [defineDomain, startDomain]) {
-      const running = new MockActivityEnvironment({}, { client: clientOfRunningOperation() }).run(() =>
-        step(host, { claim, volumes }),
-      );
+      const running = activityOfRunningOperation().run(() => step(host, { claim, volumes }));
       await assert.rejects(
         running,
         (error) => error instanceof EverbootFailure && error.code === 'HostUnsuitable' && words.test(error.message),
@@ -67,8 +64,6 @@ test('a volume that has become another disk or the host’s own since it was pla
     execFileSync('swapoff', [loop]);
   }
   // What is left then is what the steps themselves say: nothing was reserved, so there is no XML and no domain.
-  const defining = new MockActivityEnvironment({}, { client: clientOfRunningOperation() }).run(() =>
-    defineDomain(host, { claim, volumes }),
-  );
+  const defining = activityOfRunningOperation().run(() => defineDomain(host, { claim, volumes }));
   await assert.rejects(defining, /ENOENT.*libvirt\.xml/);
 });
