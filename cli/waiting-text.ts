@@ -23,6 +23,8 @@ export function sinceText({ since, until }: Pick<ParkedView, 'since' | 'until'>,
 /** Since when a host has been away, and what happens next. */
 export function awayText(phase: OperationView['phase'], host: string, since: string, now: number): string {
   const away = `no worker of ${host} answers for ${durationText(now - Date.parse(since))}`;
+  // What is parked waits for a person and not for its host.
+  if (phase === 'NeedsOperator') return away;
   return phase === 'HostUnreachable'
     ? `${away}: it is waited for; where it never comes back, give it up with abandon --host-gone`
     : `${away}: it goes on as soon as one does`;

@@ -2,7 +2,9 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import { type AbandonRequest, abandonUpdateName, type Phase, remainsWorkflowId } from '../domain/operations.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
+import { startDeletion } from './delete-instance.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
+import { checkInstanceId } from './instance-id.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
 import { type WaitOptions, waitForOutcome } from './outcome.ts';
 import { notParked, runningOperation, tellOperation } from './tell-operation.ts';
@@ -10,7 +12,7 @@ import { notParked, runningOperation, tellOperation } from './tell-operation.ts'
 export interface AbandonOptions extends WaitOptions {
   /**
    * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should it
-   * come back all the same, it removes what it has before anything else.
+   * come back all the same, it removes what it has.
    */
   readonly hostGone?: boolean;
 }
@@ -29,7 +31,7 @@ export interface AbandonResult {
 
 /**
  * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
- * gone, a creation or a deletion ends at once.
+ * gone, a creation or a deletion ends at once, and so does a deletion that has failed because nobody answered.
  *
  * Throws InstanceBusy (it is not parked, and its host not said to be gone), OperationEnded, InstanceNotFound,
  * HostUnreachable (no worker of any host polls), TemporalUnreachable.
@@ -39,6 +41,7 @@ export async function abandonOperation(
   instanceId: string,
   { hostGone = false, ...waiting }: AbandonOptions = {},
 ): Promise<AbandonResult> {
+  if (hostGone) await goOnDeleting(context, instanceId);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
   const request: AbandonRequest = hostGone ? { hostGone } : {};
@@ -51,6 +54,14 @@ export async function abandonOperation(
     ...(failure === undefined ? {} : { error: failureDocument(failure) }),
     ...(hostGone && (await hasTombstone(context, ended)) ? { remainsOn: host } : {}),
   };
+}
+
+/** A deletion that found no host to do it left the instance as it was: it is begun once more, to be given up. */
+async function goOnDeleting(context: ClientContext, instanceId: string): Promise<void> {
+  checkInstanceId(instanceId);
+  const last = await findRun(context, instanceId);
+  const isUnfinished = last?.memo.operation === 'delete' && last.status !== 'running' && last.status !== 'completed';
+  if (isUnfinished) await startDeletion(context, instanceId, last, undefined);
 }
 
 /** An operation that had made nothing on the host leaves no word for it either. */

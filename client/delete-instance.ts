@@ -49,7 +49,8 @@ export async function deleteInstance(
   );
 }
 
-async function startDeletion(
+/** Starts a deletion and returns its run’s id; null: another operation has begun. */
+export async function startDeletion(
   context: ClientContext,
   instanceId: string,
   last: DescribedRun | null,

@@ -36,7 +36,7 @@ function abandonText(result: AbandonResult, hostGone: boolean): string {
   const left =
     remainsOn === undefined
       ? `nothing is left of it${operation === 'create' ? ` on ${host}` : ''}`
-      : `should ${remainsOn} come back, it first removes what it still has of it`;
+      : `should ${remainsOn} come back, it removes what it still has of it`;
   const why = error === undefined || hostGone ? '' : `\nit had failed with ${error.code}: ${error.message}`;
   return `the ${operation} of ${instanceId} was given up; ${left}${why}`;
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { DeleteInstanceResult } from '../../domain/operations.ts';
 import { outputOf } from '../output.ts';
 import { withClient } from '../with-client.ts';
 
@@ -15,6 +16,12 @@ export function addDeleteCommand(program: Command): void {
           onUnreachable: ({ message }) => output.note(`${message}; waiting for it to come back`),
         }),
       );
-      output.result(result, result.existed ? `${id} is deleted` : `${id} was not there; nothing to delete`);
+      output.result(result, deleteText(result));
     });
+}
+
+function deleteText({ instanceId, existed, remainsOn }: DeleteInstanceResult): string {
+  if (!existed) return `${instanceId} was not there; nothing to delete`;
+  const left = remainsOn === undefined ? '' : `; should ${remainsOn} come back, it removes what it still has of it`;
+  return `${instanceId} is deleted${left}`;
 }

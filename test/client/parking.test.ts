@@ -280,3 +280,18 @@ test('a host that is gone for good is given up: the creation and the deletion en
   assert.deepEqual([phase, remainsOn], ['Deleted', 'host-b']);
   assert.equal((await deleting).remainsOn, 'host-b');
 });
+
+test('a deletion that found no host to do it can be given up afterwards', async () => {
+  const failed = smallSpec({ host: 'host-c' });
+  await client.createInstance(failed);
+  const lost = String(failed.id);
+  const handle = temporal.workflow.getHandle(`instance/${lost}`);
+  await handle.terminate('a test wants a deletion without its host');
+  const deletion = assert.rejects(client.delete(lost), failsWith('Cancelled', /cancelled/));
+  while ((await client.show(lost)).operation !== 'delete') await sleep(50);
+  await client.cancel(lost);
+  await deletion;
+  const closed = await client.abandon(lost, { hostGone: true });
+  assert.deepEqual([closed.operation, closed.phase, closed.remainsOn], ['delete', 'Deleted', 'host-c']);
+  await assert.rejects(client.abandon(lost, { hostGone: true }), failsWith('OperationEnded', /ended as Deleted/));
+});
