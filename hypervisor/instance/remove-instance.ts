@@ -37,7 +37,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
  * Removes what is left of an instance that has no directory any more: what operations made whose removal was killed in
  * the middle, after which no record tells of it. The claims of the given operation stay.
  */
-export async function removeRemains(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
+export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   await removeDoomed(paths, claim.instanceId, control);
   for (const claimed of await claimedBy(paths, claim.instanceId)) {
     if (claimed.claim.operationId !== claim.operationId)

@@ -6,7 +6,7 @@ import type { InstanceRecord } from '../../domain/instance-record.ts';
 import { syncPath, temporarySuffix } from '../publish-file.ts';
 import type { TreeRemoval } from '../remove-tree.ts';
 import { readInstanceRecord, writeInstanceRecord } from './instance-record.ts';
-import { removeInstance, removeRemains } from './remove-instance.ts';
+import { clearUnrecorded, removeInstance } from './remove-instance.ts';
 
 /**
  * Makes the instance's directory with its record in it, in one move, so that there is never a directory of ours without
@@ -34,7 +34,7 @@ export async function reserveDirectory(
     await removeInstance(paths, present.claim, control);
   }
   // Also what an earlier attempt of this was killed in the middle of removing; its own draft is among it.
-  await removeRemains(paths, record.claim, control);
+  await clearUnrecorded(paths, record.claim, control);
 
   const draft = `${directory}${temporarySuffix}`;
   await mkdir(draft);
