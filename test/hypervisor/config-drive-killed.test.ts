@@ -64,10 +64,11 @@ async function killWhileWriting(t: TestContext, destination: string, { format, m
     env: { ORDER: JSON.stringify(order) },
     stdio: 'ignore',
   });
+  const ended = once(child, 'exit');
   t.after(() => child.kill('SIGKILL'));
   while (!(await isDue()) && child.exitCode === null) await sleep(1, undefined, { signal: t.signal });
   child.kill('SIGKILL');
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  await ended;
   assert.equal(child.signalCode, 'SIGKILL', 'it was killed before it was done');
 }
 

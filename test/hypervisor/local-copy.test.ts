@@ -102,11 +102,12 @@ describe('an image on the host itself', () => {
       env: { ORDER: JSON.stringify([order, settings, request]) },
       stdio: 'ignore',
     });
+    const ended = once(child, 'exit');
     t.after(() => child.kill('SIGKILL'));
     const copied = (): number => statSync(where.partPath, { throwIfNoEntry: false })?.size ?? 0;
     while (copied() === 0 && child.exitCode === null) await sleep(1, undefined, { signal: t.signal });
     child.kill('SIGKILL');
-    await once(child, 'exit');
+    await ended;
     for (;;) {
       const lock = await tryKernelLock(request);
       if (lock !== undefined) {
