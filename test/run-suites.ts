@@ -19,7 +19,7 @@ interface Suite {
 const suites = {
   check: { folders: [], concurrency: 1, fileTimeoutMs: 0 },
   unit: { folders: ['domain', 'client', 'workers', 'cli', 'setup'], concurrency: 2, fileTimeoutMs: 180_000 },
-  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_200_000 },
+  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_800_000 },
   workflows: { folders: ['workflows', 'replay'], concurrency: 2, fileTimeoutMs: 300_000 },
   durability: { folders: ['durability'], concurrency: 2, fileTimeoutMs: 1_200_000 },
   boot: { folders: ['boot'], concurrency: 1, fileTimeoutMs: 900_000 },
