@@ -2,6 +2,7 @@ import { glob } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { failureText, isOwnFailure } from './fixtures/failure-text.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from './fixtures/temporal-server.ts';
 import { runChecks } from './run-checks.ts';
 
@@ -17,10 +18,10 @@ interface Suite {
 /** All suites, in their order: what is quick and says most comes first. */
 const suites = {
   check: { folders: [], concurrency: 1, fileTimeoutMs: 0 },
-  unit: { folders: ['domain', 'client', 'workers', 'cli', 'setup'], concurrency: 2, fileTimeoutMs: 180_000 },
-  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_200_000 },
-  workflows: { folders: ['workflows', 'releases'], concurrency: 2, fileTimeoutMs: 300_000 },
-  durability: { folders: ['durability'], concurrency: 2, fileTimeoutMs: 1_200_000 },
+  unit: { folders: ['domain', 'client', 'workers', 'cli', 'setup'], concurrency: 2, fileTimeoutMs: 600_000 },
+  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_800_000 },
+  workflows: { folders: ['workflows', 'releases'], concurrency: 2, fileTimeoutMs: 900_000 },
+  durability: { folders: ['durability'], concurrency: 2, fileTimeoutMs: 1_800_000 },
   boot: { folders: ['boot'], concurrency: 1, fileTimeoutMs: 900_000 },
 } as const satisfies Record<string, Suite>;
 
@@ -32,11 +33,16 @@ interface Tally {
   passed: number;
   failed: number;
   readonly skipped: string[];
+  /** What each failed test has to say, under its file and its full name. */
+  readonly failures: string[];
 }
+
+/** Of what a file prints on its standard error only the end is kept, in characters. */
+const keptCharacters = 16_000;
 
 /**
  * Runs the named suites, or all, and prints what they do; the last line is `N passed, N failed`, and the one before it
- * says how many could not run here. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is no suite's.
+ * says how many could not run here. Above them stands what each failed test has to say. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is no suite's.
  */
 export async function runSuites(names: readonly string[]): Promise<number> {
   const unknown = names.filter((name) => !Object.hasOwn(suites, name));
@@ -49,7 +55,7 @@ export async function runSuites(names: readonly string[]): Promise<number> {
     process.stderr.write(`no suite of test/run-suites.ts has ${strays.join(', ')}\n`);
     return 1;
   }
-  const tally: Tally = { passed: 0, failed: 0, skipped: [] };
+  const tally: Tally = { passed: 0, failed: 0, skipped: [], failures: [] };
   let server: TestTemporalServer | undefined;
   try {
     for (const name of suiteNames) {
@@ -89,7 +95,10 @@ async function tallyChecks(tally: Tally): Promise<void> {
   for (const { name, passed, skipped } of await runChecks()) {
     if (skipped !== undefined) tally.skipped.push(`${name}: ${skipped}`);
     else if (passed) tally.passed += 1;
-    else tally.failed += 1;
+    else {
+      tally.failed += 1;
+      tally.failures.push(`check: ${name}\nsee above, under its name`);
+    }
   }
 }
 
@@ -116,8 +125,20 @@ async function tallyFile(file: string, timeoutMs: number, tally: Tally): Promise
     if (skip) tally.skipped.push(`${name}: ${skip === true ? 'no reason given' : skip}`);
     else tally.passed += 1;
   });
-  events.on('test:fail', ({ todo, details }) => {
-    if (details.type !== 'suite' && !todo) tally.failed += 1;
+  const path: string[] = [];
+  let standardError = '';
+  events.on('test:start', ({ nesting, name }) => {
+    path[nesting] = name;
+  });
+  events.on('test:stderr', ({ message }) => {
+    standardError = (standardError + message).slice(-keptCharacters);
+  });
+  events.on('test:fail', ({ todo, details, name, nesting }) => {
+    if (todo || !isOwnFailure(details.type, details.error)) return;
+    tally.failed += 1;
+    const names = name === file ? ['the file itself'] : [...path.slice(0, nesting), name];
+    const title = `${relative(import.meta.dirname, file)}: ${names.join(', ')}`;
+    tally.failures.push(`${title}\n${failureText(details.error, standardError)}`);
   });
   let said = '';
   for await (const text of events.compose(new spec())) said += text;
@@ -130,10 +151,18 @@ function withoutTotals(said: string): string {
   return said.replaceAll(/^.*ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gm, '');
 }
 
-function printEnd({ passed, failed, skipped }: Tally): number {
+function printEnd({ passed, failed, skipped, failures }: Tally): number {
   if (skipped.length > 0) process.stdout.write(`\nskipped:\n${skipped.map((line) => `  ${line}\n`).join('')}`);
+  // Logs are often seen from their end only, and there a failure must be understood.
+  if (failures.length > 0) process.stdout.write(`\nfailed:\n${failures.map(indented).join('\n')}`);
   process.stdout.write(`\n${skipped.length} skipped\n${passed} passed, ${failed} failed\n`);
   return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+/** A title, and below it the lines that belong to it. */
+function indented(failure: string): string {
+  const [title, ...lines] = failure.split('\n');
+  return `  ${title}\n${lines.map((line) => `    ${line}\n`).join('')}`;
 }
 
 if (process.argv[1] === import.meta.filename) process.exitCode = await runSuites(process.argv.slice(2));

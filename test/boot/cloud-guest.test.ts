@@ -30,7 +30,7 @@ const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMoSW69KH7F76XKmBFTAdiWaFKSf
 /** A bridge that only the host and the guest are on. */
 async function makeBridge(t: TestContext): Promise<string> {
   const name = `evb${crypto.randomUUID().slice(0, 8)}`;
-  const ip = (...args: string[]) => runProgram('ip', args, { timeoutMs: 20_000 });
+  const ip = (...args: string[]) => runProgram('ip', args, { timeoutMs: 120_000 });
   await ip('link', 'add', name, 'type', 'bridge');
   t.after(() => ip('link', 'delete', name));
   await ip('address', 'add', `${hostAddress}/24`, 'dev', name);
@@ -39,7 +39,7 @@ async function makeBridge(t: TestContext): Promise<string> {
 }
 
 async function virsh(args: readonly string[]): Promise<string> {
-  const { stdout } = await runProgram('virsh', ['-c', 'qemu:///system', ...args], { timeoutMs: 20_000 });
+  const { stdout } = await runProgram('virsh', ['-c', 'qemu:///system', ...args], { timeoutMs: 120_000 });
   return stdout.trim();
 }
 

@@ -49,7 +49,7 @@ after(async () => {
 let record: object = {};
 
 async function virsh(...args: string[]): Promise<string> {
-  return (await runProgram('virsh', ['-c', 'qemu:///system', ...args], { timeoutMs: 30_000 })).stdout;
+  return (await runProgram('virsh', ['-c', 'qemu:///system', ...args], { timeoutMs: 120_000 })).stdout;
 }
 
 /** The key that QEMU shows to the cluster. */

@@ -88,9 +88,9 @@ describe('a sweep', () => {
     await mkdir(directory);
     const between = join(directory, 'disk.between');
     const create = ['create', '-q', '-f', 'qcow2', '-F'];
-    await runProgram('qemu-img', [...create, 'raw', '-b', used, between], { timeoutMs: 30_000 });
+    await runProgram('qemu-img', [...create, 'raw', '-b', used, between], { timeoutMs: 120_000 });
     const snapshot = join(paths.instances, 'snapshot.qcow2');
-    await runProgram('qemu-img', [...create, 'qcow2', '-b', between, snapshot], { timeoutMs: 30_000 });
+    await runProgram('qemu-img', [...create, 'qcow2', '-b', between, snapshot], { timeoutMs: 120_000 });
     assert.deepEqual(await backingChain(snapshot), [between, used]);
     assert.deepEqual(await swept(care), [named('b')]);
   });

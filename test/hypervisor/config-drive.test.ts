@@ -46,7 +46,7 @@ test('an ISO 9660 drive holds every version that Nova writes, labelled config-2'
   const path = join(folder, 'disk.config');
   const { sizeBytes } = await writeConfigDrive(path, contents, iso, control);
   assert.equal(sizeBytes, (await stat(path)).size);
-  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 10_000 });
+  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 120_000 });
   assert.match(stdout, /LABEL=config-2/);
   assert.match(stdout, /TYPE=iso9660/);
   const files = await readIso(path);
@@ -85,7 +85,7 @@ test('an ISO 9660 drive has Joliet and Rock Ridge, and all in it is root’s and
 test('a vfat drive holds the same files', async () => {
   const path = join(folder, 'disk.config.vfat');
   await writeConfigDrive(path, contents, vfat, control);
-  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 10_000 });
+  const { stdout } = await runProgram('blkid', ['-o', 'export', path], { timeoutMs: 120_000 });
   assert.match(stdout, /LABEL=config-2/);
   assert.match(stdout, /TYPE=vfat/);
   const isoFiles = await readIso(join(folder, 'disk.config'));

@@ -18,7 +18,7 @@ const direct = { allowedDirectUrlSchemes: ['file'], numRetries: 0 };
 
 async function described(glance: string, ...apiServers: string[]): Promise<ImageDescription> {
   const sources = { glance: glanceSettings({ apiServers }), fileImageRoots: [] };
-  return await describeImage({ glance }, sources, AbortSignal.timeout(10_000));
+  return await describeImage({ glance }, sources, AbortSignal.timeout(120_000));
 }
 
 interface Told {
@@ -136,7 +136,7 @@ describe('an image whose place Glance tells', () => {
     const where = await folders(t);
     const file = join(where.root, 'hostile');
     const args = ['create', '-q', '-f', 'qcow2', '-u', '-F', 'raw', '-b', '/etc/hostname', file, '1G'];
-    await runProgram('qemu-img', args, { timeoutMs: 30_000 });
+    await runProgram('qemu-img', args, { timeoutMs: 120_000 });
     await truncate(file, bytes.length);
     const { image, fetches, settings } = await tellingGlance(t, { locations: [{ url: `file://${file}` }] });
     assert.notEqual((await fetchImage(where, image, { glance: settings })).notDirect, undefined);
@@ -150,9 +150,9 @@ describe('an image whose place Glance tells', () => {
     if (typeof mounted === 'string') return t.skip(mounted);
     const file = join(mounted.mount, 'image.raw');
     await writeFile(file, bytes);
-    await runProgram('umount', [mounted.mount], { timeoutMs: 30_000 });
-    await runProgram('mount', ['-o', 'loop,ro', mounted.disk, mounted.mount], { timeoutMs: 30_000 });
-    const { stdout } = await runProgram('filefrag', ['-v', '-b4096', file], { timeoutMs: 30_000 });
+    await runProgram('umount', [mounted.mount], { timeoutMs: 120_000 });
+    await runProgram('mount', ['-o', 'loop,ro', mounted.disk, mounted.mount], { timeoutMs: 120_000 });
+    const { stdout } = await runProgram('filefrag', ['-v', '-b4096', file], { timeoutMs: 120_000 });
     const start = Number(stdout.match(/ 0: +0\.\. +\d+: +(\d+)\.\./)?.[1]) * 4096;
     // The disk has lost its end, and with it what follows the file's head.
     await truncate(mounted.disk, start + 2 * mebibyte);
@@ -235,14 +235,14 @@ describe('an image in the file store of a real Glance', () => {
     assert.equal(fetches(), 1);
     await forget(where);
     const moved = join(where.directory, 'moved');
-    await runProgram('mv', [file, moved], { timeoutMs: 10_000 });
+    await runProgram('mv', [file, moved], { timeoutMs: 120_000 });
     await symlink(moved, file);
     const linked = await fetchImage(where, image, { glance: settings });
     assert.match(linked.notDirect ?? '', /in none of the folders/);
     assert.equal(fetches(), 2);
     await isWhole(where);
     await rm(file);
-    await runProgram('mv', [moved, file], { timeoutMs: 10_000 });
+    await runProgram('mv', [moved, file], { timeoutMs: 120_000 });
   });
 
   test('that was changed in the store is fetched once through the API, whose answer is final', async (t) => {

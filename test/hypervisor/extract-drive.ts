@@ -9,7 +9,7 @@ export async function extractDrive(image: string, format: 'iso9660' | 'vfat', fo
     format === 'iso9660'
       ? ['xorriso', ['-osirrox', 'on', '-indev', image, '-extract', '/', folder]]
       : ['mcopy', ['-s', '-i', image, '::/*', folder]];
-  await runProgram(program as string, args as string[], { timeoutMs: 30_000 });
+  await runProgram(program as string, args as string[], { timeoutMs: 120_000 });
 }
 
 /** Every file in a folder, by its path there. */

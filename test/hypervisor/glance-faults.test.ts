@@ -33,7 +33,7 @@ async function upload(): Promise<string> {
 
 async function described(id: string): Promise<ImageDescription> {
   const sources = { glance: glanceSettings({ apiServers: [glance.endpoint] }), fileImageRoots: [] };
-  return await describeImage({ glance: id }, sources, AbortSignal.timeout(10_000));
+  return await describeImage({ glance: id }, sources, AbortSignal.timeout(120_000));
 }
 
 /** Asks Glance for something else than its images; throws unless it does that. */

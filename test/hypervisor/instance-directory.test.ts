@@ -107,7 +107,7 @@ test('what a crash left in the middle of a removal goes with the next one', asyn
 async function makeDeepTree(folder: string): Promise<void> {
   const script =
     'name=$(printf "%0200d" 0); i=0; while [ $i -lt 30 ]; do mkdir $name; cd -P $name; i=$((i+1)); done; : > file';
-  await runProgram('bash', ['-c', script], { workingDirectory: folder, timeoutMs: 10_000 });
+  await runProgram('bash', ['-c', script], { workingDirectory: folder, timeoutMs: 120_000 });
 }
 
 test('a container’s root that is deeper than any path goes with its instance', async () => {

@@ -142,7 +142,7 @@ test('a domain with a saved state is removed with it', async (t) => {
   t.after(() => removeDomain(systemUri, claim));
   await defineDomain(systemUri, xmlOf(claim, { type: 'qemu' }), claim);
   await startDomain(systemUri, claim);
-  await runProgram('virsh', ['-c', systemUri, 'managedsave', claim.instanceId], { timeoutMs: 30_000 });
+  await runProgram('virsh', ['-c', systemUri, 'managedsave', claim.instanceId], { timeoutMs: 120_000 });
   await removeDomain(systemUri, claim);
   assert.equal(await domainState(systemUri, claim.instanceId), null);
 });
@@ -163,7 +163,7 @@ test('a libvirtd that was killed and started again is found again', async (t) =>
 
 test('the binding brings no second Node into the process', async () => {
   const binding = new URL('../../node_modules/libvirt/build/Release/libvirt.node', import.meta.url).pathname;
-  const { stdout } = await runProgram('ldd', [binding], { timeoutMs: 10_000 });
+  const { stdout } = await runProgram('ldd', [binding], { timeoutMs: 120_000 });
   assert.match(stdout, /libvirt\.so/);
   assert.doesNotMatch(stdout, /libnode/);
 });

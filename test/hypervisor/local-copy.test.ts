@@ -45,7 +45,7 @@ describe('an image on the host itself', () => {
     const where = await folders(t);
     const file = join(where.root, 'overlay.qcow2');
     const args = ['create', '-q', '-f', 'qcow2', '-u', '-F', 'raw', '-b', '/etc/hostname', file, '1G'];
-    await runProgram('qemu-img', args, { timeoutMs: 30_000 });
+    await runProgram('qemu-img', args, { timeoutMs: 120_000 });
     await truncate(file, 2 * mebibyte);
     const image = localFile(file, await readFile(file), { format: 'qcow2' });
     await assert.rejects(fetchImage(where, image), { code: 'ImageUnacceptable' });
@@ -102,11 +102,12 @@ describe('an image on the host itself', () => {
       env: { ORDER: JSON.stringify([order, settings, request]) },
       stdio: 'ignore',
     });
+    const ended = once(child, 'exit');
     t.after(() => child.kill('SIGKILL'));
     const copied = (): number => statSync(where.partPath, { throwIfNoEntry: false })?.size ?? 0;
     while (copied() === 0 && child.exitCode === null) await sleep(1, undefined, { signal: t.signal });
     child.kill('SIGKILL');
-    await once(child, 'exit');
+    await ended;
     for (;;) {
       const lock = await tryKernelLock(request);
       if (lock !== undefined) {
@@ -147,7 +148,7 @@ describe('an image on the host itself', () => {
     await writeFile(file, bytes);
     const partPath = join(mounted.mount, 'base.part');
     await fetchImage({ ...where, partPath, root: mounted.mount }, localFile(file, bytes));
-    const { stdout } = await runProgram('filefrag', ['-v', partPath], { timeoutMs: 30_000 });
+    const { stdout } = await runProgram('filefrag', ['-v', partPath], { timeoutMs: 120_000 });
     assert.match(stdout, /shared/);
   });
 });

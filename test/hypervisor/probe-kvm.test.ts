@@ -51,7 +51,7 @@ test('the boot sector reaches its end on a machine that works', async () => {
   await writeFile(disk, bootSector());
   const machine = ['-nodefaults', '-display', 'none', '-no-reboot', '-M', 'pc', '-accel', 'tcg', '-m', '32'];
   const drive = ['-drive', `file=${disk},format=raw,if=ide`, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'];
-  const running = runProgram('qemu-system-x86_64', [...machine, ...drive], { timeoutMs: 20_000 });
+  const running = runProgram('qemu-system-x86_64', [...machine, ...drive], { timeoutMs: 120_000 });
   await assert.rejects(running, new RegExp(`exit status ${bootSectorSuccess}:`));
 });
 

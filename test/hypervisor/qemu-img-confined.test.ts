@@ -120,7 +120,7 @@ test('no image makes qemu-img reach a server, neither where it is judged nor whe
   ];
   for (const place of places) {
     const create = ['create', '-q', '-u', '-f', 'qcow2', '-F', 'raw', '-b', place, at('lured'), '1M'];
-    await runProgram('qemu-img', create, { timeoutMs: 10_000 });
+    await runProgram('qemu-img', create, { timeoutMs: 120_000 });
     const limits = { maxVirtualSizeBytes: gibibyte, heldLocks: [] };
     await assert.rejects(
       judgeImageFile(at('lured'), imageAt(at('lured'), 'qcow2'), limits, control),
@@ -151,7 +151,7 @@ test('a raw disk whose name or first bytes are a network address stays a raw dis
 
 test('an image that makes qemu-img say more than anyone reads is ImageUnacceptable', async () => {
   const path = at('talkative.qcow2');
-  await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', path, '1M'], { timeoutMs: 10_000 });
+  await runProgram('qemu-img', ['create', '-q', '-f', 'qcow2', path, '1M'], { timeoutMs: 120_000 });
   await writeFile(path, withSnapshots(await readFile(path), 20_000));
   const limits = { maxVirtualSizeBytes: gibibyte, heldLocks: [] };
   await assert.rejects(judgeImageFile(path, imageAt(path, 'qcow2'), limits, control), (error: unknown) => {
@@ -186,7 +186,7 @@ test('an image of which qemu-img sees another size than we is refused', async ()
   await writeFile(disk, '');
   await writeFile(disk, Buffer.alloc(6 * mebibyte, 1));
   const convert = ['convert', '-f', 'raw', '-O', 'vpc', '-o', 'subformat=fixed,force_size=on', disk, path];
-  await runProgram('qemu-img', convert, { timeoutMs: 10_000 });
+  await runProgram('qemu-img', convert, { timeoutMs: 120_000 });
   const bytes = await readFile(path);
   const footer = bytes.subarray(-512);
   // Written by Azure, with a geometry that is smaller than the disk: QEMU goes by the size since its version 10 only.
@@ -206,7 +206,7 @@ test('an image of which qemu-img sees another size than we is refused', async ()
 
 test('a program that could not start a thread is the host’s failure, and tried again', async () => {
   const words = 'qemu: qemu_thread_create: Resource temporarily unavailable';
-  const running = runProgram('sh', ['-c', `echo '${words}' >&2; kill -ABRT $$`], { timeoutMs: 10_000 });
+  const running = runProgram('sh', ['-c', `echo '${words}' >&2; kill -ABRT $$`], { timeoutMs: 120_000 });
   await assert.rejects(running, failsWith('HostIoError'));
 });
 

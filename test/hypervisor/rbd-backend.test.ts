@@ -319,11 +319,12 @@ test('an import that is killed in the middle leaves no base, and the next run ma
     await rbdBackend(settings).makeRoot(disk, base, context, control);`;
   const input = JSON.stringify([settings, rootDisk(), large, context]);
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, input], { stdio: 'inherit' });
+  const ended = once(child, 'exit');
   while (!(await basesOf(large)).some((name) => name.includes(claimName(context.claim)))) {
     assert.equal(child.exitCode, null);
   }
   child.kill('SIGKILL');
-  await once(child, 'exit');
+  await ended;
   assert.ok(
     (await basesOf(large)).every((name) => name.endsWith('.everboot-tmp')),
     'no base has its name',

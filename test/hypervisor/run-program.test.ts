@@ -116,7 +116,7 @@ test('a program that must finish outlives its worker, and its lock lasts even if
   const request = { lockFile, key: 'finish' };
   assert.equal(await tryKernelLock(request), undefined, 'it is still at work');
   await writeFile(pipe, 'go\n');
-  const next = await waitForKernelLock(request, { timeoutMs: 10_000 });
+  const next = await waitForKernelLock(request, { timeoutMs: 120_000 });
   assert.ok(next);
   assert.equal(await readFile(done, 'utf8'), 'whole\n');
   await next.release();

@@ -32,7 +32,7 @@ async function redirectingHttps(t: TestContext, location: string): Promise<strin
 function look(url: string) {
   const reference = { url, digest: `sha256:${'ab'.repeat(32)}`, format: 'raw' } as const;
   const sources = { glance: glanceSettings({ numRetries: 0 }), fileImageRoots: [] };
-  return describeImage(reference, sources, AbortSignal.timeout(10_000));
+  return describeImage(reference, sources, AbortSignal.timeout(120_000));
 }
 
 test('a certificate that is not trusted is no connection', async (t) => {

@@ -36,7 +36,7 @@ const record = {
 
 function look(reference: ImageReference, changes: Partial<GlanceSettings> = {}, fileImageRoots: string[] = []) {
   const sources = { glance: glanceSettings({ numRetries: 0, ...changes }), fileImageRoots };
-  return describeImage(reference, sources, AbortSignal.timeout(20_000));
+  return describeImage(reference, sources, AbortSignal.timeout(120_000));
 }
 
 async function glanceThatSays(t: TestContext, changes: object, settings: Partial<GlanceSettings> = {}) {

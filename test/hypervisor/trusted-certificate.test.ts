@@ -16,7 +16,7 @@ before(async () => {
   path = join(folder, `${id}.pem`);
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp384r1', '-nodes', '-keyout', '/dev/null'];
   const files = ['-out', path, '-subj', '/CN=images', '-days', '2'];
-  await runProgram('openssl', ['req', '-x509', ...key, ...files], { timeoutMs: 30_000 });
+  await runProgram('openssl', ['req', '-x509', ...key, ...files], { timeoutMs: 120_000 });
   await chmod(path, 0o644);
   pem = await readFile(path, 'utf8');
 });

@@ -34,7 +34,6 @@ async function runSuites(t: TestContext, checkout: string, names: readonly strin
   const child = spawn(process.execPath, [join(checkout, 'test', 'run-suites.ts'), ...names], {
     env: { ...environment, ...sharedServerEnvironment(server) },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 60_000,
   });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (piece: Buffer) => (stdout += piece));
@@ -55,6 +54,33 @@ test('a run ends with what passed, failed and was skipped, the reasons before it
   assert.deepEqual(lines.slice(-2), ['1 skipped', '1 passed, 2 failed'], stdout);
   assert.ok(lines.includes('  cannot run: no such thing here'));
   assert.equal(exitCode, 1);
+});
+
+test('a run’s end says of each failed test what happened, and nothing of what workers log', async (t) => {
+  const checkout = await checkoutWith(t, {
+    'domain/some.test.ts': `
+      import { after, describe } from 'node:test';
+      describe('a suite', () => {
+        after(() => { throw new Error('its end went wrong'); });
+        test('fails', () => { throw new Error('as it should'); });
+      });`,
+    'cli/killed.test.ts': `
+      test('is killed', async () => {
+        process.stderr.write('last words\\n{"level":30,"msg":"a worker logs"}\\n');
+        await new Promise((later) => setTimeout(later, 200));
+        process.kill(process.pid, 'SIGKILL');
+        await new Promise(() => setInterval(() => {}, 1000));
+      });`,
+  });
+  const { stdout } = await runSuites(t, checkout, ['unit']);
+  const [, end = ''] = stdout.split('\nfailed:\n');
+  assert.match(end, /^ {2}domain\/some\.test\.ts: a suite, fails\n {4}Error: as it should\n {8}at /m);
+  assert.match(end, /^ {2}domain\/some\.test\.ts: a suite\n {4}Error: its end went wrong\n/m);
+  const killed =
+    '  cli/killed.test.ts: the file itself\n    the process of the file was killed by SIGKILL; its last words:';
+  assert.ok(end.includes(`${killed}\n    last words\n`), end);
+  assert.doesNotMatch(end, /a worker logs/);
+  assert.match(end, /\n0 skipped\n0 passed, 3 failed\n$/);
 });
 
 test('a run in which all tests pass exits with 0, and one without tests with 1', async (t) => {

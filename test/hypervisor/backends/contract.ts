@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LibvirtSettings } from '../../../domain/configuration.ts';
 import type {
   DiskFormat,
@@ -160,10 +161,10 @@ export function backendContract(name: string, start: () => Promise<BackendUnderT
       for (let attempt = 0; attempt < 5 && struck === 0; attempt++) {
         const context = await under.newInstance();
         if (await killInTheMiddle(under, { context, disk: rootDisk(208 * mebibyte), base: large })) struck += 1;
-        const made = await makeRoot(context, 208, large);
+        const made = await asWorkflow(() => makeRoot(context, 208, large));
         const view = await under.guestView(made, folder);
         run('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'raw', view, large.path]);
-        await remove(context);
+        await asWorkflow(() => remove(context));
         assert.deepEqual(await under.leftOf(context), []);
       }
       assert.ok(struck > 0, 'a kill came when there was a disk under its temporary name');
@@ -215,22 +216,42 @@ interface KilledWork {
   readonly base: BaseImage;
 }
 
-/** Kills a process that makes a root disk as soon as something of it is there, and says whether it was half-made. */
+/**
+ * Does a step again while what it needs is still held by a client that was killed, as its workflow does: Ceph sees only
+ * after half a minute that a client is gone.
+ */
+async function asWorkflow<Result>(step: () => Promise<Result>): Promise<Result> {
+  const deadline = Date.now() + 300_000;
+  for (;;) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!failsWith('StorageUnavailable')(error) || Date.now() > deadline) throw error;
+      await sleep(1000);
+    }
+  }
+}
+
+/**
+ * Kills a process that makes a root disk as soon as something of it is there, and says whether it was half-made. However
+ * late that is seen on a busy machine: a process that hears of progress goes no further by itself.
+ */
 async function killInTheMiddle(under: BackendUnderTest, { context, disk, base }: KilledWork): Promise<boolean> {
   const url = new URL('../../../hypervisor/backends/backend-of.ts', import.meta.url).href;
   const script = `
     import { backendOf } from ${JSON.stringify(url)};
     const [settings, context, disk, base] = JSON.parse(process.argv[1]);
-    const control = { signal: new AbortController().signal, onProgress: () => undefined };
+    const onProgress = () => process.kill(process.pid, 'SIGKILL');
+    const control = { signal: new AbortController().signal, onProgress };
     await backendOf(disk, settings).makeRoot(disk, base, { ...context, heldLocks: [] }, control);
     setInterval(() => undefined, 1000);`;
   const input = JSON.stringify([under.settings, context, disk, base]);
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, input], { stdio: 'inherit' });
   const ended = once(child, 'exit');
   let left: readonly string[] = [];
-  while (left.length === 0 && child.exitCode === null) left = await under.leftOf(context);
+  while (left.length === 0 && child.exitCode === null && child.signalCode === null) left = await under.leftOf(context);
   child.kill('SIGKILL');
-  await ended;
-  assert.equal(child.signalCode, 'SIGKILL');
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+  if (left.length === 0) left = await under.leftOf(context);
   return left.some((name) => name.endsWith('.everboot-tmp'));
 }

@@ -7,7 +7,8 @@ import { type BackendUnderTest, backendContract } from './contract.ts';
 
 backendContract('rbd', async (): Promise<BackendUnderTest> => {
   const ceph = await startCeph();
-  const settings = await cephSettings(ceph);
+  // Nothing of this cluster is ever silent, so that a long wait costs nothing.
+  const settings = await cephSettings(ceph, 30);
   // A cluster that is full stays so for everybody, hence one of its own.
   const full = await startCeph();
   await setFull(full, true);

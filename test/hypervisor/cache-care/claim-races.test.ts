@@ -27,7 +27,7 @@ const building = `
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
     await addClaim(paths, cacheName, claim);
     if (!(await isThere(path))) {
-      const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 10_000 });
+      const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 120_000 });
       if (!(await isThere(path))) {
         await writeFacts(paths, order, { from: 'part', format: 'raw', virtualSizeBytes: 4, fileSizeBytes: 4 });
         const temporary = path + '.0a1b2c3d.everboot-tmp';

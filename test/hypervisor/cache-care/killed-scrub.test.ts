@@ -12,13 +12,13 @@ import { killProcess, named, putBase, startProcess, testCache } from '../../fixt
 
 after(closeLibvirt);
 
-const control = { signal: AbortSignal.timeout(120_000), onProgress: () => undefined };
+const control = { signal: AbortSignal.timeout(600_000), onProgress: () => undefined };
 const scrubbing = `
   const { scrubCache } = await load('hypervisor/image-cache/care/scrub-cache.ts');
   process.stdout.write('ready');
   for (;;) await scrubCache(given.care, { names: null, force: given.force }, control);`;
 
-test('a scrub that is killed is gone on with at the files that are still due', { timeout: 60_000 }, async (t) => {
+test('a scrub that is killed is gone on with at the files that are still due', { timeout: 300_000 }, async (t) => {
   const care = await testCache(t, { scrubBytesPerSecond: 4 * 2 ** 20 });
   const { paths, settings } = care;
   for (const letter of 'abcdef') await putBase(paths, named(letter));
@@ -35,7 +35,7 @@ test('a scrub that is killed is gone on with at the files that are still due', {
 });
 
 test('a scrub that is killed at any moment loses no sound base, and the damaged one is told of in the end', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const care = await testCache(t);
   const { paths } = care;

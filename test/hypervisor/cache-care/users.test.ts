@@ -25,7 +25,7 @@ async function directoryIn({ paths }: CacheCare, name: string = randomUUID()): P
 
 async function overlay(path: string, backing: string, format = 'raw'): Promise<void> {
   const args = ['create', '-q', '-u', '-f', 'qcow2', '-F', format, '-b', backing, path, '1M'];
-  await runProgram('qemu-img', args, { timeoutMs: 30_000 });
+  await runProgram('qemu-img', args, { timeoutMs: 120_000 });
 }
 
 /** The header of a qcow2 on a file of that name, as a guest may write it into its raw disk. */
@@ -70,14 +70,14 @@ test('disks are found among many files, deep down, behind links, and beside the 
 });
 
 test('a guest’s invention in its raw disk at most keeps a file, and stops neither sweep nor scrub', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const care = await testCache(t);
   const { paths } = care;
   for (const letter of 'ab') await putBase(paths, named(letter));
   const directory = await directoryIn(care);
   const pipe = join(directory, 'pipe');
-  await runProgram('mkfifo', [pipe], { timeoutMs: 10_000 });
+  await runProgram('mkfifo', [pipe], { timeoutMs: 120_000 });
   const inventions = [
     ...['/dev/zero', '/dev/kmsg', '/proc/kmsg', '/proc/self/mem', pipe, paths.cache, '/etc/hostname/x', 'json:{{{'],
     ...[`${paths.cache}/${'long'.repeat(240)}`, `${paths.cache}/..`, '../../..', 'disk0', '\0', 'nbd://10.0.0.1/x'],
@@ -117,7 +117,7 @@ test('no image is removed while a disk on the host cannot be read', async (t) =>
 });
 
 test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdisk; and nothing goes when it is killed', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const libvirt = await startPrivateLibvirt(t);
   if (libvirt === undefined) return;
@@ -143,7 +143,7 @@ test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdis
   const define = async (): Promise<void> => {
     // This driver forgets everything when the last connection to it is closed, so that one has to be open before.
     await listCache(care);
-    await runProgram('virsh', ['-c', libvirt.uri, 'define', file], { timeoutMs: 30_000 });
+    await runProgram('virsh', ['-c', libvirt.uri, 'define', file], { timeoutMs: 120_000 });
   };
   await define();
   const { files } = await listCache(care);

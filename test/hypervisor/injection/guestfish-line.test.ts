@@ -12,7 +12,7 @@ const canary = join(folder, 'canary');
 /** What guestfish makes of lines, without any disk. */
 async function guestfish(input: string): Promise<{ stdout: string; failed: boolean }> {
   try {
-    return { stdout: (await runProgram('guestfish', [], { input, timeoutMs: 30_000 })).stdout, failed: false };
+    return { stdout: (await runProgram('guestfish', [], { input, timeoutMs: 120_000 })).stdout, failed: false };
   } catch {
     return { stdout: '', failed: true };
   }

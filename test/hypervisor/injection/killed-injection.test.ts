@@ -67,7 +67,7 @@ test('an injection into a partition that was killed in the middle is simply run 
   assert.equal((await stat(join(folder, own))).mode & 0o777, 0o700, 'nobody else can read what was left');
   const left = (await readdir(join(folder, own))).filter((name) => name.startsWith('libguestfs'));
   assert.ok(left.length > 0, 'what libguestfs has left of its own is in there, to go with it');
-  const held = await waitForKernelLock(lock, { timeoutMs: 30_000 });
+  const held = await waitForKernelLock(lock, { timeoutMs: 120_000 });
   assert.ok(held !== undefined, 'no program of the killed one holds the lock for long');
   await removeTemporaryFiles(path);
   const heldLocks = [held.descriptor];

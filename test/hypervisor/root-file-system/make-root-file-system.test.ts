@@ -36,7 +36,7 @@ async function newDirectory(name: string): Promise<string> {
 
 test('an image without a file system is refused, and nothing is left of it', { skip }, async () => {
   const image = join(folder, 'empty.raw');
-  await runProgram('truncate', ['-s', '16M', image], { timeoutMs: 10_000 });
+  await runProgram('truncate', ['-s', '16M', image], { timeoutMs: 120_000 });
   const directory = await newDirectory('of-nothing');
   await assert.rejects(makeFrom(image, directory), { code: 'ImageUnacceptable' });
   assert.deepEqual(await readdir(directory), []);
@@ -45,7 +45,7 @@ test('an image without a file system is refused, and nothing is left of it', { s
 test('a sparse file that is larger than its image is refused before it fills the disk', { skip }, async () => {
   const image = await makeGuestImage(join(folder, 'sparse.raw'), {
     arrange: (tree) =>
-      runProgram('truncate', ['-s', '1T', join(tree, 'large')], { timeoutMs: 10_000 }).then(() => undefined),
+      runProgram('truncate', ['-s', '1T', join(tree, 'large')], { timeoutMs: 120_000 }).then(() => undefined),
   });
   const directory = await newDirectory('of-sparse');
   await assert.rejects(makeFrom(image, directory), { code: 'ImageUnacceptable', message: /more than 67108864 bytes/ });

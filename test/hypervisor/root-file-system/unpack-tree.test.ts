@@ -93,9 +93,9 @@ test('a tree that tar packed comes out as it was', { skip: needsRoot }, async ()
   await mkdir(join(tree, 'tmp'));
   await chmod(join(tree, 'tmp'), 0o1777);
   await chown(join(tree, 'tmp'), 3_000_000, 3_000_000);
-  await runProgram('mknod', [join(tree, 'bin/null'), 'c', '1', '3'], { timeoutMs: 10_000 });
-  await runProgram('mkfifo', [join(tree, 'bin/pipe')], { timeoutMs: 10_000 });
-  await runProgram('tar', ['-C', tree, '-cf', join(folder, 'tree.tar'), '.'], { timeoutMs: 10_000 });
+  await runProgram('mknod', [join(tree, 'bin/null'), 'c', '1', '3'], { timeoutMs: 120_000 });
+  await runProgram('mkfifo', [join(tree, 'bin/pipe')], { timeoutMs: 120_000 });
+  await runProgram('tar', ['-C', tree, '-cf', join(folder, 'tree.tar'), '.'], { timeoutMs: 120_000 });
 
   const target = join(folder, 'unpacked');
   const made = await unpackTree(createReadStream(join(folder, 'tree.tar')), target, limits);
