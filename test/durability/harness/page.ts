@@ -1,0 +1,75 @@
+import type { Case } from './check-outcome.ts';
+import { type FaultName, faultNames, faults, type Outcome } from './faults.ts';
+import { type Procedure, procedures, struckElsewhere } from './procedures.ts';
+import type { CaseResult } from './run-case.ts';
+
+export const pageFile = new URL('../../../docs/durability.md', import.meta.url).pathname;
+
+const begin = '<!-- Made by test/durability/matrix.test.ts: from here -->';
+const end = '<!-- to here -->';
+
+const outcomeWords = {
+  whole: { mark: 'W', words: 'the operation goes on; the instance is whole, and like one that was not disturbed' },
+  undone: { mark: 'U', words: 'the operation fails and says at which step; nothing is left' },
+  cancelled: { mark: 'C', words: 'the operation ends as cancelled; nothing of it is left' },
+  swept: {
+    mark: 'S',
+    words: 'nothing of the workflow is left to undo it; what it had made is cleared by the next operation',
+  },
+  gone: { mark: 'G', words: 'the removal goes on; nothing is left' },
+  again: { mark: 'A', words: 'the deletion ends; asked for again, it leaves nothing' },
+} as const satisfies Record<Outcome, { readonly mark: string; readonly words: string }>;
+
+type Results = ReadonlyMap<Case, CaseResult>;
+
+/** The part of the page that the harness makes of what it found. */
+export function madeTables(results: Results): string {
+  const lines = [
+    begin,
+    '',
+    ...faultNames.map((fault, index) => `${index + 1}. ${faults[fault].title}`),
+    '',
+    ...Object.values(outcomeWords).map(({ mark, words }) => `- **${mark}**: ${words}`),
+    '- (empty): not struck here; a step that runs no program has none to be killed, and an undo has no failure for good',
+    '',
+    ...procedures.flatMap((procedure) => tableOf(procedure, results)),
+    ...countsOf(results),
+    '',
+    end,
+  ];
+  return lines.join('\n');
+}
+
+function tableOf(procedure: Procedure, results: Results): string[] {
+  const marks = (step: string, fault: FaultName): string => {
+    const found = [...results].find(([one]) => one.procedure === procedure && one.step === step && one.fault === fault);
+    return found === undefined ? ' ' : outcomeWords[found[1].outcome].mark;
+  };
+  const how = procedure.strikes === 'every' ? 'every step in every way' : 'every step, and every way';
+  return [
+    `### ${procedure.name[0]?.toUpperCase()}${procedure.name.slice(1)}: ${how}`,
+    '',
+    `| step | ${faultNames.map((_, index) => index + 1).join(' | ')} |`,
+    `|---|${faultNames.map(() => '---').join('|')}|`,
+    ...procedure.steps.map((step) => `| \`${step}\` | ${faultNames.map((fault) => marks(step, fault)).join(' | ')} |`),
+    '',
+  ];
+}
+
+function countsOf(results: Results): string[] {
+  const steps = new Set([...results.keys()].map(({ step }) => step));
+  const ways = new Set([...results.keys()].map(({ fault }) => fault));
+  const elsewhere = Object.entries(struckElsewhere).map(([step, file]) => `\`${step}\` (${file})`);
+  return [
+    `${results.size} cases: ${steps.size} steps, ${ways.size} ways to strike them, ${procedures.length} procedures.`,
+    '',
+    `Struck in tests of their own: ${elsewhere.join(', ')}.`,
+  ];
+}
+
+/** The page with its made part replaced. Throws when the page has no such part. */
+export function withTables(page: string, tables: string): string {
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error('the page has no place for the tables');
+  return `${page.slice(0, from)}${tables}${page.slice(to + end.length)}`;
+}
