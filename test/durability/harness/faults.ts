@@ -73,18 +73,18 @@ export function canStrike(fault: FaultName, step: Step): boolean {
 
 /** How the operation has to end when one of its steps is struck. */
 export function expectedOutcome({ kind }: Procedure, fault: FaultName): Outcome {
-  if (fault === 'terminate') return 'swept';
   const isFinal = ['throwBefore', 'throwAfter', 'fillDisk'].includes(fault);
   switch (kind) {
     case 'undo':
-      return 'undone';
+      return fault === 'terminate' ? 'swept' : 'undone';
     case 'clear':
-      return fault === 'cancel' ? 'cancelled' : 'gone';
+      return fault === 'cancel' || fault === 'terminate' ? 'again' : 'gone';
     case 'delete':
-      if (fault === 'cancel') return 'again';
+      if (fault === 'cancel' || fault === 'terminate') return 'again';
       return isFinal && fault !== 'fillDisk' ? 'again' : 'gone';
     case 'create':
       if (fault === 'cancel') return 'cancelled';
+      if (fault === 'terminate') return 'swept';
       return isFinal ? 'undone' : 'whole';
   }
 }

@@ -1,7 +1,6 @@
 import type { Case } from './check-outcome.ts';
-import { type FaultName, faultNames, faults, type Outcome } from './faults.ts';
+import { expectedOutcome, type FaultName, faultNames, faults, type Outcome } from './faults.ts';
 import { type Procedure, procedures, struckElsewhere } from './procedures.ts';
-import type { CaseResult } from './run-case.ts';
 
 export const pageFile = new URL('../../../docs/durability.md', import.meta.url).pathname;
 
@@ -17,13 +16,11 @@ const outcomeWords = {
     words: 'nothing of the workflow is left to undo it; what it had made is cleared by the next operation',
   },
   gone: { mark: 'G', words: 'the removal goes on; nothing is left' },
-  again: { mark: 'A', words: 'the deletion ends; asked for again, it leaves nothing' },
+  again: { mark: 'A', words: 'the removal ends before its time; deleting the instance again leaves nothing' },
 } as const satisfies Record<Outcome, { readonly mark: string; readonly words: string }>;
 
-type Results = ReadonlyMap<Case, CaseResult>;
-
-/** The part of the page that the harness makes of what it found. */
-export function madeTables(results: Results): string {
+/** The part of the page that the harness makes: each case, and how it has to end for its test to pass. */
+export function madeTables(cases: readonly Case[]): string {
   const lines = [
     begin,
     '',
@@ -32,18 +29,18 @@ export function madeTables(results: Results): string {
     ...Object.values(outcomeWords).map(({ mark, words }) => `- **${mark}**: ${words}`),
     '- (empty): not struck here; a step that runs no program has none to be killed, and an undo has no failure for good',
     '',
-    ...procedures.flatMap((procedure) => tableOf(procedure, results)),
-    ...countsOf(results),
+    ...procedures.flatMap((procedure) => tableOf(procedure, cases)),
+    ...countsOf(cases),
     '',
     end,
   ];
   return lines.join('\n');
 }
 
-function tableOf(procedure: Procedure, results: Results): string[] {
+function tableOf(procedure: Procedure, cases: readonly Case[]): string[] {
   const marks = (step: string, fault: FaultName): string => {
-    const found = [...results].find(([one]) => one.procedure === procedure && one.step === step && one.fault === fault);
-    return found === undefined ? ' ' : outcomeWords[found[1].outcome].mark;
+    const isCase = cases.some((one) => one.procedure === procedure && one.step === step && one.fault === fault);
+    return isCase ? outcomeWords[expectedOutcome(procedure, fault)].mark : ' ';
   };
   const how = procedure.strikes === 'every' ? 'every step in every way' : 'every step, and every way';
   return [
@@ -56,12 +53,12 @@ function tableOf(procedure: Procedure, results: Results): string[] {
   ];
 }
 
-function countsOf(results: Results): string[] {
-  const steps = new Set([...results.keys()].map(({ step }) => step));
-  const ways = new Set([...results.keys()].map(({ fault }) => fault));
+function countsOf(cases: readonly Case[]): string[] {
+  const steps = new Set(cases.map(({ step }) => step));
+  const ways = new Set(cases.map(({ fault }) => fault));
   const elsewhere = Object.entries(struckElsewhere).map(([step, file]) => `\`${step}\` (${file})`);
   return [
-    `${results.size} cases: ${steps.size} steps, ${ways.size} ways to strike them, ${procedures.length} procedures.`,
+    `${cases.length} cases: ${steps.size} steps, ${ways.size} ways to strike them, ${procedures.length} procedures.`,
     '',
     `Struck in tests of their own: ${elsewhere.join(', ')}.`,
   ];

@@ -91,6 +91,8 @@ export const struckElsewhere: Partial<Record<Step, string>> = {
   pinCachedFile: 'cache-care.test.ts',
   planFetch: 'cache-care.test.ts',
   pingHost: 'away-host.test.ts',
+  tendHost: 'tend-killed.test.ts',
+  resumeGuests: 'resume-guests.test.ts',
 };
 
 /** The steps that run programs: with them, a program's own death is a fault too. Proven by undisturbed runs. */

@@ -3,16 +3,23 @@ import { assertCleanSlate } from '../../fixtures/clean-slate.ts';
 import { makePlace } from './case-place.ts';
 import { workerHere } from './case-worker.ts';
 import { inputFor, startCreate, startDelete, tomlOf } from './operations.ts';
-import type { Procedure } from './procedures.ts';
+import type { Procedure, Step } from './procedures.ts';
 import type { HostOrder } from './serve-host.ts';
 import { referenceOf, type Stage } from './stage.ts';
 
+export interface Reference {
+  /** The steps that ran, and those of them that started programs. */
+  readonly steps: readonly Step[];
+  readonly withPrograms: readonly Step[];
+  remove(): Promise<void>;
+}
+
 /** A host whose undisturbed instance is there for as long as the cases are run. */
-export async function makeReference(stage: Stage, procedure: Procedure) {
+export async function makeReference(stage: Stage, procedure: Procedure): Promise<Reference> {
   const place = await makePlace(stage, undefined);
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },
-    ...{ images: stage.images, toml: tomlOf(procedure), strike: null, broken: null },
+    ...{ images: stage.images, toml: tomlOf(procedure), strikes: [], watchesPrograms: true, broken: null },
   };
   const worker = await workerHere(stage.connection, order);
   const input = inputFor(stage, procedure, order.name);

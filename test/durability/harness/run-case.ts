@@ -27,7 +27,8 @@ export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemp
   const place = await makePlace(stage, medium);
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },
-    ...{ images: stage.images, toml: tomlOf(procedure), strike: { step, blow, times: times ?? null } },
+    ...{ images: stage.images, toml: tomlOf(procedure), strikes: [{ step, blow, times: times ?? null }] },
+    watchesPrograms: false,
     broken: procedure.kind === 'undo' ? 'markReady' : null,
   };
   const start = (): Promise<CaseWorker> => (ownProcess ? workerProcess(order) : workerHere(stage.connection, order));

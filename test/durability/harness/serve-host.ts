@@ -19,7 +19,9 @@ export interface HostOrder {
   readonly filesFolder: string;
   readonly images: string;
   readonly toml: string;
-  readonly strike: StrikeOrder | null;
+  readonly strikes: readonly StrikeOrder[];
+  /** True: the programs that its steps run are noted. */
+  readonly watchesPrograms: boolean;
   readonly broken: Step | null;
 }
 
@@ -30,13 +32,13 @@ export interface ServedHost {
 
 /** Serves the steps of one host; the workflows are done elsewhere. */
 export async function serveHost(connection: NativeConnection, order: HostOrder): Promise<ServedHost> {
-  const { name, folder, filesFolder, toml, images, strike, broken } = order;
+  const { name, folder, filesFolder, toml, images, strikes, watchesPrograms, broken } = order;
   const configuration = await testConfiguration(filesFolder, name, toml, [images]);
   const { instancesPath } = configuration.host;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareFolders(paths);
-  const host = { configuration, paths, stateDirectory: folder };
-  const place = { folder, instancesPath, journal: openJournal(folder), broken };
+  const host = { configuration, paths, stateDirectory: folder, tendGraceMs: 0 };
+  const place = { folder, instancesPath, journal: openJournal(folder), broken, watchesPrograms };
   const inbound = failureInterceptor({});
   const lanes: Lane[] = ['light', 'fetch', 'disk'];
   const workers = await Promise.all(
@@ -44,7 +46,7 @@ export async function serveHost(connection: NativeConnection, order: HostOrder):
       Worker.create({
         connection,
         taskQueue: hostTaskQueue(name, lane),
-        activities: strikeSteps(activitiesOn(host), strike, place),
+        activities: strikeSteps(activitiesOn(host), strikes, place),
         maxConcurrentActivityTaskPolls: 2,
         maxHeartbeatThrottleInterval: '200 ms',
         shutdownGraceTime: '500 ms',

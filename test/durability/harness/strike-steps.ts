@@ -21,6 +21,7 @@ export interface StruckPlace {
   readonly folder: string;
   readonly instancesPath: string;
   readonly journal: Journal;
+  readonly watchesPrograms: boolean;
   /** Fails for good whenever it runs: so an undo is brought about. */
   readonly broken: Step | null;
 }
@@ -38,7 +39,7 @@ type AnyActivity = (input: never) => Promise<unknown>;
 /** The steps of a host, struck as ordered. Every run, and every blow, is in the journal before it is felt. */
 export function strikeSteps(
   activities: HostActivities,
-  order: StrikeOrder | null,
+  orders: readonly StrikeOrder[],
   place: StruckPlace,
 ): Record<string, AnyActivity> {
   const { journal } = place;
@@ -50,8 +51,9 @@ export function strikeSteps(
         journal.note({ step, what: 'ran' });
         if (step === place.broken) throw new EverbootFailure('ProgramFailed', `${step} is broken`);
         const instanceId = Context.current().info.workflowExecution?.workflowId.split('/').find(isId) ?? '';
-        if (order === null) return await noting({ step, run, place, instanceId, struck: () => undefined });
-        if (order.step !== step) return await run();
+        if (place.watchesPrograms) noteProgramsOf(step, instanceId, journal);
+        const order = orders.find((one) => one.step === step);
+        if (order === undefined) return await run();
         const struckSoFar = journal.count(step, 'struck');
         if (order.times !== null && struckSoFar >= order.times) {
           if (order.blow.startsWith('deaf')) journal.note({ step, what: 'second' });
@@ -173,10 +175,8 @@ const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
   },
 };
 
-/** Notes which programs an undisturbed step runs. */
-async function noting({ step, run, place, instanceId }: Call): Promise<unknown> {
-  watchPrograms(step, instanceId, { onStart: () => place.journal.note({ step, what: 'program' }) });
-  return await run();
+function noteProgramsOf(step: Step, instanceId: string, journal: Journal): void {
+  watchPrograms(step, instanceId, { onStart: () => journal.note({ step, what: 'program' }) });
 }
 
 /** Runs a step as a worker does that was cut off: nothing is heard of it, and nobody can tell it to stop. */
