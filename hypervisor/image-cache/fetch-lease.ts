@@ -108,6 +108,12 @@ export async function dropLease(paths: HostPaths, cacheName: string, claim: Clai
 async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<void> {
   const path = leasePath(paths, cacheName);
   const temporaryPath = temporaryName(path);
-  await writeFile(temporaryPath, JSON.stringify(lease));
-  await rename(temporaryPath, path);
+  try {
+    await writeFile(temporaryPath, JSON.stringify(lease));
+    await rename(temporaryPath, path);
+  } catch (error) {
+    // On a full disk there is an empty file of that name.
+    await removeFile(temporaryPath);
+    throw error;
+  }
 }

@@ -118,16 +118,18 @@ export async function checkEnd(
 }
 
 /**
- * Has the host tended until nothing is left: steps of an operation that was terminated are told only by their next
+ * Has the host tended, and its cache swept, until nothing is left: steps of an operation that was terminated are told only by their next
  * heartbeat, and until then they hold what they make.
  */
 async function sweep({ client }: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
   for (let left = 20; ; left -= 1) {
-    await client.workflow.execute('tendHost', {
-      args: [{ host: input.host, dryRun: false }],
-      taskQueue: workflowTaskQueue,
-      workflowId: `tend/${input.host}`,
-    });
+    for (const care of ['tendHost', 'sweepCache']) {
+      await client.workflow.execute(care, {
+        args: [{ host: input.host, dryRun: false }],
+        taskQueue: workflowTaskQueue,
+        workflowId: `host/${input.host}/${care}`,
+      });
+    }
     try {
       return await slate();
     } catch (error) {

@@ -5,8 +5,8 @@ import type { Step } from './procedures.ts';
 /** What a struck step says of itself, in a file, so that it is known when its process is dead. */
 export interface Note {
   readonly step: Step;
-  readonly what: 'ran' | 'program' | 'struck' | 'second' | 'late' | 'later' | 'felt';
-  /** Of a late attempt or a broken disk: how the step ended. */
+  readonly what: 'ran' | 'program' | 'aimed' | 'struck' | 'second' | 'late' | 'later' | 'felt';
+  /** Which activity is struck, where a step is run for several things; of a late attempt or a broken disk: how it ended. */
   readonly words?: string;
 }
 

@@ -13,7 +13,7 @@ const outcomeWords = {
   cancelled: { mark: 'C', words: 'the operation ends as cancelled; nothing of it is left' },
   swept: {
     mark: 'S',
-    words: 'nothing of the workflow is left to undo it; what it had made is cleared by the next operation',
+    words: 'nothing is left to undo it; tending the host, and sweeping its cache, clears what it had made',
   },
   gone: { mark: 'G', words: 'the removal goes on; nothing is left' },
   again: { mark: 'A', words: 'the removal ends before its time; deleting the instance again leaves nothing' },

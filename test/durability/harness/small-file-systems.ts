@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, open, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../../../hypervisor/run-program.ts';
@@ -18,25 +18,21 @@ export async function unmount(folder: string): Promise<void> {
   await runProgram('umount', ['--lazy', folder], { timeoutMs });
 }
 
-/** Takes every free block of the file system that a folder is on. */
+/** Takes every free block of the file system that a folder is on, in one move: the step must not be taken for dead. */
 export async function fillFileSystem(folder: string): Promise<void> {
-  const file = await open(`${folder}/.everboot/filler`, 'w');
-  try {
-    const block = Buffer.alloc(2 ** 20, 1);
-    for (let size = block.length; size >= 4096; ) {
-      await file.write(block, 0, size).catch(() => {
-        size = 0;
-      });
-      const { bavail, bsize } = await statfs(folder);
-      size = Math.min(block.length, bavail * bsize);
-    }
-  } finally {
-    await file.close();
+  for (let number = 0; ; number += 1) {
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail === 0) return;
+    const filler = `${folder}/.everboot/filler-${number}`;
+    // Others may take some of it in between.
+    await runProgram('fallocate', ['-l', `${bavail * bsize}`, filler], { timeoutMs }).catch(() => rm(filler));
   }
 }
 
 export async function emptyFileSystem(folder: string): Promise<void> {
-  await rm(`${folder}/.everboot/filler`, { force: true });
+  for (const name of await readdir(`${folder}/.everboot`)) {
+    if (name.startsWith('filler-')) await rm(`${folder}/.everboot/${name}`);
+  }
 }
 
 /** A file system that fails with EIO where it is told to: every write, sync and change of a name under that folder. */

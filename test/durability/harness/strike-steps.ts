@@ -50,14 +50,20 @@ export function strikeSteps(
         const run = (): Promise<unknown> => (activity as AnyActivity)(input);
         journal.note({ step, what: 'ran' });
         if (step === place.broken) throw new EverbootFailure('ProgramFailed', `${step} is broken`);
-        const instanceId = Context.current().info.workflowExecution?.workflowId.split('/').find(isId) ?? '';
+        const { workflowExecution, activityId } = Context.current().info;
+        const instanceId = workflowExecution?.workflowId.split('/').find(isId) ?? '';
         if (place.watchesPrograms) noteProgramsOf(step, instanceId, journal);
         const order = orders.find((one) => one.step === step);
         if (order === undefined) return await run();
-        const struckSoFar = journal.count(step, 'struck');
-        if (order.times !== null && struckSoFar >= order.times) {
-          if (order.blow.startsWith('deaf')) journal.note({ step, what: 'second' });
-          return await run();
+        if (order.times !== null) {
+          // A step may be run for several things at once, and the first of them is meant.
+          const aimed = journal.notes().filter((note) => note.step === step && note.what === 'aimed');
+          if (aimed.some(({ words }) => words !== activityId)) return await run();
+          if (aimed.length >= order.times) {
+            if (order.blow.startsWith('deaf')) journal.note({ step, what: 'second' });
+            return await run();
+          }
+          journal.note({ step, what: 'aimed', words: activityId });
         }
         const struck = (): void => journal.note({ step, what: 'struck' });
         return await blows[order.blow]({ step, run, place, instanceId, struck });
