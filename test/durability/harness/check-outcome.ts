@@ -79,7 +79,7 @@ async function assertLikeReference(stage: Stage, procedure: Procedure, made: Ins
 function checkFailure({ procedure, step, fault }: Case, { code, step: failed }: Exclude<End, { kind: 'done' }>): void {
   if (procedure.kind === 'undo') assert.deepEqual([code, failed], ['ProgramFailed', 'markReady']);
   else if (fault === 'fillDisk') assert.equal(code, 'InsufficientSpace', failed);
-  else assert.deepEqual([code, failed], ['ProgramFailed', step]);
+  else assert.deepEqual([code, failed], [fault === 'breakDisk' ? 'DomainRejected' : 'ProgramFailed', step]);
 }
 
 /** Compares with an undisturbed run, and deletes it. */

@@ -72,7 +72,9 @@ export function canStrike(fault: FaultName, step: Step): boolean {
 }
 
 /** How the operation has to end when one of its steps is struck. */
-export function expectedOutcome({ kind }: Procedure, fault: FaultName): Outcome {
+export function expectedOutcome({ kind }: Procedure, step: Step, fault: FaultName): Outcome {
+  // The I/O error is libvirt's there, and its refusal of a domain is final.
+  if (fault === 'breakDisk' && step === 'startDomain') return 'undone';
   const isFinal = ['throwBefore', 'throwAfter', 'fillDisk'].includes(fault);
   switch (kind) {
     case 'undo':

@@ -1,6 +1,6 @@
 import type { Case } from './check-outcome.ts';
 import { expectedOutcome, type FaultName, faultNames, faults, type Outcome } from './faults.ts';
-import { type Procedure, procedures, struckElsewhere } from './procedures.ts';
+import { type Procedure, procedures, type Step, struckElsewhere } from './procedures.ts';
 
 export const pageFile = new URL('../../../docs/durability.md', import.meta.url).pathname;
 
@@ -38,9 +38,9 @@ export function madeTables(cases: readonly Case[]): string {
 }
 
 function tableOf(procedure: Procedure, cases: readonly Case[]): string[] {
-  const marks = (step: string, fault: FaultName): string => {
+  const marks = (step: Step, fault: FaultName): string => {
     const isCase = cases.some((one) => one.procedure === procedure && one.step === step && one.fault === fault);
-    return isCase ? outcomeWords[expectedOutcome(procedure, fault)].mark : ' ';
+    return isCase ? outcomeWords[expectedOutcome(procedure, step, fault)].mark : ' ';
   };
   const how = procedure.strikes === 'every' ? 'every step in every way' : 'every step, and every way';
   return [

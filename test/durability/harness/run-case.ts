@@ -60,7 +60,7 @@ export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemp
     const struck = journal.count(step, 'struck');
     assert.ok(struck > 0, `${step} was struck`);
     if (times !== undefined) assert.equal(struck, times, `${step} was struck ${times} times`);
-    assert.equal(outcome, expectedOutcome(procedure, fault), JSON.stringify(journal.notes()));
+    assert.equal(outcome, expectedOutcome(procedure, step, fault), JSON.stringify(journal.notes()));
     return { outcome, struck };
   } finally {
     journal.letGo('on');
