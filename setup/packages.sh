@@ -63,6 +63,7 @@ packages_for_test() {
   boot_kernel_is_there || miss linux-image-cloud-amd64 "is the kernel of libguestfs' appliance"
   need_file /usr/lib/libvirt/libvirt_lxc libvirt-daemon-driver-lxc 'runs containers'
   need_file /usr/share/OVMF ovmf 'starts guests with UEFI'
+  need_file /usr/lib/python3/dist-packages/fusepy.py python3-fusepy 'is a file system that fails, for the tests'
   need_program mkfs.xfs xfsprogs 'formats ephemeral disks as xfs'
   need_program mkfs.btrfs btrfs-progs 'formats ephemeral disks as btrfs'
   need_program lvm lvm2 'keeps disks in logical volumes'

@@ -127,6 +127,12 @@ function guardOf(paths: HostPaths, cacheName: string): LockRequest {
 async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<void> {
   const path = leasePath(paths, cacheName);
   const temporaryPath = temporaryName(path);
-  await writeFile(temporaryPath, JSON.stringify(lease));
-  await rename(temporaryPath, path);
+  try {
+    await writeFile(temporaryPath, JSON.stringify(lease));
+    await rename(temporaryPath, path);
+  } catch (error) {
+    // On a full disk there is an empty file of that name.
+    await removeFile(temporaryPath);
+    throw error;
+  }
 }

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HostPaths } from '../../../domain/host-paths.ts';
+import type { CreateInstanceInput, InstanceResult } from '../../../domain/operations.ts';
+import { workflowTaskQueue } from '../../../domain/task-queues.ts';
+import { assertCleanSlate, assertNothingRuns } from '../../fixtures/clean-slate.ts';
+import type { FaultName, Outcome } from './faults.ts';
+import type { Journal } from './journal.ts';
+import { type End, startDelete } from './operations.ts';
+import type { Procedure, Step } from './procedures.ts';
+import { assertSameInstance } from './same-instance.ts';
+import { referenceOf, type Stage } from './stage.ts';
+
+export interface Case {
+  readonly procedure: Procedure;
+  readonly step: Step;
+  readonly fault: FaultName;
+}
+
+export interface Ended {
+  readonly end: End;
+  readonly input: CreateInstanceInput;
+  readonly journal: Journal;
+  readonly paths: HostPaths;
+}
+
+/** Names how it ended, having checked that it is so. In the end nothing is left in any case. */
+export async function checkOutcome(stage: Stage, given: Case, { end, input, journal, paths }: Ended): Promise<Outcome> {
+  const { procedure, step, fault } = given;
+  const { kind } = procedure;
+  const slate = slateOf(stage, input, paths);
+  if (fault === 'lateBeside') await journal.until(step, 'late');
+  let outcome: Outcome;
+  if (end.kind === 'terminated' && (kind === 'create' || kind === 'undo')) {
+    await sweep(stage, input, slate);
+    outcome = 'swept';
+  } else if (end.kind !== 'done' && kind === 'delete') {
+    if (end.kind === 'failed') assert.equal(end.step, step);
+    await (await startDelete(stage, input)).result();
+    outcome = 'again';
+  } else if (end.kind === 'done') {
+    outcome = kind === 'create' ? 'whole' : 'gone';
+    if (kind === 'create') await checkWhole(stage, given, { end, input, journal, paths });
+  } else {
+    if (end.kind === 'failed') checkFailure(given, end);
+    outcome = end.kind === 'failed' ? 'undone' : 'cancelled';
+    // What was to be cleared is there still.
+    if (kind === 'clear') {
+      await (await startDelete(stage, input)).result();
+      outcome = 'again';
+    }
+  }
+  if (fault === 'lateAfter' && kind !== 'create') {
+    journal.letGo('on');
+    await journal.until(step, 'late');
+  }
+  await slate();
+  if (fault === 'lateAfter') {
+    journal.letGo('later');
+    await journal.until(step, 'later');
+    await sweep(stage, input, slate);
+  }
+  return outcome;
+}
+
+function slateOf({ client }: Stage, { spec }: CreateInstanceInput, paths: HostPaths): () => Promise<void> {
+  return async () => {
+    await assertCleanSlate(paths, [spec.id]);
+    await assertNothingRuns(client, paths, spec.id);
+  };
+}
+
+async function assertLikeReference(stage: Stage, procedure: Procedure, made: InstanceResult): Promise<void> {
+  const reference = stage.references.get(referenceOf(procedure));
+  if (reference === undefined) throw new Error('there is no undisturbed run to compare with');
+  await assertSameInstance(made, reference);
+}
+
+function checkFailure({ procedure, step, fault }: Case, { code, step: failed }: Exclude<End, { kind: 'done' }>): void {
+  if (procedure.kind === 'undo') assert.deepEqual([code, failed], ['ProgramFailed', 'markReady']);
+  else if (fault === 'fillDisk') assert.equal(code, 'InsufficientSpace', failed);
+  else assert.deepEqual([code, failed], [fault === 'breakDisk' ? 'DomainRejected' : 'ProgramFailed', step]);
+}
+
+/** Compares with an undisturbed run, and deletes it. */
+async function checkWhole(stage: Stage, { procedure, step, fault }: Case, ended: Ended): Promise<void> {
+  const { end, input, journal } = ended;
+  const { result } = end as { result: InstanceResult };
+  await assertLikeReference(stage, procedure, result);
+  if (fault === 'lateAfter') {
+    journal.letGo('on');
+    await journal.until(step, 'late');
+    await assertLikeReference(stage, procedure, result);
+  }
+  await (await startDelete(stage, input)).result();
+}
+
+/**
+ * Checks an operation that may have ended in any way: what it made is like an undisturbed instance, or nothing is left.
+ */
+export async function checkEnd(
+  stage: Stage,
+  procedure: Procedure,
+  { end, input, paths }: Omit<Ended, 'journal'>,
+): Promise<Outcome> {
+  const slate = slateOf(stage, input, paths);
+  if (end.kind === 'terminated') {
+    await sweep(stage, input, slate);
+    return 'swept';
+  }
+  if (end.kind === 'done') {
+    await assertLikeReference(stage, procedure, end.result as InstanceResult);
+    await (await startDelete(stage, input)).result();
+  }
+  await slate();
+  if (end.kind === 'done') return 'whole';
+  return end.kind === 'failed' ? 'undone' : 'cancelled';
+}
+
+/**
+ * Has the host tended, and its cache swept, until nothing is left: steps of an operation that was terminated are told only by their next
+ * heartbeat, and until then they hold what they make.
+ */
+async function sweep({ client }: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
+  for (let left = 20; ; left -= 1) {
+    for (const care of ['tendHost', 'sweepCache']) {
+      await client.workflow.execute(care, {
+        args: [{ host: input.host, dryRun: false }],
+        taskQueue: workflowTaskQueue,
+        workflowId: `host/${input.host}/${care}`,
+      });
+    }
+    try {
+      return await slate();
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(1000);
+    }
+  }
+}

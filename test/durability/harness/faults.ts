@@ -1,0 +1,92 @@
+import { type Procedure, type Step, stepsWithPrograms } from './procedures.ts';
+
+/** What is done to a step, by the worker that runs it, see `strike-steps.ts`. */
+export type Blow =
+  | 'throwBefore'
+  | 'throwAfter'
+  | 'throwAndPass'
+  | 'runTwice'
+  | 'hold'
+  | 'deafBeside'
+  | 'deafAfter'
+  | 'killBefore'
+  | 'killDuring'
+  | 'killAfter'
+  | 'killProgram'
+  | 'fillDisk'
+  | 'breakDisk';
+
+/** How an operation that was struck ends. Each of these is checked, see `check-outcome.ts`. */
+export type Outcome = 'whole' | 'undone' | 'cancelled' | 'swept' | 'gone' | 'again';
+
+export interface Fault {
+  /** As the table's head says it. */
+  readonly title: string;
+  readonly blow: Blow;
+  /** How often it strikes; absent: whenever the step runs. */
+  readonly times?: number;
+  /** True: the worker is a process of its own, which can be killed. */
+  readonly ownProcess?: boolean;
+  /** True: it goes by waiting, since a worker's death shows by its heartbeats. */
+  readonly waits?: boolean;
+  /** Where the instance's files lie. */
+  readonly medium?: 'small' | 'failing';
+  /** What is done from outside while the step is held. */
+  readonly outside?: 'cancel' | 'terminate' | 'drain' | 'killTemporal';
+}
+
+export const faults = {
+  throwBefore: { title: 'fails for good before its effect', blow: 'throwBefore' },
+  throwAfter: { title: 'fails for good after its effect', blow: 'throwAfter' },
+  throwOnce: { title: 'fails once', blow: 'throwAndPass', times: 1 },
+  failFive: { title: 'fails five times', blow: 'throwAndPass', times: 5 },
+  runTwice: { title: 'runs twice', blow: 'runTwice' },
+  cancel: { title: 'operation cancelled', blow: 'hold', times: 1, outside: 'cancel' },
+  terminate: { title: 'workflow terminated', blow: 'hold', times: 1, outside: 'terminate' },
+  lateBeside: { title: 'given up, writes beside the next attempt', blow: 'deafBeside', times: 1, waits: true },
+  lateAfter: { title: 'given up, writes after the end', blow: 'deafAfter', times: 1, waits: true },
+  killBefore: { title: 'worker killed before', blow: 'killBefore', times: 1, ownProcess: true, waits: true },
+  killDuring: { title: 'worker killed during', blow: 'killDuring', times: 1, ownProcess: true, waits: true },
+  killAfter: { title: 'worker killed after', blow: 'killAfter', times: 1, ownProcess: true, waits: true },
+  killProgram: { title: 'its program killed', blow: 'killProgram', times: 1, ownProcess: true },
+  drain: { title: 'worker told to stop', blow: 'hold', times: 1, ownProcess: true, outside: 'drain' },
+  killTemporal: { title: 'Temporal killed and restarted', blow: 'hold', times: 1, outside: 'killTemporal' },
+  fillDisk: { title: 'disk full', blow: 'fillDisk', times: 1, medium: 'small' },
+  breakDisk: { title: 'disk fails (EIO)', blow: 'breakDisk', times: 1, medium: 'failing' },
+} as const satisfies Record<string, Fault>;
+
+export type FaultName = keyof typeof faults;
+
+export const faultNames = Object.keys(faults) as readonly FaultName[];
+
+/** The undos that are tried whatever they fail with. */
+const tireless: readonly Step[] = ['removeDomain', 'releaseInstance', 'removeRemains'];
+
+/** Whether a fault can be at a step at all. */
+export function canStrike(fault: FaultName, step: Step): boolean {
+  const isTireless = tireless.includes(step);
+  if (fault === 'killProgram') return stepsWithPrograms.includes(step);
+  if (fault === 'throwBefore' || fault === 'throwAfter') return !isTireless;
+  if (fault === 'failFive') return isTireless;
+  return true;
+}
+
+/** How the operation has to end when one of its steps is struck. */
+export function expectedOutcome({ kind }: Procedure, step: Step, fault: FaultName): Outcome {
+  // The I/O error is libvirt's there, and its refusal of a domain is final.
+  if (fault === 'breakDisk' && step === 'startDomain') return 'undone';
+  const isFinal = ['throwBefore', 'throwAfter', 'fillDisk'].includes(fault);
+  switch (kind) {
+    case 'undo':
+      return fault === 'terminate' ? 'swept' : 'undone';
+    case 'clear':
+      return fault === 'cancel' || fault === 'terminate' ? 'again' : 'gone';
+    case 'delete':
+      if (fault === 'cancel' || fault === 'terminate') return 'again';
+      return isFinal && fault !== 'fillDisk' ? 'again' : 'gone';
+    case 'create':
+      if (fault === 'cancel') return 'cancelled';
+      if (fault === 'terminate') return 'swept';
+      return isFinal ? 'undone' : 'whole';
+  }
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  ServiceError,
+  TerminatedFailure,
+  WorkflowFailedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { type CreateInstanceInput, instanceWorkflowId, remainsWorkflowId } from '../../../domain/operations.ts';
+import { parseSpec } from '../../../domain/parse-spec.ts';
+import { workflowTaskQueue } from '../../../domain/task-queues.ts';
+import type { Procedure } from './procedures.ts';
+import type { Stage } from './stage.ts';
+
+/** The configuration of a host whose disks are like that. */
+export function tomlOf({ disks }: Procedure): string {
+  return disks === 'raw' ? '[libvirt]\nuse_cow_images = false\n' : '';
+}
+
+/** A request with every kind of disk in it, all of them small. */
+export function inputFor(
+  { image, kernel }: Stage,
+  { boot, kernel: withKernel }: Procedure,
+  host: string,
+): CreateInstanceInput {
+  const { spec } = parseSpec({
+    id: randomUUID(),
+    name: 'test',
+    flavor: { vcpus: 1, memoryMb: 64, rootGb: 1, ephemeralGb: 1, swapMb: 16 },
+    image: { file: image.path, digest: image.digest, format: 'qcow2' },
+    ...(withKernel ? { kernel: { file: kernel.path, digest: kernel.digest, format: 'raw' } } : {}),
+    boot,
+  });
+  if (typeof spec.flavor === 'string') throw new Error('tests give their flavors inline');
+  const flavor = { name: 'inline', ...spec.flavor };
+  return { operationId: randomUUID(), host, spec: { ...spec, secrets: {} }, flavor, specDigest: '0'.repeat(64) };
+}
+
+export async function startCreate({ client }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
+  const { operationId, host, specDigest, spec } = input;
+  return await client.workflow.start('createInstance', {
+    args: [input],
+    taskQueue: workflowTaskQueue,
+    workflowId: instanceWorkflowId(spec.id),
+    memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
+  });
+}
+
+export async function startDelete({ client }: Stage, { host, spec }: CreateInstanceInput): Promise<WorkflowHandle> {
+  return await client.workflow.start('deleteInstance', {
+    args: [{ operationId: randomUUID(), host, instanceId: spec.id }],
+    taskQueue: workflowTaskQueue,
+    workflowId: instanceWorkflowId(spec.id),
+  });
+}
+
+/** Starts the operation that is to be struck. What it needs to be there is made before it, undisturbed. */
+export async function begin(stage: Stage, { kind }: Procedure, input: CreateInstanceInput): Promise<WorkflowHandle> {
+  const created = await startCreate(stage, input);
+  if (kind === 'create' || kind === 'undo') return created;
+  await created.result();
+  if (kind === 'delete') return await startDelete(stage, input);
+  const { host, operationId, spec } = input;
+  const order = { host, instanceId: spec.id, operationId, name: spec.name };
+  return await stage.client.workflow.start('clearRemains', {
+    args: [order],
+    taskQueue: workflowTaskQueue,
+    workflowId: remainsWorkflowId(order),
+  });
+}
+
+/** How an operation ended. */
+export type End =
+  | { readonly kind: 'done'; readonly result: unknown }
+  | { readonly kind: 'failed' | 'cancelled' | 'terminated'; readonly code?: string; readonly step?: string };
+
+export async function endOf(handle: WorkflowHandle): Promise<End> {
+  try {
+    return { kind: 'done', result: await handle.result() };
+  } catch (error) {
+    // Temporal may be away just now.
+    if (error instanceof ServiceError) return await endOf(handle);
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    const { cause } = error;
+    if (cause instanceof CancelledFailure) return { kind: 'cancelled' };
+    if (cause instanceof TerminatedFailure) return { kind: 'terminated' };
+    assert.ok(cause instanceof ApplicationFailure, String(cause));
+    const [report] = (cause.details ?? []) as { step?: string }[];
+    return { kind: 'failed', code: cause.type ?? '', step: report?.step ?? '' };
+  }
+}

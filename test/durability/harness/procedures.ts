@@ -1,0 +1,108 @@
+import type { HostActivities } from '../../../domain/host-activities.ts';
+import type { BootMode } from '../../../domain/spec.ts';
+
+export type Step = keyof HostActivities;
+
+/**
+ * What is done with an instance: it is created; created, but for good not made ready, so that it is undone; deleted after
+ * it was created; removed as what was left on a host that was given up.
+ */
+export type ProcedureKind = 'create' | 'undo' | 'delete' | 'clear';
+
+export interface Procedure {
+  readonly name: string;
+  readonly kind: ProcedureKind;
+  readonly boot: BootMode;
+  readonly disks: 'qcow2' | 'raw';
+  /** A file that is no kernel, which a guest that is really started goes without. */
+  readonly kernel: boolean;
+  /** The steps that are struck: those that the procedure runs, each of them once or more. */
+  readonly steps: readonly Step[];
+  /** `every`: each step is struck in every way. `pairs`: each step and each way at least once. */
+  readonly strikes: 'every' | 'pairs';
+}
+
+const diskSteps = [
+  'planInstance',
+  'reserveInstance',
+  'claimBaseImage',
+  'downloadImage',
+  'verifyImage',
+  'convertImage',
+  'publishBaseImage',
+  'createRootDisk',
+  'createEphemeralDisk',
+  'createSwapDisk',
+  'copyBootFile',
+  'writeConfigDrive',
+] as const satisfies readonly Step[];
+
+/** Every procedure, from which all cases come. A step that is in none, and in no list below, fails a test by its name. */
+export const procedures: readonly Procedure[] = [
+  {
+    ...{ name: 'create disks, qcow2', kind: 'create', boot: 'disks', disks: 'qcow2', kernel: true },
+    ...{ steps: [...diskSteps, 'markReady'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'define a domain', kind: 'create', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['defineDomain'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'start a domain', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
+    ...{ steps: ['startDomain'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'undo', kind: 'undo', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['removeDomain', 'releaseInstance'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'delete', kind: 'delete', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['readInstance', 'deleteDomain', 'deleteFiles'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'clear what was left', kind: 'clear', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['removeRemains'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'create disks, raw', kind: 'create', boot: 'disks', disks: 'raw', kernel: true },
+    ...{ steps: [...diskSteps, 'markReady'], strikes: 'pairs' },
+  },
+  {
+    ...{ name: 'create defined, raw', kind: 'create', boot: 'defined', disks: 'raw', kernel: true },
+    ...{ steps: [...diskSteps, 'defineDomain', 'markReady'], strikes: 'pairs' },
+  },
+  {
+    ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
+    ...{
+      steps: [...diskSteps.filter((step) => step !== 'copyBootFile'), 'defineDomain', 'startDomain', 'markReady'],
+      strikes: 'pairs',
+    },
+  },
+];
+
+/** Steps of what needs an appliance or a container, which costs minutes, and the test file that strikes each. */
+export const struckElsewhere: Partial<Record<Step, string>> = {
+  growFileSystem: 'injection-steps.test.ts',
+  injectFiles: 'injection-steps.test.ts',
+  extractRootFileSystem: 'container-root-steps.test.ts',
+  listCachedFiles: 'cache-care.test.ts',
+  sweepCachedFiles: 'cache-care.test.ts',
+  scrubCachedFiles: 'cache-care.test.ts',
+  pinCachedFile: 'cache-care.test.ts',
+  planFetch: 'cache-care.test.ts',
+  pingHost: 'away-host.test.ts',
+  tendHost: 'tend-killed.test.ts',
+  resumeGuests: 'resume-guests.test.ts',
+};
+
+/** The steps that run programs: with them, a program's own death is a fault too. Proven by undisturbed runs. */
+export const stepsWithPrograms: readonly Step[] = [
+  'downloadImage',
+  'verifyImage',
+  'convertImage',
+  'createRootDisk',
+  'createEphemeralDisk',
+  'createSwapDisk',
+  'copyBootFile',
+  'writeConfigDrive',
+];

@@ -1,0 +1,69 @@
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type { InstanceResult } from '../../../domain/operations.ts';
+import { workflowTaskQueue } from '../../../domain/task-queues.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { installTemporalRuntime } from '../../../workers/temporal-runtime.ts';
+import { workflowBundle } from '../../../workers/workflow-bundle.ts';
+import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
+import type { Procedure } from './procedures.ts';
+import { type FailingFileSystem, mountFailing } from './small-file-systems.ts';
+
+/** What all cases share: a Temporal server, the workflows' worker, the images. */
+export interface Stage {
+  readonly address: string;
+  readonly client: Client;
+  readonly connection: NativeConnection;
+  readonly folder: string;
+  readonly images: string;
+  readonly image: TestImage;
+  readonly kernel: TestImage;
+  /** What an undisturbed run of each procedure made. */
+  readonly references: Map<string, InstanceResult>;
+  failing(): Promise<FailingFileSystem>;
+  close(): Promise<void>;
+}
+
+export async function openStage(address: string): Promise<Stage> {
+  installTemporalRuntime();
+  const folder = await mkdtemp('/var/tmp/everboot-test-');
+  // QEMU's user gets to the disks of guests that really run.
+  await chmod(folder, 0o711);
+  const images = join(folder, 'images');
+  await mkdir(images);
+  const image = await makeQcow2Image(images, 'image.qcow2', 8);
+  const kernel = await makeRawImage(images, 'kernel', 2 ** 20);
+  const connection = await NativeConnection.connect({ address });
+  const control = await Connection.connect({ address });
+  const worker = await Worker.create({
+    connection,
+    taskQueue: workflowTaskQueue,
+    workflowBundle: await workflowBundle(folder),
+  });
+  const running = worker.run();
+  let failing: Promise<FailingFileSystem> | undefined;
+  return {
+    ...{ address, client: new Client({ connection: control }), connection, folder, images, image, kernel },
+    references: new Map(),
+    failing() {
+      failing ??= mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
+      return failing;
+    },
+    async close() {
+      worker.shutdown();
+      await running;
+      await closeLibvirt();
+      await (await failing)?.unmount();
+      await control.close();
+      await connection.close();
+      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
+    },
+  };
+}
+
+/** Procedures that make the same are compared with the same. */
+export function referenceOf({ boot, disks, kernel }: Procedure): string {
+  return `${boot} ${disks}${kernel ? ' with a kernel' : ''}`;
+}

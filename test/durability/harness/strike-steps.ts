@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asyncLocalStorage, Context, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { EverbootFailure } from '../../../domain/failures.ts';
+import type { HostActivities } from '../../../domain/host-activities.ts';
+import type { Blow } from './faults.ts';
+import type { Journal } from './journal.ts';
+import type { Step } from './procedures.ts';
+import { watchPrograms } from './programs.ts';
+import { breakFolder, fillFileSystem, mendFolder } from './small-file-systems.ts';
+
+/** What a worker does to its steps. */
+export interface StrikeOrder {
+  readonly step: Step;
+  readonly blow: Blow;
+  /** Null: whenever the step runs. */
+  readonly times: number | null;
+}
+
+export interface StruckPlace {
+  /** The case's folder. */
+  readonly folder: string;
+  readonly instancesPath: string;
+  readonly journal: Journal;
+  readonly watchesPrograms: boolean;
+  /** Fails for good whenever it runs: so an undo is brought about. */
+  readonly broken: Step | null;
+}
+
+interface Call {
+  readonly step: Step;
+  readonly run: () => Promise<unknown>;
+  readonly place: StruckPlace;
+  readonly instanceId: string;
+  readonly struck: () => void;
+}
+
+type AnyActivity = (input: never) => Promise<unknown>;
+
+/** The steps of a host, struck as ordered. Every run, and every blow, is in the journal before it is felt. */
+export function strikeSteps(
+  activities: HostActivities,
+  orders: readonly StrikeOrder[],
+  place: StruckPlace,
+): Record<string, AnyActivity> {
+  const { journal } = place;
+  return Object.fromEntries(
+    Object.entries(activities).map(([name, activity]) => {
+      const step = name as Step;
+      const strike: AnyActivity = async (input) => {
+        const run = (): Promise<unknown> => (activity as AnyActivity)(input);
+        journal.note({ step, what: 'ran' });
+        if (step === place.broken) throw new EverbootFailure('ProgramFailed', `${step} is broken`);
+        const { workflowExecution, activityId } = Context.current().info;
+        const instanceId = workflowExecution?.workflowId.split('/').find(isId) ?? '';
+        if (place.watchesPrograms) noteProgramsOf(step, instanceId, journal);
+        const order = orders.find((one) => one.step === step);
+        if (order === undefined) return await run();
+        if (order.times !== null) {
+          // A step may be run for several things at once, and the first of them is meant.
+          const aimed = journal.notes().filter((note) => note.step === step && note.what === 'aimed');
+          if (aimed.some(({ words }) => words !== activityId)) return await run();
+          if (aimed.length >= order.times) {
+            if (order.blow.startsWith('deaf')) journal.note({ step, what: 'second' });
+            return await run();
+          }
+          journal.note({ step, what: 'aimed', words: activityId });
+        }
+        const struck = (): void => journal.note({ step, what: 'struck' });
+        return await blows[order.blow]({ step, run, place, instanceId, struck });
+      };
+      return [name, strike];
+    }),
+  );
+}
+
+const isId = (part: string): boolean => part.length === 36;
+
+const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
+  async throwBefore({ step, struck }) {
+    struck();
+    throw new EverbootFailure('ProgramFailed', `${step} was struck`);
+  },
+  async throwAfter({ step, run, struck }) {
+    await run();
+    struck();
+    throw new EverbootFailure('ProgramFailed', `${step} was struck`);
+  },
+  async throwAndPass({ step, run, struck }) {
+    await run();
+    struck();
+    throw new EverbootFailure('HostIoError', `${step} was struck`, { retryAfterMs: 10 });
+  },
+  async runTwice({ run, struck }) {
+    await run();
+    struck();
+    return await run();
+  },
+  async hold({ run, place, struck }) {
+    const made = await run();
+    struck();
+    const signal = cancellationSignal();
+    while (!place.journal.isLetGo('on')) {
+      if (signal.aborted) throw signal.reason;
+      heartbeat();
+      await sleep(20);
+    }
+    return made;
+  },
+  async deafBeside({ step, run, place, struck }) {
+    struck();
+    await place.journal.until(step, 'second');
+    place.journal.note({ step, what: 'late', words: await deaf(run) });
+    return await new Promise(() => undefined);
+  },
+  async deafAfter({ step, run, place: { journal }, struck }) {
+    struck();
+    for (const [word, what] of [
+      ['on', 'late'],
+      ['later', 'later'],
+    ] as const) {
+      while (!journal.isLetGo(word)) await sleep(20);
+      journal.note({ step, what, words: await deaf(run) });
+    }
+    return await new Promise(() => undefined);
+  },
+  async killBefore({ struck }) {
+    struck();
+    return await die();
+  },
+  async killAfter({ run, struck }) {
+    await run();
+    struck();
+    return await die();
+  },
+  async killDuring({ step, run, instanceId, struck }) {
+    const killed = (): void => {
+      struck();
+      void die();
+    };
+    // The program lives on, and still has its work to do when the step's next attempt has begun.
+    watchPrograms(step, instanceId, { script: 'sleep 12; exec "$@"', onStart: killed });
+    // A step without a program dies in the middle of its own work.
+    setTimeout(killed, 500);
+    await run().catch(() => undefined);
+    killed();
+    return await new Promise(() => undefined);
+  },
+  async killProgram({ step, run, instanceId, struck }) {
+    let hit = false;
+    const onStart = ({ pid }: { readonly pid?: number | undefined }): void => {
+      if (hit || pid === undefined) return;
+      hit = true;
+      setTimeout(() => {
+        struck();
+        process.kill(-pid, 'SIGKILL');
+        watchPrograms(step, instanceId, undefined);
+      }, 40);
+    };
+    // It is still there when it is killed, wherever in its work it was.
+    watchPrograms(step, instanceId, { script: '"$@"; status=$?; sleep 5; exit $status', onStart });
+    return await run();
+  },
+  async fillDisk({ run, place, struck }) {
+    await fillFileSystem(place.instancesPath);
+    struck();
+    return await run();
+  },
+  async breakDisk({ step, run, place, struck }) {
+    await breakFolder(place.instancesPath);
+    struck();
+    try {
+      const made = await run();
+      place.journal.note({ step, what: 'felt', words: 'nothing' });
+      return made;
+    } catch (error) {
+      place.journal.note({ step, what: 'felt', words: wordsOf(error) });
+      throw error;
+    } finally {
+      await mendFolder(place.instancesPath);
+    }
+  },
+};
+
+function noteProgramsOf(step: Step, instanceId: string, journal: Journal): void {
+  watchPrograms(step, instanceId, { onStart: () => journal.note({ step, what: 'program' }) });
+}
+
+/** Runs a step as a worker does that was cut off: nothing is heard of it, and nobody can tell it to stop. */
+async function deaf(run: () => Promise<unknown>): Promise<string> {
+  const context = Object.create(Context.current(), {
+    cancellationSignal: { value: new AbortController().signal },
+    heartbeat: { value: () => undefined },
+  });
+  return await asyncLocalStorage.run(context, run).then(() => 'done', wordsOf);
+}
+
+async function die(): Promise<never> {
+  process.kill(process.pid, 'SIGKILL');
+  return await new Promise(() => undefined);
+}
+
+function wordsOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}
