@@ -12,6 +12,8 @@ export interface CheckResult {
   readonly passed: boolean;
   /** Why it could not be made here. */
   readonly skipped?: string;
+  /** What the tool that made it had to say. */
+  readonly said?: string;
 }
 
 /** Every folder with code; the import arrows hold between them. */
@@ -49,7 +51,7 @@ async function check(name: string, program: string, args: readonly string[]): Pr
   for (const output of [child.stdout, child.stderr]) output.on('data', (piece: Buffer) => (said += piece));
   const [exitCode] = (await once(child, 'close')) as [number | null];
   if (exitCode !== 0) process.stdout.write(said);
-  return report({ name, passed: exitCode === 0 });
+  return report({ name, passed: exitCode === 0, said });
 }
 
 function report(result: CheckResult): CheckResult {

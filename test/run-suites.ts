@@ -2,7 +2,7 @@ import { glob } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { failureText, isOwnFailure } from './fixtures/failure-text.ts';
+import { clipped, failureText, isOwnFailure } from './fixtures/failure-text.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from './fixtures/temporal-server.ts';
 import { runChecks } from './run-checks.ts';
 
@@ -92,12 +92,12 @@ async function testFiles(): Promise<{ files: Map<SuiteName, string[]>; strays: s
 }
 
 async function tallyChecks(tally: Tally): Promise<void> {
-  for (const { name, passed, skipped } of await runChecks()) {
+  for (const { name, passed, skipped, said = '' } of await runChecks()) {
     if (skipped !== undefined) tally.skipped.push(`${name}: ${skipped}`);
     else if (passed) tally.passed += 1;
     else {
       tally.failed += 1;
-      tally.failures.push(`check: ${name}\nsee above, under its name`);
+      tally.failures.push(`check: ${name}\n${clipped(said)}`);
     }
   }
 }
