@@ -1,7 +1,12 @@
 import { instanceWorkflowId } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
-import type { InstanceSummary } from './list-instances.ts';
-import { askWorkflow, waitsOf } from './read-progress.ts';
+import { askWorkflow, type ParkedView, waitsOf } from './read-progress.ts';
+
+interface ListedInstance {
+  readonly instanceId: string;
+  readonly host: string;
+  readonly parked?: ParkedView;
+}
 
 /** How many workflows are asked at a time. */
 const askedAtOnce = 10;
@@ -10,11 +15,11 @@ const askedAtOnce = 10;
  * Adds to a list of parked instances why each is parked, which only its workflow knows. One that is not parked any more is
  * left out; one whose workflow does not answer stays, without its reason.
  */
-export async function fillParked(
+export async function fillParked<Listed extends ListedInstance>(
   context: ClientContext,
-  instances: readonly InstanceSummary[],
-): Promise<InstanceSummary[]> {
-  const filled: InstanceSummary[] = [];
+  instances: readonly Listed[],
+): Promise<Listed[]> {
+  const filled: Listed[] = [];
   for (let from = 0; from < instances.length; from += askedAtOnce) {
     const some = instances.slice(from, from + askedAtOnce).map((instance) => fill(context, instance));
     filled.push(...(await Promise.all(some)).flat());
@@ -22,7 +27,7 @@ export async function fillParked(
   return filled;
 }
 
-async function fill(context: ClientContext, instance: InstanceSummary): Promise<InstanceSummary[]> {
+async function fill<Listed extends ListedInstance>(context: ClientContext, instance: Listed): Promise<Listed[]> {
   const told = await askWorkflow(context, instanceWorkflowId(instance.instanceId));
   if (told === null) return [instance];
   const { parked } = waitsOf(told);
