@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceSummary } from '../../client/list-instances.ts';
@@ -19,21 +19,24 @@ let image: TestImage;
 let instances: string;
 let forgotten: { readonly id: string; readonly until: number };
 before(async () => {
-  up = await startEverboot({ command: 'up', environment: { EVERBOOT_HOST_RESERVED_DISK_MB: '0' } });
-  await up.kill('SIGKILL');
-  instances = up.paths.instances;
+  const folder = await mkdtemp('/var/tmp/everboot-test-');
+  instances = join(folder, 'instances');
+  await mkdir(instances);
   // A file system of its own, so that the kernel says how much room there is.
   await runProgram('mount', ['-t', 'tmpfs', '-o', 'size=96m,mode=0711', 'everboot-test', instances], {
     timeoutMs: 5000,
   });
-  await up.start();
+  up = await startEverboot({ command: 'up', folder, environment: { EVERBOOT_HOST_RESERVED_DISK_MB: '0' } });
   image = await makeQcow2Image(up.folder, 'large.qcow2', 1100);
   forgotten = await createForgotten();
 });
 after(async () => {
-  await up.kill('SIGTERM');
-  await runProgram('umount', ['-l', instances], { timeoutMs: 5000 });
-  await up.stop();
+  try {
+    await up.stop();
+  } finally {
+    await runProgram('umount', ['-l', instances], { timeoutMs: 5000 });
+    await rm(dirname(instances), { recursive: true, force: true });
+  }
 });
 
 function spec(more: Record<string, unknown> = {}): Record<string, unknown> {
