@@ -121,7 +121,7 @@ async function startOn(
     hostUnreachableAfterMs: context.hostUnreachableAfterMs,
   };
   const memo: OperationMemo = {
-    ...{ operation: 'create', operationId, specDigest, host, name },
+    ...{ operation: 'create', operationId, firstOperationId: operationId, specDigest, host, name },
     ...(onFailure === 'hold' ? { onFailure } : {}),
   };
   const runId = await startOperation(context, {

@@ -2,7 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { EverbootFailure } from '../domain/failures.ts';
-import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } from '../domain/operations.ts';
+import {
+  type DeleteInstanceResult,
+  type InstanceResult,
+  instanceWorkflowId,
+  type OperationMemo,
+} from '../domain/operations.ts';
 import { isConnectionTrouble } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import type { OperationFailure } from './failure-document.ts';
@@ -79,7 +84,12 @@ export async function waitForWorkflow(
 async function runAfterReset(context: ClientContext, instanceId: string, runId: string): Promise<string | null> {
   const [before, now] = await Promise.all([findRun(context, instanceId, runId), findRun(context, instanceId)]);
   if (before === null || now === null || now.runId === runId) return null;
-  return now.memo.operationId === before.memo.operationId ? now.runId : null;
+  return firstOperationOf(now.memo) === firstOperationOf(before.memo) ? now.runId : null;
+}
+
+/** Another try at the same operation has an id of its own. */
+function firstOperationOf({ operationId, firstOperationId }: OperationMemo): string {
+  return firstOperationId ?? operationId;
 }
 
 function unreachable({ address }: ClientContext): EverbootFailure {

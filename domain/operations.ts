@@ -144,6 +144,8 @@ export interface ParkedReport {
   readonly code: string;
   readonly message: string;
   readonly remedy: string;
+  /** One line for each mistake, where several were found together. */
+  readonly problems?: readonly string[];
   readonly step?: string;
   /** Milliseconds since 1970, as the next one. */
   readonly since: number;
@@ -186,6 +188,8 @@ export interface OperationMemo {
   readonly operation: 'create' | 'delete';
   /** Of the claims that the operation's effects carry now. */
   readonly operationId: string;
+  /** The id that it began with, by which a run that was reset is known; absent: the same one. */
+  readonly firstOperationId?: string;
   /** Counts the attempts that carry claims of their own, from 1; absent: it is the first. */
   readonly generation?: number;
   /** Present when the operation may park. */

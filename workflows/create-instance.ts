@@ -11,6 +11,7 @@ import { type OperationTracker, trackOperation } from './operation-tracker.ts';
 import { openDesk } from './operator-desk.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
+import type { StepName } from './step-policies.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 
 /**
@@ -101,5 +102,5 @@ function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undef
 function refuseSmallFlavor({ disks }: InstancePlan, role: ImageRole, virtualSizeBytes: number): void {
   if (disks.root === null || role !== 'root') return;
   const problem = checkFlavorHoldsImage(disks.root.sizeBytes, virtualSizeBytes);
-  if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem);
+  if (problem !== null) throw everbootFailure('FlavorDiskTooSmall', problem, 'createRootDisk' satisfies StepName);
 }

@@ -3,6 +3,9 @@ import type { OperationProgress, ParkedReport, StepReport } from '../domain/oper
 /** More rows than any operation has; a bound on what the UI is given (20 kB). */
 const maxRows = 60;
 
+/** Of a spec's mistakes or an image's faults; all of them are in the failure itself. */
+const maxProblems = 10;
+
 /** What the Temporal UI shows as the workflow's current details, in Markdown: what waits for a person, and the steps. */
 export function detailsTable({ operation, phase, host, steps, parked, hostAwaySince }: OperationProgress): string {
   const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.summary)} | ${state(step)} |`);
@@ -15,12 +18,18 @@ export function detailsTable({ operation, phase, host, steps, parked, hostAwaySi
 }
 
 /** What a person needs to know to decide; the rows below tell the same for each step. */
-function parkedLines({ code, message, remedy, step, since, until }: ParkedReport, steps: readonly StepReport[]) {
+function parkedLines(
+  { code, message, remedy, problems = [], step, since, until }: ParkedReport,
+  steps: readonly StepReport[],
+) {
   const kept = steps.filter(({ state }) => state === 'done').map(({ step: done }) => done);
   const end = until === undefined ? '' : `; it is abandoned at ${time(until)}`;
   return [
     `**${code}**${step === undefined ? '' : ` in ${step}`}: ${cell(message, 600)}`,
     '',
+    ...(problems.length === 0
+      ? []
+      : [...problems.slice(0, maxProblems).map((problem) => `- ${cell(problem, 300)}`), '']),
     `What to do: ${cell(remedy, 600)} Then \`everboot retry ID\`; or give it up with \`everboot abandon ID\`.`,
     '',
     `It has waited ${span(Date.now() - since)}, since ${time(since)}${end}. It keeps what these steps made, and no slot and no ` +

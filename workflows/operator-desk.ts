@@ -136,6 +136,7 @@ function parkedReport(failure: unknown, holdForSeconds: number | undefined): Par
     code: type ?? ('InternalError' satisfies FailureCode),
     message: report?.message ?? message ?? String(failure),
     remedy: report?.remedy ?? '',
+    ...(report?.problems?.length ? { problems: report.problems } : {}),
     ...(report?.step === undefined ? {} : { step: report.step }),
     since,
     ...(holdForSeconds === undefined ? {} : { until: since + holdForSeconds * 1000 }),
