@@ -23,6 +23,7 @@ import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/c
 import { cephSettings, cephToml, newCephInstance } from '../fixtures/ceph-host.ts';
 import { makeRawImage } from '../fixtures/images.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
+import { asWorkflow } from './backends/contract.ts';
 
 const mebibyte = 2 ** 20;
 const gibibyte = 2 ** 30;
@@ -329,7 +330,7 @@ test('an import that is killed in the middle leaves no base, and the next run ma
     (await basesOf(large)).every((name) => name.endsWith('.everboot-tmp')),
     'no base has its name',
   );
-  await makeRoot(context, large);
+  await asWorkflow(() => makeRoot(context, large));
   const bases = await basesOf(large);
   assert.equal(bases.length, 1);
   const view = join(ceph.folder, 'view');

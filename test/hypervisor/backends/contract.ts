@@ -220,7 +220,7 @@ interface KilledWork {
  * Does a step again while what it needs is still held by a client that was killed, as its workflow does: Ceph sees only
  * after half a minute that a client is gone.
  */
-async function asWorkflow<Result>(step: () => Promise<Result>): Promise<Result> {
+export async function asWorkflow<Result>(step: () => Promise<Result>): Promise<Result> {
   const deadline = Date.now() + 300_000;
   for (;;) {
     try {
