@@ -62,8 +62,11 @@ function isStopping({ cancellationSignal, cancellationDetails }: Context): boole
   return cancellationSignal.aborted && cancellationDetails?.workerShutdown === true;
 }
 
+/** The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay. */
 function stoppingFailure(): EverbootFailure {
-  return new EverbootFailure('WorkerStopping', 'the worker was told to stop in the middle of this step');
+  return new EverbootFailure('WorkerStopping', 'the worker was told to stop in the middle of this step', {
+    retryAfterMs: 1,
+  });
 }
 
 /** The failure under the name that it has when it is final. */

@@ -1,5 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { type UpFile, upFileName } from '../domain/up-file.ts';
@@ -62,7 +64,10 @@ export async function runUp(configuration: Configuration, options: UpOptions): P
   }
 }
 
-/** Starts a server where the address is this machine's and nothing answers there; null where one answers. */
+/** A server that was killed leaves its port within moments; what stays there and is silent is no server to wait for. */
+const silentForMs = 10_000;
+
+/** Starts a server where the address is this machine's and nothing listens there; null where a server answers. */
 async function serverFor({
   stateDirectory,
   temporal,
@@ -71,12 +76,17 @@ async function serverFor({
   searchPath,
 }: UpOptions): Promise<TemporalServer | null> {
   const { address, namespace } = temporal;
-  if (await answers(address, namespace)) return null;
-  if (!isLoopback(address)) {
-    throw new EverbootFailure(
-      'TemporalUnreachable',
-      `no Temporal server with the namespace "${namespace}" answers at ${address}`,
-    );
+  const deadline = Date.now() + silentForMs;
+  for (;;) {
+    if (await answers(address, namespace)) return null;
+    if (isLoopback(address) && !(await isTaken(address, port))) break;
+    if (!isLoopback(address) || Date.now() >= deadline) {
+      throw new EverbootFailure(
+        'TemporalUnreachable',
+        `no Temporal server with the namespace "${namespace}" answers at ${address}`,
+      );
+    }
+    await sleep(200);
   }
   const executable = await findTemporalCli(stateDirectory, searchPath);
   if (executable === null) {
@@ -89,4 +99,17 @@ async function serverFor({
 
 function isLoopback(address: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(address);
+}
+
+/** Whether something listens at an address of this machine, which the kernel knows at once. */
+async function isTaken(address: string, port: number): Promise<boolean> {
+  const host = address.replace(/:\d+$/, '').replace(/[[\]]/g, '');
+  return await new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
 }

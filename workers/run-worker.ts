@@ -1,4 +1,4 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
@@ -27,6 +27,10 @@ export interface WorkerReady {
   readonly host: string;
 }
 
+/** A server that accepts connections and answers nothing is as good as none. */
+const connectTimeoutMs = 10_000;
+const startCallsMs = 10_000;
+
 /**
  * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
  * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
@@ -54,22 +58,26 @@ export async function runWorker(
   const { namespace, ...connect } = temporal;
   const [connection, control] = await Promise.all([
     NativeConnection.connect(connect).catch((error: unknown) => unreachable(temporal.address, error)),
-    Connection.connect({ ...connect, connectTimeout: 10_000 }).catch((error: unknown) =>
+    Connection.connect({ ...connect, connectTimeout: connectTimeoutMs }).catch((error: unknown) =>
       unreachable(temporal.address, error),
     ),
   ]);
   try {
-    await registerSearchAttributes(control, namespace);
     const client = new Client({ connection: control, namespace });
-    await ensureCacheSchedules(client, configuration);
-    await ensureTendSchedule(client, configuration);
+    await control.withDeadline(Date.now() + startCallsMs, async () => {
+      await registerSearchAttributes(control, namespace).catch((error: unknown) => {
+        throw isGrpcServiceError(error) ? unreachable(temporal.address, error) : error;
+      });
+      await ensureCacheSchedules(client, configuration);
+      await ensureTendSchedule(client, configuration);
+    });
     const worker = await startHostWorker({ configuration, credentials, stateDirectory, connection, namespace });
     const stop = (): void => void worker.shutdown().catch(() => undefined);
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     try {
       const { name } = configuration.host;
-      const polling = untilPolling(control, namespace, name, worker.identity);
+      const polling = untilPolling(control, namespace, name, worker.identity, signal);
       await Promise.race([polling.then(() => onReady({ temporal: temporal.address, host: name })), worker.ended]);
       if (!signal.aborted) await tendNow(client, name);
       await worker.ended;

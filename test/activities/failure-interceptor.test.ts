@@ -92,3 +92,11 @@ test('the operating system’s words become codes, and a defect is a defect', as
   assertFails(await failureOf(intercept, contextOf('b'), disk), 'HostIoError', false);
   assertFails(await failureOf(intercept, contextOf('c'), new TypeError('x')), 'InternalError', true);
 });
+
+test('a step that a stopping worker interrupts is tried again at once, and not after the policy’s own delay', async () => {
+  const stopping = AbortSignal.abort();
+  const context = { ...contextOf('downloadImage', stopping), cancellationDetails: { workerShutdown: true } };
+  const failure = await failureOf(failureInterceptor({}), context as unknown as Context, stopping.reason);
+  assertFails(failure, 'WorkerStopping', false);
+  assert.equal((failure as ApplicationFailure).nextRetryDelay, 1);
+});
