@@ -5,12 +5,14 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { DomainOrder } from '../domain/host-activities.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
+import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import {
   defineDomain as define,
   domainState,
   removeDomain as remove,
   startDomain as start,
 } from '../hypervisor/libvirt.ts';
+import { removeFile } from '../hypervisor/small-file.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import type { Host } from './host.ts';
 import { assertStillWanted } from './still-wanted.ts';
@@ -70,15 +72,20 @@ async function checkVolumesAgain(
 
 /**
  * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that defines
- * or starts it, and that was given up on.
+ * or starts it, and that was given up on. One that comes later still finds no libvirt.xml to define it by: the operation
+ * runs until its undo is done, so that Temporal would not turn it away.
  */
 export async function removeDomain(
   { configuration, paths }: Host,
   { claim }: { readonly claim: Claim },
 ): Promise<void> {
   await withWorkControl(({ signal }) =>
-    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, () =>
-      remove(configuration.libvirt.connectionUri, claim),
-    ),
+    withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async () => {
+      const record = await readInstanceRecord(paths, claim.instanceId);
+      if (record?.claim.operationId === claim.operationId) {
+        await removeFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`);
+      }
+      await remove(configuration.libvirt.connectionUri, claim);
+    }),
   );
 }

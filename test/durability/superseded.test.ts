@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { EverbootFailure } from '../../domain/failures.ts';
 import {
   type AbandonRequest,
   type InstanceResult,
@@ -92,6 +93,30 @@ for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
     await assertCleanSlate(first.paths, [made.id]);
   });
 }
+
+test('a step that defines or starts a domain, and comes in the middle of the undo, does nothing', async () => {
+  for (const step of ['defineDomain', 'startDomain'] as const) {
+    let late: Promise<unknown> = Promise.resolve();
+    first.strike = async (name, run) => {
+      if (name === 'markReady') throw new EverbootFailure('ProgramFailed', 'struck');
+      if (name === 'releaseInstance') {
+        late = repeat().then(
+          () => null,
+          (error: unknown) => error,
+        );
+        await late;
+      }
+      if (name === step) repeat = run;
+      return await run();
+    };
+    let repeat: () => Promise<unknown> = async () => undefined;
+    const { spec: made } = await first.create(spec('running'));
+    await assert.rejects(first.client.workflow.getHandle(instanceWorkflowId(made.id)).result(), WorkflowFailedError);
+    assert.match(String(await late), /libvirt\.xml|is not started: there is none/);
+    assert.ok(!(await domainIds()).includes(made.id));
+    await assertCleanSlate(first.paths, [made.id]);
+  }
+});
 
 test('a guest that was started in the moment in which its operation was given up is taken away at once', async () => {
   const reached = Promise.withResolvers<void>();
