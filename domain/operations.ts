@@ -64,6 +64,8 @@ export interface ClearRemainsInput {
   readonly operationId: string | null;
   /** For people. */
   readonly name: string;
+  /** False: it had come to no domain, and libvirt need not be asked. Absent: it may have. */
+  readonly withDomain?: boolean;
 }
 
 /** The Temporal workflow id of a tombstone. */
@@ -137,6 +139,8 @@ export const abandonUpdateName = 'abandon';
 export interface AbandonRequest {
   /** True: the host never comes back. Nothing is asked of it any more; a tombstone stays for it. */
   readonly hostGone?: boolean;
+  /** The host that is meant: an operation that has gone on to another one by then is not given up. Absent: whichever. */
+  readonly host?: string;
 }
 
 /** Why an operation is parked, and since when. */
@@ -147,6 +151,8 @@ export interface ParkedReport {
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];
   readonly step?: string;
+  /** What was done and stays while it waits, by the steps' ids. */
+  readonly keeps?: readonly string[];
   /** Milliseconds since 1970, as the next one. */
   readonly since: number;
   /** When it is abandoned by itself; absent: never. */

@@ -7,7 +7,7 @@ import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
 import { type Attempt, onHosts } from './on-hosts.ts';
-import { type OperationTracker, trackOperation } from './operation-tracker.ts';
+import { trackOperation } from './operation-tracker.ts';
 import { openDesk } from './operator-desk.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
@@ -21,7 +21,7 @@ import { undoOnFailure } from './undo-on-failure.ts';
 export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
   const tracker = trackOperation('create', input.host, 'Building');
   const desk = openDesk(tracker, { spec: input.spec, flavor: input.flavor, specDigest: input.specDigest });
-  return await onHosts(input, tracker, desk, (attempt) => buildInstance(attempt, tracker));
+  return await onHosts(input, tracker, desk, buildInstance);
 }
 
 /**
@@ -31,8 +31,8 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
  * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is, and
  * goes on from there when an operator says so.
  */
-async function buildInstance(attempt: Attempt, tracker: OperationTracker): Promise<InstanceResult> {
-  const { claim, host: hostName, history } = attempt;
+async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
+  const { claim, host: hostName, history, tracker } = attempt;
   const { flavor, specDigest } = attempt.request;
   const spec = forHost(attempt.request.spec);
   const { secrets: _sealed, ...openSpec } = spec;
@@ -68,7 +68,10 @@ async function buildInstance(attempt: Attempt, tracker: OperationTracker): Promi
         undo('removeDomain', () => host.removeDomain(`remove the domain of ${spec.name}`, { claim }));
         const order = { claim, ...(plan.disks.volumes?.length && { volumes: plan.disks.volumes }) };
         ({ domain } = await host.defineDomain(`define the domain of ${spec.name}`, order));
-        if (plan.start) await host.startDomain(`start ${domain}`, order);
+        if (plan.start) {
+          attempt.startsGuest();
+          await host.startDomain(`start ${domain}`, order);
+        }
       }
 
       const result: InstanceResult = {

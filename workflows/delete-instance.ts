@@ -14,7 +14,7 @@ import { watchingHost } from './watch-host.ts';
 export async function deleteInstance(input: DeleteInstanceInput): Promise<DeleteInstanceResult> {
   const { host, instanceId, hostUnreachableAfterMs } = input;
   const tracker = trackOperation('delete', host, 'Deleting');
-  const gone = openGoneDesk().hostGone();
+  const gone = openGoneDesk(tracker).hostGone();
   const result = await watchingHost<DeleteInstanceResult | null>(host, tracker, () => removeFrom(input, tracker), {
     unreachableAfterMs: hostUnreachableAfterMs,
     interrupt: gone.then(() => null),

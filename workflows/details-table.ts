@@ -11,18 +11,14 @@ export function detailsTable({ operation, phase, host, steps, parked, hostAwaySi
   const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.summary)} | ${state(step)} |`);
   const head = ['| step | state |', '|---|---|'];
   const notes = [
-    ...(parked === undefined ? [] : parkedLines(parked, steps)),
+    ...(parked === undefined ? [] : parkedLines(parked)),
     ...(hostAwaySince === undefined ? [] : [awayLine(host, hostAwaySince)]),
   ];
   return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...notes, ...head, ...rows].join('\n');
 }
 
 /** What a person needs to know to decide; the rows below tell the same for each step. */
-function parkedLines(
-  { code, message, remedy, problems = [], step, since, until }: ParkedReport,
-  steps: readonly StepReport[],
-) {
-  const kept = steps.filter(({ state }) => state === 'done').map(({ step: done }) => done);
+function parkedLines({ code, message, remedy, problems = [], step, keeps = [], since, until }: ParkedReport): string[] {
   const end = until === undefined ? '' : `; it is abandoned at ${time(until)}`;
   return [
     `**${code}**${step === undefined ? '' : ` in ${step}`}: ${cell(message, 600)}`,
@@ -33,7 +29,7 @@ function parkedLines(
     `What to do: ${cell(remedy, 600)} Then \`everboot retry ID\`; or give it up with \`everboot abandon ID\`.`,
     '',
     `It has waited ${span(Date.now() - since)}, since ${time(since)}${end}. It keeps what these steps made, and no slot and no ` +
-      `reserved space: ${[...new Set(kept)].join(', ') || 'none'}.`,
+      `reserved space: ${cell(keeps.join(', '), 600) || 'none'}.`,
     '',
   ];
 }

@@ -2,6 +2,8 @@ import {
   ActivityCancellationType,
   type ActivityOptions,
   ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
   proxyActivities,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
@@ -98,6 +100,8 @@ async function callActivity(host: string, name: StepName, options: ActivityOptio
   try {
     return await activities[name](input);
   } catch (error) {
+    // Temporal does not try a cancelled step again, so that one whose worker died then ends as timed out.
+    if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the operation was cancelled');
     throw failedStep(name, host, error);
   }
 }

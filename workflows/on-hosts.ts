@@ -1,10 +1,10 @@
-import { ApplicationFailure, CancellationScope, uuid4 } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, isCancellation, uuid4 } from '@temporalio/workflow';
 import type { Claim } from '../domain/claim.ts';
 import type { FailureCode } from '../domain/failures.ts';
-import type { CreateInstanceInput, InstanceResult, Phase, RequestedInstance } from '../domain/operations.ts';
+import type { CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
 import type { StepHistory } from './host-steps.ts';
 import { leaveTombstone } from './leave-tombstone.ts';
-import type { OperationTracker } from './operation-tracker.ts';
+import { type OperationTracker, untilGivenUp } from './operation-tracker.ts';
 import type { OperatorDesk } from './operator-desk.ts';
 import { everbootFailure } from './step-failure.ts';
 import type { FailureRules, RegisterUndo } from './undo-on-failure.ts';
@@ -15,12 +15,16 @@ export interface Attempt {
   readonly host: string;
   readonly claim: Claim;
   readonly request: RequestedInstance;
+  /** The operation's, for as long as this try is not given up. */
+  readonly tracker: OperationTracker;
   /** Of its steps, which a parked try does not do again; and of which try they are. */
   readonly history: StepHistory;
   /** What becomes of what was made when it fails, see `undoOnFailure`. */
   readonly rules: FailureRules;
   /** Wraps the registration of undos: an attempt that registered none has left nothing. */
   readonly noting: (undo: RegisterUndo) => RegisterUndo;
+  /** Called before its guest is started: from then on the guest may run there, and the host's silence moves nothing. */
+  readonly startsGuest: () => void;
 }
 
 /** How a try ended, where it did not fail. */
@@ -52,22 +56,27 @@ export async function onHosts(
     const current = openAttempt(place, tracker, desk);
     const end = await current.run(input.hostUnreachableAfterMs, build);
     if (end.kind === 'made') return end.made;
-    if (end.kind !== 'changed' && current.hasLeftSomething()) {
-      await leaveTombstone({ host, instanceId: input.spec.id, operationId, name: input.spec.name });
-    }
+    const { hasLeftSomething, withDomain } = current.left();
+    const remains = { host, instanceId: input.spec.id, operationId, name: input.spec.name, withDomain };
     if (end.kind === 'gone') {
-      tracker.enter('Failed');
-      throw everbootFailure(
-        'HostUnreachable',
-        `an operator gave the host ${host} up; it removes what it has when it is back`,
-      );
+      if (hasLeftSomething) await leaveTombstone(remains);
+      const failure = current.failure() ?? givenUp(host);
+      tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
+      throw failure;
     }
     if (end.kind === 'changed') request = end.request;
     else host = nextHosts.shift() ?? host;
     operationId = uuid4();
+    // First, so that what the host that was left still does is too late from here on.
     tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
+    if (end.kind === 'unreachable' && hasLeftSomething) await leaveTombstone(remains);
     tracker.enter('Building');
   }
+}
+
+function givenUp(host: string): ApplicationFailure {
+  const message = `an operator gave the host ${host} up; it removes what it has when it is back`;
+  return everbootFailure('HostUnreachable', message);
 }
 
 interface AttemptPlace {
@@ -83,29 +92,46 @@ function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: Opera
   const { host, operationId, generation, request, mayMove } = place;
   const scope = new CancellationScope();
   const left = Promise.withResolvers<End>();
-  let hasLeftSomething = false;
+  const history: StepHistory & { readonly done: Map<string, unknown> } = { done: new Map(), generation };
+  const undos = new Set<string>();
+  let startsGuest = false;
   let isGivenUp = false;
   let changed: RequestedInstance | undefined;
+  let undone: { readonly failure: unknown } | undefined;
+  const canMove = (failure: unknown): boolean => mayMove && undos.size === 0 && isUnreachable(failure);
+  const moveAway = (): void => {
+    // What is being undone is undone there and nowhere else, and so is what waits for an operator.
+    if (mayMove && !startsGuest && tracker.phase() === 'Building') left.resolve({ kind: 'unreachable' });
+  };
 
   async function decide(failure: unknown): Promise<'undo' | 'again'> {
     const { onFailure, holdFor } = request.spec;
-    if (onFailure !== 'hold' || (mayMove && isUnreachable(failure))) return 'undo';
-    const decision = await desk.decide(failure, holdFor);
+    if (onFailure !== 'hold' || canMove(failure)) return 'undo';
+    const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
     if (decision.kind === 'abandon') return 'undo';
     changed = decision.change;
-    if (changed === undefined) tracker.enter('Building');
-    return changed === undefined ? 'again' : 'undo';
+    if (changed !== undefined) return 'undo';
+    tracker.enter('Building');
+    if (tracker.absence()?.phase === 'HostUnreachable') moveAway();
+    return 'again';
   }
 
   const attempt: Attempt = {
-    host,
-    claim: { instanceId: request.spec.id, operationId },
-    request,
-    history: { done: new Map(), generation },
-    rules: { decide, isGivenUp: () => isGivenUp },
+    ...{ host, claim: { instanceId: request.spec.id, operationId }, request, history },
+    tracker: untilGivenUp(tracker, () => isGivenUp),
+    rules: {
+      decide,
+      onUndo: (failure) => {
+        undone = { failure };
+      },
+      isGivenUp: () => isGivenUp,
+    },
     noting: (undo) => (name, run) => {
-      hasLeftSomething = true;
+      undos.add(name);
       undo(name, run);
+    },
+    startsGuest: () => {
+      startsGuest = true;
     },
   };
 
@@ -114,20 +140,19 @@ function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: Opera
       return { kind: 'made', made: await scope.run(() => build(attempt)) };
     } catch (error) {
       if (changed !== undefined) return { kind: 'changed', request: changed };
-      if (mayMove && !hasLeftSomething && isUnreachable(error)) return { kind: 'unreachable' };
+      if (canMove(error)) return { kind: 'unreachable' };
       throw error;
     }
   }
 
   return {
-    hasLeftSomething: () => hasLeftSomething,
+    /** What a host that is given up has to remove. */
+    left: () => ({ hasLeftSomething: undos.size > 0, withDomain: undos.has('removeDomain') }),
+    /** What the try was being undone for when it was given up. */
+    failure: () => undone?.failure,
     async run(unreachableAfterMs: number | undefined, build: (attempt: Attempt) => Promise<InstanceResult>) {
       void desk.hostGone().then(() => left.resolve({ kind: 'gone' }));
-      const onUnreachable = (before: Phase): void => {
-        // What is being undone is undone there and nowhere else.
-        if (mayMove && before === 'Building') left.resolve({ kind: 'unreachable' });
-      };
-      const rules = { unreachableAfterMs, onUnreachable, interrupt: left.promise };
+      const rules = { unreachableAfterMs, onUnreachable: moveAway, interrupt: left.promise };
       const end = await watchingHost<End>(host, tracker, () => toItsEnd(build), rules);
       if (end.kind === 'unreachable' || end.kind === 'gone') {
         isGivenUp = true;

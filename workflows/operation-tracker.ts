@@ -26,18 +26,31 @@ export interface OperationTracker {
   track(step: Pick<StepReport, 'step' | 'activityId' | 'summary'>, run: () => Promise<unknown>): Promise<unknown>;
   /** Adds to what a person reads of the newest such step what came of it, where "done" does not say it. */
   remark(name: string, words: string): void;
-  /** Says what the operation is at. */
+  /** Says what the operation is at. While its host is away, that is what is shown, unless the operation rests. */
   enter(phase: Phase): void;
+  /** What the operation is at, whether or not its host is there. */
   phase(): Phase;
+  /** Where it is. */
+  host(): string;
   /** Says why the operation waits for an operator; null: it does not any more. */
   park(report: ParkedReport | null): void;
   /** Shows the same again: how long something has lasted is part of it. */
   show(): void;
-  /** Says since when no worker of the host answers; null: one does. */
-  hostAway(since: number | null): void;
+  /** Says since when no worker of the host answers, and whether that is long; null: one does. */
+  hostAway(absence: HostAbsence | null): void;
+  absence(): HostAbsence | null;
   /** Says that the operation goes on under other claims, perhaps on another host. Whoever was at it is not heard any more. */
   goOnAs(memo: Pick<OperationMemo, 'operationId' | 'host' | 'generation' | 'specDigest'>): void;
 }
+
+export interface HostAbsence {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  readonly phase: Extract<Phase, 'WaitingForHost' | 'HostUnreachable'>;
+}
+
+/** An operation that has ended, or waits for a person, wants nothing of its host. */
+const restingPhases: ReadonlySet<Phase> = new Set(['NeedsOperator', 'Ready', 'Failed', 'Cancelled', 'Deleted', 'Done']);
 
 /** Starts the table of an operation that has just begun. */
 export function trackOperation(
@@ -46,11 +59,20 @@ export function trackOperation(
   phase: Phase,
 ): OperationTracker {
   const steps: StepReport[] = [];
-  let now: Omit<OperationProgress, 'steps'> = { operation, phase, host };
-  const progress = (): OperationProgress => ({ ...now, steps });
+  let at = { phase, host };
+  let parked: ParkedReport | null = null;
+  let absence: HostAbsence | null = null;
+  let shownPhase = phase;
+  const progress = (): OperationProgress => ({
+    ...{ operation, phase: shownPhase, host: at.host, steps },
+    ...(parked !== null && { parked }),
+    ...(absence !== null && { hostAwaySince: absence.since }),
+  });
   const show = (): void => setCurrentDetails(detailsTable(progress()));
-  const change = (next: Omit<OperationProgress, 'steps'>): void => {
-    now = next;
+  const say = (): void => {
+    const next = absence === null || restingPhases.has(at.phase) ? at.phase : absence.phase;
+    if (next !== shownPhase) upsertSearchAttributes([{ key: phaseAttribute, value: next }]);
+    shownPhase = next;
     show();
   };
   setHandler(defineQuery<OperationProgress>(progressQueryName), progress);
@@ -84,28 +106,40 @@ export function trackOperation(
       show();
     },
     enter(next) {
-      if (next === now.phase) return;
-      upsertSearchAttributes([{ key: phaseAttribute, value: next }]);
-      change({ ...now, phase: next });
+      at = { ...at, phase: next };
+      say();
     },
-    phase: () => now.phase,
+    phase: () => at.phase,
+    host: () => at.host,
     park(report) {
-      const { parked: _before, ...others } = now;
-      change(report === null ? others : { ...others, parked: report });
+      parked = report;
+      show();
     },
     show,
-    hostAway(since) {
-      const { hostAwaySince: _before, ...others } = now;
-      change(since === null ? others : { ...others, hostAwaySince: since });
+    hostAway(report) {
+      absence = report;
+      say();
     },
+    absence: () => absence,
     goOnAs(memo) {
       steps.forEach((step, index) => {
         if (step.state === 'running') steps[index] = { ...step, state: 'cancelled', endedAt: Date.now() };
       });
       upsertMemo({ ...memo });
-      if (memo.host !== now.host) upsertSearchAttributes([{ key: hostAttribute, value: memo.host }]);
-      const { hostAwaySince: _answers, ...others } = now;
-      change({ ...others, host: memo.host });
+      if (memo.host !== at.host) upsertSearchAttributes([{ key: hostAttribute, value: memo.host }]);
+      absence = null;
+      at = { ...at, host: memo.host };
+      show();
     },
+  };
+}
+
+/** The tracker as one try at an operation has it: when the try was given up, whatever its steps still do is not heard. */
+export function untilGivenUp(tracker: OperationTracker, isGivenUp: () => boolean): OperationTracker {
+  return {
+    ...tracker,
+    track: async (step, run) => (isGivenUp() ? await run() : await tracker.track(step, run)),
+    remark: (name, words) => (isGivenUp() ? undefined : tracker.remark(name, words)),
+    enter: (phase) => (isGivenUp() ? undefined : tracker.enter(phase)),
   };
 }

@@ -17,10 +17,17 @@ export type Decision =
   | { readonly kind: 'abandon' }
   | { readonly kind: 'retry'; readonly change: RequestedInstance | undefined };
 
+export interface Holding {
+  /** After which it is abandoned by itself; absent: never. */
+  readonly forSeconds: number | undefined;
+  /** What was done and stays, by the steps' ids. */
+  readonly keeps: readonly string[];
+}
+
 /** Where operators speak to a running operation, by Temporal's updates. */
 export interface OperatorDesk {
   /** Parks the operation with its failure, until an operator has decided; see `ParkedReport`. */
-  decide(failure: unknown, holdForSeconds: number | undefined): Promise<Decision>;
+  decide(failure: unknown, holding: Holding): Promise<Decision>;
   /** Settles when an operator says that the host is gone for good; never before. */
   hostGone(): Promise<void>;
   /** What is being created, for whoever wants to change something in it. */
@@ -49,7 +56,7 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
       },
     },
   );
-  const hostGone = handleAbandon({
+  const hostGone = handleAbandon(tracker, {
     mayAbandon: () => parked && decision === undefined,
     onAbandon: () => {
       decision = { kind: 'abandon' };
@@ -57,10 +64,10 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
   });
 
   return {
-    async decide(failure, holdForSeconds) {
+    async decide(failure, holding) {
       decision = undefined;
       parked = true;
-      const report = parkedReport(failure, holdForSeconds);
+      const report = parkedReport(failure, holding);
       tracker.park(report);
       tracker.enter('NeedsOperator');
       try {
@@ -77,8 +84,8 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
 }
 
 /** Opens the part of the desk that every operation has: giving up a host that is gone, at any time. */
-export function openGoneDesk(): Pick<OperatorDesk, 'hostGone'> {
-  return { hostGone: handleAbandon({ mayAbandon: () => false, onAbandon: () => undefined }) };
+export function openGoneDesk(tracker: OperationTracker): Pick<OperatorDesk, 'hostGone'> {
+  return { hostGone: handleAbandon(tracker, { mayAbandon: () => false, onAbandon: () => undefined }) };
 }
 
 interface AbandonRules {
@@ -87,15 +94,18 @@ interface AbandonRules {
   readonly onAbandon: () => void;
 }
 
-function handleAbandon({ mayAbandon, onAbandon }: AbandonRules): () => Promise<void> {
+function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: AbandonRules): () => Promise<void> {
   // No condition of Temporal's, which would end with a cancellation of the operation.
   const { promise: gone, resolve } = Promise.withResolvers<void>();
   setHandler(
     defineUpdate<void, [AbandonRequest]>(abandonUpdateName),
     ({ hostGone }) => (hostGone === true ? resolve() : onAbandon()),
     {
-      validator({ hostGone }) {
+      validator({ hostGone, host }) {
         if (hostGone !== true && !mayAbandon()) throw notParked();
+        if (host !== undefined && host !== tracker.host()) {
+          throw everbootFailure('InstanceBusy', `the operation is on ${tracker.host()} by now, and not on ${host}`);
+        }
       },
     },
   );
@@ -127,7 +137,7 @@ async function untilDecided(
   }
 }
 
-function parkedReport(failure: unknown, holdForSeconds: number | undefined): ParkedReport {
+function parkedReport(failure: unknown, { forSeconds, keeps }: Holding): ParkedReport {
   const { type, message, details } =
     failure instanceof ApplicationFailure ? failure : ({} as Partial<ApplicationFailure>);
   const [report] = (details ?? []) as (FailureReport | undefined)[];
@@ -138,7 +148,7 @@ function parkedReport(failure: unknown, holdForSeconds: number | undefined): Par
     remedy: report?.remedy ?? '',
     ...(report?.problems?.length ? { problems: report.problems } : {}),
     ...(report?.step === undefined ? {} : { step: report.step }),
-    since,
-    ...(holdForSeconds === undefined ? {} : { until: since + holdForSeconds * 1000 }),
+    ...{ keeps, since },
+    ...(forSeconds === undefined ? {} : { until: since + forSeconds * 1000 }),
   };
 }

@@ -13,6 +13,8 @@ export interface FailureRules {
    * that it has. Throws what the operation is to fail with instead.
    */
   readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
+  /** Told what the operation fails with, before the undo that may take for ever. */
+  readonly onUndo?: (failure: unknown) => void;
   /** True: the host was given up, and whoever gave it up sees to what is there. */
   readonly isGivenUp?: () => boolean;
 }
@@ -24,7 +26,7 @@ export interface FailureRules {
 export async function undoOnFailure<Made>(
   tracker: OperationTracker,
   work: (undo: RegisterUndo) => Promise<Made>,
-  { decide = async () => 'undo', isGivenUp = () => false }: FailureRules = {},
+  { decide = async () => 'undo', onUndo = () => undefined, isGivenUp = () => false }: FailureRules = {},
 ): Promise<Made> {
   const undos = new Map<string, () => Promise<unknown>>();
   for (;;) {
@@ -34,6 +36,7 @@ export async function undoOnFailure<Made>(
       if (isGivenUp()) throw error;
       const { failure, again } = await outcomeOf(error, decide);
       if (again) continue;
+      onUndo(failure);
       await CancellationScope.nonCancellable(async () => {
         if (undos.size > 0) tracker.enter('Undoing');
         for (const undo of [...undos.values()].reverse()) await untilDone(undo);

@@ -1,14 +1,14 @@
-import type { Duration } from '@temporalio/common';
 import {
   ActivityCancellationType,
+  ActivityFailure,
   CancellationScope,
   condition,
   isCancellation,
   proxyActivities,
   sleep,
+  TimeoutFailure,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
-import type { Phase } from '../domain/operations.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
@@ -17,11 +17,14 @@ const longestPauseMs = 10 * 60_000;
 /** A host whose worker takes no ping within this time is away; where the limit is short, within half of it. */
 const awayAfterMs = 20_000;
 
+const longQuestionMs = 12 * 3_600_000;
+const pingTimeoutMs = 10_000;
+
 export interface WatchRules<Made> {
   /** For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, for ever. */
   readonly unreachableAfterMs?: number | undefined;
-  /** Called each time that it has been away for so long, with the phase in which it went. */
-  readonly onUnreachable?: (before: Phase) => void;
+  /** Called each time that it has been away for so long. */
+  readonly onUnreachable?: () => void;
   /** What ends the waiting for the work, which is then nobody's any more. */
   readonly interrupt?: Promise<Made>;
 }
@@ -60,12 +63,11 @@ async function lookAfter(
     // While it is parked nothing is wanted of the host, and looking would fill the history.
     if (isParked(tracker)) await condition(() => !isParked(tracker));
     await sleep(pauseMs, { summary: `look then whether ${host} is there` });
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    // An absence is seen within about the time after which it counts, however long the operation has been running.
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs, Math.max(firstLookAfterMs, unreachableAfterMs));
     if (isParked(tracker) || (await answers(host, askForMs))) continue;
-    const before = tracker.phase();
-    await untilBack(host, tracker, { ...rules, before, awayMs: askForMs });
+    await untilBack(host, tracker, { ...rules, awayMs: askForMs });
     tracker.hostAway(null);
-    if (['WaitingForHost', 'HostUnreachable'].includes(tracker.phase())) tracker.enter(before);
   }
 }
 
@@ -74,7 +76,6 @@ function isParked(tracker: OperationTracker): boolean {
 }
 
 type Absence = Omit<WatchRules<never>, 'interrupt'> & {
-  readonly before: Phase;
   /** For how long it has not answered. */
   readonly awayMs: number;
 };
@@ -83,25 +84,40 @@ type Absence = Omit<WatchRules<never>, 'interrupt'> & {
 async function untilBack(
   host: string,
   tracker: OperationTracker,
-  { unreachableAfterMs, onUnreachable, before, awayMs }: Absence,
+  { unreachableAfterMs, onUnreachable, awayMs }: Absence,
 ): Promise<void> {
-  tracker.hostAway(Date.now() - awayMs);
-  tracker.enter('WaitingForHost');
+  const since = Date.now() - awayMs;
+  tracker.hostAway({ since, phase: 'WaitingForHost' });
   if (unreachableAfterMs !== undefined) {
     const restMs = unreachableAfterMs - awayMs;
     if (restMs > 0 && (await answers(host, restMs))) return;
-    tracker.enter('HostUnreachable');
-    onUnreachable?.(before);
+    tracker.hostAway({ since, phase: 'HostUnreachable' });
+    onUnreachable?.();
   }
   // One long question costs the history less than many short ones, and is answered as soon as the host is back.
-  while (!(await answers(host, '12 hours')));
+  while (!(await answers(host, longQuestionMs)));
 }
 
-async function answers(host: string, within: Duration): Promise<boolean> {
+/** How often the question is put again to a worker that took it and then said nothing. */
+const maxSilences = 6;
+
+/**
+ * Whether a worker of the host is there. Only a ping that nobody took says that none is. One that somebody took, and did
+ * not answer, may have gone to the connection of a machine that is dead, which Temporal sees after a minute.
+ */
+async function answers(host: string, within: number): Promise<boolean> {
+  for (let silences = 0; silences < maxSilences; silences += 1) {
+    const answer = await ping(host, within);
+    if (answer !== 'silence') return answer === 'there';
+  }
+  return false;
+}
+
+async function ping(host: string, within: number): Promise<'there' | 'nobody' | 'silence'> {
   const { pingHost } = proxyActivities<Pick<HostActivities, 'pingHost'>>({
     taskQueue: hostTaskQueue(host, 'light'),
     scheduleToStartTimeout: within,
-    startToCloseTimeout: '10 seconds',
+    startToCloseTimeout: Math.min(pingTimeoutMs, within),
     // A ping does nothing on the host, so nobody has to wait for its end.
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
@@ -109,9 +125,11 @@ async function answers(host: string, within: Duration): Promise<boolean> {
   });
   try {
     await pingHost();
-    return true;
+    return 'there';
   } catch (error) {
     if (isCancellation(error)) throw error;
-    return false;
+    const cause = error instanceof ActivityFailure ? error.cause : error;
+    if (!(cause instanceof TimeoutFailure)) return 'there';
+    return cause.timeoutType === 'SCHEDULE_TO_START' ? 'nobody' : 'silence';
   }
 }

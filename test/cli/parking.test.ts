@@ -123,7 +123,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
   assert.ok(shown.parked.remedy.length > 0 && Date.parse(shown.parked.since) > 0);
   const { stdout: text } = await up.run(['show', id]);
   assert.match(text, /^web-1: NeedsOperator\n/);
-  assert.match(text, /parked +FlavorDiskTooSmall, for /);
+  assert.match(text, /parked +FlavorDiskTooSmall in createRootDisk, for /);
   const listed = (await untilListed(id)).find(({ instanceId }) => instanceId === id);
   assert.equal(listed?.parked?.code, 'FlavorDiskTooSmall');
   const { stdout: table } = await up.run(['list', '--parked']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { CancelledFailure, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { EverbootFailure } from '../../domain/failures.ts';
 import {
   type AbandonRequest,
@@ -138,11 +138,7 @@ test('a guest that was started in the moment in which its operation was given up
 });
 
 test('a build goes to the next host when the first is away for too long, and the first clears itself', async () => {
-  // Nothing of the first host answers any more: its steps and its pings hang.
-  const late = holding('createSwapDisk');
-  const strike = first.strike;
-  first.strike = async (name, run) =>
-    name === 'pingHost' ? await late.ended.then(() => undefined) : await strike?.(name, run);
+  const late = silentFrom('createSwapDisk');
   const hosts = [first.name, second.name];
   const { spec: made, operationId } = await first.create(spec('defined'), { hosts, hostUnreachableAfterMs: 4000 });
   const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
@@ -163,6 +159,76 @@ test('a build goes to the next host when the first is away for too long, and the
   assert.ok((await domainIds()).includes(made.id), 'the second host has it');
   await removeFrom(second, made.id);
   await assertCleanSlate(second.paths, [made.id]);
+});
+
+/** Nothing of the first host answers any more, from a step on, until it is let go: no other step, and no ping. */
+function silentFrom(step: string) {
+  const late = holding(step);
+  const strike = first.strike;
+  let isSilent = false;
+  first.strike = async (name, run) => {
+    isSilent ||= name === step;
+    if (isSilent && name !== step) await late.ended;
+    return name === step ? await strike?.(name, run) : await run();
+  };
+  return late;
+}
+
+async function untilUnreachable(handle: WorkflowHandle): Promise<void> {
+  const deadline = Date.now() + 120_000;
+  for (;;) {
+    const { phase } = await handle.query<OperationProgress>('progress');
+    if (phase === 'HostUnreachable') return;
+    assert.ok(Date.now() < deadline, phase);
+    await sleep(100);
+  }
+}
+
+test('a boot that is being undone when its host goes away is undone there, and nowhere else', async () => {
+  const late = silentFrom('createSwapDisk');
+  const hosts = [first.name, second.name];
+  const { spec: made } = await first.create(spec('defined'), { hosts, hostUnreachableAfterMs: 6000 });
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await late.reached;
+  await handle.cancel();
+  await untilUnreachable(handle);
+  assert.equal((await handle.query<OperationProgress>('progress')).host, first.name);
+  late.letGo();
+  first.strike = undefined;
+  await assert.rejects(
+    handle.result(),
+    (error) => error instanceof WorkflowFailedError && error.cause instanceof CancelledFailure,
+  );
+  await assertCleanSlate(first.paths, [made.id]);
+  await assertCleanSlate(second.paths, [made.id]);
+});
+
+test('a boot whose guest may run already waits for its host, however long', async () => {
+  const late = silentFrom('markReady');
+  const hosts = [first.name, second.name];
+  const { spec: made } = await first.create(spec('running'), { hosts, hostUnreachableAfterMs: 4000 });
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await late.reached;
+  await untilUnreachable(handle);
+  await sleep(500);
+  late.letGo();
+  first.strike = undefined;
+  const result = (await handle.result()) as InstanceResult;
+  assert.equal(result.host, first.name);
+  await removeFrom(first, made.id);
+  await assertCleanSlate(first.paths, [made.id]);
+});
+
+test('a host that is given up is the one that was meant', async () => {
+  const late = holding('createSwapDisk');
+  const { spec: made } = await first.create(spec('disks'));
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await late.reached;
+  const other = { args: [{ hostGone: true, host: second.name }] as [AbandonRequest] };
+  await assert.rejects(handle.executeUpdate<void, [AbandonRequest]>('abandon', other));
+  late.letGo();
+  assert.equal(((await handle.result()) as InstanceResult).host, first.name);
+  await removeFrom(first, made.id);
 });
 
 test('a deletion on a host that is gone can be given up, and the host deletes when it is back', async () => {
