@@ -20,6 +20,8 @@ export async function deleteInstance(input: DeleteInstanceInput): Promise<Delete
     interrupt: gone.then(() => null),
   });
   if (result !== null) return result;
+  tracker.leaveSteps();
+  tracker.note(`given up on ${host}`);
   await leaveTombstone({ host, instanceId, operationId: null, name: instanceId });
   tracker.enter('Deleted');
   return { instanceId, host, existed: true, remainsOn: host };

@@ -7,18 +7,24 @@ const maxRows = 60;
 const maxProblems = 10;
 
 /** What the Temporal UI shows as the workflow's current details, in Markdown: what waits for a person, and the steps. */
-export function detailsTable({ operation, phase, host, steps, parked, hostAwaySince }: OperationProgress): string {
+export function detailsTable(
+  { operation, phase, host, steps, parked, hostAwaySince }: OperationProgress,
+  id: string,
+): string {
   const rows = steps.slice(-maxRows).map((step) => `| ${cell(step.summary)} | ${state(step)} |`);
   const head = ['| step | state |', '|---|---|'];
   const notes = [
-    ...(parked === undefined ? [] : parkedLines(parked)),
-    ...(hostAwaySince === undefined ? [] : [awayLine(host, hostAwaySince)]),
+    ...(parked === undefined ? [] : parkedLines(parked, id)),
+    ...(hostAwaySince === undefined ? [] : [awayLine(host, hostAwaySince, id)]),
   ];
   return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...notes, ...head, ...rows].join('\n');
 }
 
 /** What a person needs to know to decide; the rows below tell the same for each step. */
-function parkedLines({ code, message, remedy, problems = [], step, keeps = [], since, until }: ParkedReport): string[] {
+function parkedLines(
+  { code, message, remedy, problems = [], step, keeps = [], since, until }: ParkedReport,
+  id: string,
+): string[] {
   const end = until === undefined ? '' : `; it is abandoned at ${time(until)}`;
   return [
     `**${code}**${step === undefined ? '' : ` in ${step}`}: ${cell(message, 600)}`,
@@ -26,16 +32,16 @@ function parkedLines({ code, message, remedy, problems = [], step, keeps = [], s
     ...(problems.length === 0
       ? []
       : [...problems.slice(0, maxProblems).map((problem) => `- ${cell(problem, 300)}`), '']),
-    `What to do: ${cell(remedy, 600)} Then \`everboot retry ID\`; or give it up with \`everboot abandon ID\`.`,
+    `What to do: ${cell(remedy, 600)} Then \`everboot retry ${id}\`; or give it up with \`everboot abandon ${id}\`.`,
     '',
-    `It has waited ${span(Date.now() - since)}, since ${time(since)}${end}. It keeps what these steps made, and no slot and no ` +
-      `reserved space: ${cell(keeps.join(', '), 600) || 'none'}.`,
+    `It waits since ${time(since)}; at ${time(Date.now())} that was ${span(Date.now() - since)}${end}. It has no slot and no ` +
+      `reserved space, and keeps what these steps made: ${cell(keeps.join(', '), 600) || 'none'}.`,
     '',
   ];
 }
 
-function awayLine(host: string, since: number): string {
-  return `No worker of ${cell(host)} answers since ${time(since)}. Start it, or give the host up: \`everboot abandon ID --host-gone\`.\n`;
+function awayLine(host: string, since: number, id: string): string {
+  return `No worker of ${cell(host)} answers since ${time(since)}. Start it, or give the host up: \`everboot abandon ${id} --host-gone\`.\n`;
 }
 
 function state({ state, startedAt, endedAt }: StepReport): string {

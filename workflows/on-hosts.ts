@@ -59,6 +59,8 @@ export async function onHosts(
     const { hasLeftSomething, withDomain } = current.left();
     const remains = { host, instanceId: input.spec.id, operationId, name: input.spec.name, withDomain };
     if (end.kind === 'gone') {
+      tracker.leaveSteps();
+      tracker.note(`given up on ${host}`);
       if (hasLeftSomething) await leaveTombstone(remains);
       const failure = current.failure() ?? givenUp(host);
       tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
@@ -67,6 +69,10 @@ export async function onHosts(
     if (end.kind === 'changed') request = end.request;
     else host = nextHosts.shift() ?? host;
     operationId = uuid4();
+    tracker.leaveSteps();
+    tracker.note(
+      end.kind === 'changed' ? 'begins anew with a changed spec' : `goes on on ${host}, attempt ${generation + 1}`,
+    );
     // First, so that what the host that was left still does is too late from here on.
     tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
     if (end.kind === 'unreachable' && hasLeftSomething) await leaveTombstone(remains);
@@ -107,10 +113,16 @@ function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: Opera
   async function decide(failure: unknown): Promise<'undo' | 'again'> {
     const { onFailure, holdFor } = request.spec;
     if (onFailure !== 'hold' || canMove(failure)) return 'undo';
+    const { message } = failure instanceof ApplicationFailure ? failure : { message: String(failure) };
+    tracker.note(`waits for an operator: ${message}`);
     const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
-    if (decision.kind === 'abandon') return 'undo';
+    if (decision.kind === 'abandon') {
+      tracker.note('abandoned');
+      return 'undo';
+    }
     changed = decision.change;
     if (changed !== undefined) return 'undo';
+    tracker.note('an operator had it go on');
     tracker.enter('Building');
     if (tracker.absence()?.phase === 'HostUnreachable') moveAway();
     return 'again';

@@ -6,6 +6,7 @@ import {
   setHandler,
   upsertMemo,
   upsertSearchAttributes,
+  workflowInfo,
 } from '@temporalio/workflow';
 import {
   type OperationMemo,
@@ -24,6 +25,8 @@ const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeTy
 export interface OperationTracker {
   /** Runs a step and notes how it went. */
   track(step: Pick<StepReport, 'step' | 'activityId' | 'summary'>, run: () => Promise<unknown>): Promise<unknown>;
+  /** Adds a row of its own for what was decided, or became of the operation. */
+  note(words: string): void;
   /** Adds to what a person reads of the newest such step what came of it, where "done" does not say it. */
   remark(name: string, words: string): void;
   /** Says what the operation is at. While its host is away, that is what is shown, unless the operation rests. */
@@ -39,6 +42,8 @@ export interface OperationTracker {
   /** Says since when no worker of the host answers, and whether that is long; null: one does. */
   hostAway(absence: HostAbsence | null): void;
   absence(): HostAbsence | null;
+  /** Says that nobody waits for the steps that run any more. */
+  leaveSteps(): void;
   /** Says that the operation goes on under other claims, perhaps on another host. Whoever was at it is not heard any more. */
   goOnAs(memo: Pick<OperationMemo, 'operationId' | 'host' | 'generation' | 'specDigest'>): void;
 }
@@ -63,12 +68,13 @@ export function trackOperation(
   let parked: ParkedReport | null = null;
   let absence: HostAbsence | null = null;
   let shownPhase = phase;
+  const { workflowId } = workflowInfo();
   const progress = (): OperationProgress => ({
     ...{ operation, phase: shownPhase, host: at.host, steps },
     ...(parked !== null && { parked }),
     ...(absence !== null && { hostAwaySince: absence.since }),
   });
-  const show = (): void => setCurrentDetails(detailsTable(progress()));
+  const show = (): void => setCurrentDetails(detailsTable(progress(), workflowId.replace(/^instance\//, '')));
   const say = (): void => {
     const next = absence === null || restingPhases.has(at.phase) ? at.phase : absence.phase;
     if (next !== shownPhase) upsertSearchAttributes([{ key: phaseAttribute, value: next }]);
@@ -97,6 +103,11 @@ export function trackOperation(
         throw error;
       }
     },
+    note(words) {
+      const [startedAt, activityId] = [Date.now(), `note-${steps.length}`];
+      steps.push({ step: 'note', activityId, summary: words, state: 'done', startedAt, endedAt: startedAt });
+      show();
+    },
     remark(name, words) {
       const index = steps.findLastIndex((step) => step.step === name);
       const step = steps[index];
@@ -121,10 +132,13 @@ export function trackOperation(
       say();
     },
     absence: () => absence,
-    goOnAs(memo) {
+    leaveSteps() {
       steps.forEach((step, index) => {
         if (step.state === 'running') steps[index] = { ...step, state: 'cancelled', endedAt: Date.now() };
       });
+      show();
+    },
+    goOnAs(memo) {
       upsertMemo({ ...memo });
       if (memo.host !== at.host) upsertSearchAttributes([{ key: hostAttribute, value: memo.host }]);
       absence = null;
@@ -139,6 +153,7 @@ export function untilGivenUp(tracker: OperationTracker, isGivenUp: () => boolean
   return {
     ...tracker,
     track: async (step, run) => (isGivenUp() ? await run() : await tracker.track(step, run)),
+    note: (words) => (isGivenUp() ? undefined : tracker.note(words)),
     remark: (name, words) => (isGivenUp() ? undefined : tracker.remark(name, words)),
     enter: (phase) => (isGivenUp() ? undefined : tracker.enter(phase)),
   };

@@ -42,17 +42,16 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
 
   setHandler(defineQuery<RequestedInstance>(requestQueryName), () => request);
   setHandler(
-    defineUpdate<void, [RetryRequest]>(retryUpdateName),
-    ({ change }) => {
+    defineUpdate<void, [RetryRequest?]>(retryUpdateName),
+    ({ change } = {}) => {
       if (change !== undefined) request = change;
       decision = { kind: 'retry', change };
     },
     {
-      validator({ change }) {
+      description: 'Goes on with a parked operation, perhaps with its spec changed.',
+      validator({ change } = {}) {
         if (!parked || decision !== undefined) throw notParked();
-        if (change !== undefined && change.spec.id !== request.spec.id) {
-          throw everbootFailure('SpecInvalid', 'a retry cannot change the id of an instance');
-        }
+        if (change !== undefined) checkChange(change, request);
       },
     },
   );
@@ -98,10 +97,11 @@ function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: Aba
   // No condition of Temporal's, which would end with a cancellation of the operation.
   const { promise: gone, resolve } = Promise.withResolvers<void>();
   setHandler(
-    defineUpdate<void, [AbandonRequest]>(abandonUpdateName),
-    ({ hostGone }) => (hostGone === true ? resolve() : onAbandon()),
+    defineUpdate<void, [AbandonRequest?]>(abandonUpdateName),
+    ({ hostGone } = {}) => (hostGone === true ? resolve() : onAbandon()),
     {
-      validator({ hostGone, host }) {
+      description: 'Gives up a parked operation; with hostGone, any operation whose host never comes back.',
+      validator({ hostGone, host } = {}) {
         if (hostGone !== true && !mayAbandon()) throw notParked();
         if (host !== undefined && host !== tracker.host()) {
           throw everbootFailure('InstanceBusy', `the operation is on ${tracker.host()} by now, and not on ${host}`);
@@ -110,6 +110,21 @@ function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: Aba
     },
   );
   return () => gone;
+}
+
+/**
+ * The client checks a changed request as it checks a new one, and the host once more; here only that it is one, and for the
+ * same instance. Whoever sends something else by hand must not lose what the operation keeps.
+ */
+function checkChange(change: RequestedInstance, { spec }: RequestedInstance): void {
+  const wrong = (what: string) => everbootFailure('SpecInvalid', `the changed request ${what}`);
+  const { spec: changed, flavor, specDigest } = change;
+  const isWhole =
+    typeof changed?.secrets === 'object' && typeof changed.boot === 'string' && typeof specDigest === 'string';
+  if (!isWhole || typeof flavor?.rootGb !== 'number') throw wrong('is not whole: use `everboot retry`');
+  for (const field of ['id', 'name', 'host', 'hosts'] as const) {
+    if (JSON.stringify(changed[field]) !== JSON.stringify(spec[field])) throw wrong(`has another ${field}`);
+  }
 }
 
 function notParked(): ApplicationFailure {

@@ -85,11 +85,6 @@ describe('bad images and specs', () => {
     assert.ok(error.problems.length >= 10, error.problems.join('\n'));
   });
 
-  test('onFailure: hold is refused until it is there', async () => {
-    const error = await assertRefused(up, { onFailure: 'hold' }, { code: 'SpecInvalid', exit: 2, says: /mistake/ });
-    assert.match(error.problems.join(), /onFailure.*hold/);
-  });
-
   test('a host that nobody polls for is said within a minute', async () => {
     const begun = Date.now();
     const expected = { code: 'HostUnreachable', exit: 5, says: /nowhere/ };

@@ -119,6 +119,9 @@ test('a retry goes on at the step that failed, and carries out none that was don
   await retry(handle);
   const result = (await handle.result()) as InstanceResult;
   assert.ok(result.disks.some(({ name }) => name === 'disk.local'));
+  const { steps } = await handle.query<OperationProgress>('progress');
+  const notes = steps.filter(({ step }) => step === 'note').map(({ summary }) => summary);
+  assert.match(notes.join(), /waits for an operator: the disk of the test is full.*an operator had it go on/);
   assert.ok(before.includes('reserveInstance') && host.ran.includes('createEphemeralDisk'));
   for (const step of ['planInstance', 'reserveInstance', 'downloadImage', 'convertImage']) {
     assert.ok(!host.ran.includes(step), `${step} ran again`);
@@ -152,6 +155,9 @@ test('a flavor that is too small is parked too; a retry with a larger one builds
   assert.equal(parked?.code, 'FlavorDiskTooSmall');
   const request = await handle.query<RequestedInstance>('request');
   const memo = (await handle.describe()).memo as unknown as OperationMemo;
+  for (const change of [{ spec: { id } }, { ...request, spec: { ...request.spec, name: 'other' } }]) {
+    await assert.rejects(retry(handle, { change } as unknown as RetryRequest), WorkflowUpdateFailedError);
+  }
   const { name, ...numbers } = { ...request.flavor, rootGb: 2 };
   const changed = { ...request.spec, flavor: numbers };
   await retry(handle, { change: { spec: changed, flavor: { name, ...numbers }, specDigest: 'f'.repeat(64) } });
