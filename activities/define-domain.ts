@@ -40,22 +40,27 @@ export async function defineDomain(
 /**
  * Starts the domain; one that runs already is left alone. Throws OperationSuperseded where the operation has ended or gone
  * to another host: it may have done so in the very moment of the start, so that is asked before and after it, and a guest
- * that nobody wants is taken away at once.
+ * that nobody wants is taken away at once; it may be one of an earlier attempt, too.
  */
 export async function startDomain({ configuration, paths }: Host, { claim, volumes }: DomainOrder): Promise<void> {
   await withWorkControl(({ signal }) =>
     withInstanceLock(paths, claim.instanceId, { shared: true, signal }, async () => {
-      await assertStillWanted(claim);
-      await checkVolumesAgain(configuration, { claim, volumes });
       const { connectionUri } = configuration.libvirt;
+      await removeUnlessWanted(connectionUri, claim);
+      await checkVolumesAgain(configuration, { claim, volumes });
       await start(connectionUri, claim);
-      await assertStillWanted(claim).catch(async (error: unknown) => {
-        if (error instanceof EverbootFailure && error.code === 'OperationSuperseded')
-          await remove(connectionUri, claim);
-        throw error;
-      });
+      await removeUnlessWanted(connectionUri, claim);
     }),
   );
+}
+
+async function removeUnlessWanted(connectionUri: string, claim: Claim): Promise<void> {
+  try {
+    await assertStillWanted(claim);
+  } catch (error) {
+    if (error instanceof EverbootFailure && error.code === 'OperationSuperseded') await remove(connectionUri, claim);
+    throw error;
+  }
 }
 
 /**

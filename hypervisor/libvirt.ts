@@ -54,31 +54,28 @@ export async function startDomain(uri: string, claim: Claim): Promise<void> {
   });
 }
 
-/** Stops and forgets the domain if it carries this claim. Absence, or somebody else's domain, is success. */
+/**
+ * Stops and forgets the domain if it carries this claim. Absence, or somebody else's domain, is success. Throws HostIoError
+ * for one that keeps being there.
+ */
 export async function removeDomain(uri: string, claim: Claim): Promise<void> {
-  await withLibvirt(uri, `remove the domain of instance ${claim.instanceId}`, async (call) => {
-    const domain = await findDomain(call, claim.instanceId);
-    const owner = domain && (await claimOf(call, domain));
-    if (domain === undefined || owner === undefined || claimName(owner) !== claimName(claim)) return;
-    await stopAndForget(call, uri, { domain, instanceId: claim.instanceId });
-  });
+  const isOurs = (owner?: Claim): boolean => owner !== undefined && claimName(owner) === claimName(claim);
+  await removeWhile(isOurs, uri, claim.instanceId);
 }
 
 /**
  * Stops and forgets the instance's domain, whichever operation defined it. Absence is success. Throws InstanceExists for
- * a domain that carries no claim of everboot's: the instance's files may be in use by it.
+ * a domain that carries no claim of everboot's: the instance's files may be in use by it; HostIoError for one that keeps
+ * being there.
  */
 export async function removeDomainOfInstance(uri: string, instanceId: string): Promise<void> {
-  await withLibvirt(uri, `remove the domain of instance ${instanceId}`, async (call) => {
-    const domain = await findDomain(call, instanceId);
-    if (domain === undefined) return;
-    if ((await claimOf(call, domain))?.instanceId !== instanceId) {
-      throw new EverbootFailure('InstanceExists', `the domain with the id ${instanceId} carries ${claimWords()}`, {
-        remedy: `Everboot touches only what it made. Look at it with virsh dumpxml ${instanceId}, and undefine it there.`,
-      });
-    }
-    await stopAndForget(call, uri, { domain, instanceId });
-  });
+  const isOurs = (owner?: Claim): boolean => {
+    if (owner?.instanceId === instanceId) return true;
+    throw new EverbootFailure('InstanceExists', `the domain with the id ${instanceId} carries ${claimWords()}`, {
+      remedy: `Everboot touches only what it made. Look at it with virsh dumpxml ${instanceId}, and undefine it there.`,
+    });
+  };
+  await removeWhile(isOurs, uri, instanceId);
 }
 
 /** The claim that the instance's domain carries; null when there is no domain, or none of everboot's. */
@@ -222,6 +219,26 @@ const inactiveStates: ReadonlySet<number> = new Set([5, 6]);
 
 async function isActive(call: LibvirtCall, domain: Domain): Promise<boolean> {
   return !inactiveStates.has((await call(() => domain.getInfo())).state);
+}
+
+/** More starts than this one do not come in the middle of a removal. */
+const maxRemovals = 3;
+
+/**
+ * Stops and forgets the domain, and looks whether it is gone. A start that a killed worker has sent may still come between
+ * the look at the domain and its undefine: libvirt lets the undefine wait for the start, and what runs then is a guest that
+ * is defined nowhere, and uses disks that the undo is about to remove.
+ */
+async function removeWhile(isOurs: (owner?: Claim) => boolean, uri: string, instanceId: string): Promise<void> {
+  await withLibvirt(uri, `remove the domain of instance ${instanceId}`, async (call) => {
+    for (let removals = 0; ; removals += 1) {
+      const domain = await findDomain(call, instanceId);
+      if (domain === undefined || !isOurs(await claimOf(call, domain))) return;
+      if (removals === maxRemovals) break;
+      await stopAndForget(call, uri, { domain, instanceId });
+    }
+    throw new EverbootFailure('HostIoError', `instance ${instanceId} is there again each time libvirt has removed it`);
+  });
 }
 
 /** Each call may meet a guest that has just ended by itself, so a refusal counts only if the domain is still there. */

@@ -10,6 +10,7 @@ import {
   type OperationMemo,
   type OperationProgress,
 } from '../../domain/operations.ts';
+import { startDomain } from '../../hypervisor/libvirt.ts';
 import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
@@ -134,6 +135,33 @@ test('a guest that was started in the moment in which its operation was given up
   const deadline = Date.now() + 30_000;
   while ((await domainIds()).includes(made.id) && Date.now() < deadline) await sleep(50);
   assert.ok(!(await domainIds()).includes(made.id));
+  await assertCleanSlate(first.paths, [made.id]);
+});
+
+test('a guest that an earlier attempt had started is taken away by the next one, which comes too late', async () => {
+  const reached = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  const isLeft = Promise.withResolvers<boolean>();
+  first.strike = async (step, run) => {
+    if (step === 'removeDomain') await isLeft.promise;
+    if (step !== 'startDomain') return await run();
+    const { spec: made, operationId } = await begun;
+    // As a worker leaves it that is killed between its start and its second question.
+    await startDomain(first.configuration.libvirt.connectionUri, { instanceId: made.id, operationId });
+    reached.resolve();
+    await over.promise;
+    await assert.rejects(run(), /came too late/);
+    isLeft.resolve((await domainIds()).includes(made.id));
+  };
+  const begun = first.create(spec('running'));
+  const { spec: made, operationId } = await begun;
+  await reached.promise;
+  const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
+  await giveUp(handle);
+  await assert.rejects(handle.result(), WorkflowFailedError);
+  over.resolve();
+  assert.equal(await isLeft.promise, false);
+  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
   await assertCleanSlate(first.paths, [made.id]);
 });
 

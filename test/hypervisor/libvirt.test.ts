@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { after, type TestContext, test } from 'node:test';
+import { Domain } from 'libvirt';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import {
@@ -122,6 +123,38 @@ test('a real guest is started once, and removed while it runs', async (t) => {
   assert.equal(await domainState(systemUri, claim.instanceId), 'running');
   await removeDomain(systemUri, claim);
   assert.equal(await domainState(systemUri, claim.instanceId), null);
+});
+
+for (const type of ['test', 'qemu'] as const) {
+  test(`a start that comes in the middle of a removal leaves no guest (${type})`, async (t) => {
+    if (type === 'qemu' && !(await hasSystemLibvirt(t))) return;
+    const uri = type === 'test' ? testUri : systemUri;
+    const claim = newClaim();
+    t.after(() => removeDomain(uri, claim));
+    for (const remove of [removeDomain, (at: string) => removeDomainOfInstance(at, claim.instanceId)]) {
+      await defineDomain(uri, xmlOf(claim, { type }), claim);
+      const states: (string | null)[] = [];
+      const { undefine } = Domain.prototype;
+      const late = t.mock.method(Domain.prototype, 'undefine', async function (this: Domain) {
+        late.mock.restore();
+        await startDomain(uri, claim);
+        await undefine.call(this);
+        states.push(await domainState(uri, claim.instanceId));
+      });
+      await remove(uri, claim);
+      assert.deepEqual(states, ['running'], 'libvirt forgets a guest that runs, and lets it run');
+      assert.equal(await domainState(uri, claim.instanceId), null);
+    }
+  });
+}
+
+test('a domain that is there again after each removal is said, not left', async (t) => {
+  const claim = newClaim();
+  t.after(() => removeDomain(testUri, claim));
+  await defineDomain(testUri, xmlOf(claim, { type: 'test' }), claim);
+  t.mock.method(Domain.prototype, 'undefine', async () => undefined);
+  await assert.rejects(removeDomain(testUri, claim), failsWith('HostIoError', /there again/));
+  t.mock.restoreAll();
 });
 
 test('a start that QEMU refuses is DomainRejected, and the domain can be undone', async (t) => {
