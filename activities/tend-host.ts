@@ -4,8 +4,8 @@ import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
 import { judgeTemporaryFile, type OperationFacts, tendReasons } from '../domain/judge-claim.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
-import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { type Inventory, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
+import { type Inventory, metIn, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
+import { meetRecord } from '../hypervisor/tending/met-record.ts';
 import { removeTemporaryFile, removeTraces } from '../hypervisor/tending/remove-traces.ts';
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
@@ -66,15 +66,15 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
   const { host, order, inventory, signal } = tending;
   const { claim } = traces;
   const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(traces) };
-  const first = await judgeTraces(tending, traces, inventory.records.get(claim.instanceId));
+  const first = await judgeTraces(tending, traces, metIn(inventory, claim.instanceId));
   if (tendReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
     const askOnce = newestRuns(getClient());
-    const record = await readInstanceRecord(host.paths, claim.instanceId);
+    const record = await meetRecord(host.paths, claim.instanceId);
     const second = await judgeTraces({ ...tending, askOnce }, traces, record);
-    if (tendReasons[second.reason].action !== 'remove') return second;
+    if (record === 'unreadable' || tendReasons[second.reason].action !== 'remove') return second;
     try {
       await removeTraces(host, traces, record, { signal, descriptor });
       return second;
