@@ -1,7 +1,6 @@
-import { getClient, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { ResumedGuest, ResumeReport } from '../domain/host-care.ts';
-import type { OperationFacts } from '../domain/judge-claim.ts';
 import { judgeGuest } from '../domain/judge-guest.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
@@ -11,7 +10,7 @@ import { type Guest, guestsOf, type Inventory } from '../hypervisor/tending/inve
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
-import { newestRun } from './operation-runs.ts';
+import { askForNewestRun } from './operation-runs.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Guests that are started at the same time: each reads its whole system from the host's disks. */
@@ -63,7 +62,7 @@ async function resume(host: Host, guest: Guest, off: ReadonlySet<string>): Promi
   const said = { instanceId: claim.instanceId, name };
   const verdict = judgeGuest({
     ...{ wanted: guest.wanted, domain: guest.domain, wasOff: off.has(claim.instanceId), host: configuration.host.name },
-    newest: guest.wanted && guest.domain === 'shut off' ? await askTemporal(claim.instanceId) : null,
+    newest: guest.wanted && guest.domain === 'shut off' ? await askForNewestRun(claim.instanceId) : null,
   });
   if (verdict === 'not wanted') return null;
   if (verdict === 'runs already') return { ...said, outcome: verdict, note: '' };
@@ -81,15 +80,6 @@ async function resume(host: Host, guest: Guest, off: ReadonlySet<string>): Promi
   });
   if (failure === '') return { ...said, outcome: 'started', note: '' };
   return { ...said, outcome: 'left off', note: failure ?? 'something works on its files' };
-}
-
-async function askTemporal(instanceId: string): Promise<OperationFacts | null> {
-  try {
-    return await newestRun(getClient(), instanceId);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure('TemporalUnreachable', `Temporal does not say what became of ${instanceId}: ${words}`);
-  }
 }
 
 function reportOf(host: string, guests: readonly ResumedGuest[]): ResumeReport {

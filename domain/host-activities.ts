@@ -149,7 +149,12 @@ export interface HostActivities {
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
   /** What an operation left on a host that was given up; without an id: whatever is there of the instance, but what runs now. */
-  removeRemains(order: { readonly instanceId: string; readonly operationId: string | null }): Promise<void>;
+  removeRemains(order: {
+    readonly instanceId: string;
+    readonly operationId: string | null;
+    /** False: libvirt is not asked, as its host may have none. Absent: true. */
+    readonly withDomain?: boolean;
+  }): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;
