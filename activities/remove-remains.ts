@@ -1,5 +1,5 @@
 import { EverbootFailure } from '../domain/failures.ts';
-import type { HostActivities } from '../domain/host-activities.ts';
+import type { RemainsOrder } from '../domain/host-activities.ts';
 import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.ts';
 import { judgeRemains } from '../domain/judge-remains.ts';
 import { claimedBy } from '../hypervisor/image-cache/claims.ts';
@@ -11,15 +11,13 @@ import type { Host } from './host.ts';
 import { askForNewestRun } from './operation-runs.ts';
 import { withWorkControl } from './work-control.ts';
 
-type Order = Parameters<HostActivities['removeRemains']>[0];
-
 /**
  * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id it
  * is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since. Absence is
  * success. Throws InstanceBusy while it cannot be told yet what is left over, see `judgeRemains`; HostIoError where the
  * record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */
-export async function removeRemains(host: Host, order: Order): Promise<void> {
+export async function removeRemains(host: Host, order: RemainsOrder): Promise<void> {
   const { instanceId, operationId, withDomain = true } = order;
   const { paths } = host;
   await withWorkControl(({ signal }) =>
@@ -47,7 +45,7 @@ export async function removeRemains(host: Host, order: Order): Promise<void> {
 /** The operations that have a claim on anything here of the instance. */
 async function operationsFound(
   { paths, configuration }: Host,
-  { instanceId, withDomain = true }: Order,
+  { instanceId, withDomain = true }: RemainsOrder,
   record: InstanceRecord | undefined,
 ): Promise<string[]> {
   const mayHaveDomain = withDomain && (record === undefined || !isWithoutDomain(record));

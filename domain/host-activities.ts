@@ -112,6 +112,13 @@ export interface ScrubOrder {
   readonly force: boolean;
 }
 
+export interface RemainsOrder {
+  readonly instanceId: string;
+  readonly operationId: string | null;
+  /** False: libvirt is not asked. */
+  readonly withDomain?: boolean;
+}
+
 /** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
 export const undoSteps = [
   'releaseInstance',
@@ -149,12 +156,7 @@ export interface HostActivities {
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
   /** What an operation left on a host that was given up; without an id: whatever is there of the instance, but what runs now. */
-  removeRemains(order: {
-    readonly instanceId: string;
-    readonly operationId: string | null;
-    /** False: libvirt is not asked, as its host may have none. Absent: true. */
-    readonly withDomain?: boolean;
-  }): Promise<void>;
+  removeRemains(order: RemainsOrder): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;
