@@ -41,7 +41,6 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
       ...inventory.foreign.map(({ subject, reason }) => ({ subject, reason, claim: null, parts: [], note: '' })),
     ];
     const report = reportOf(configuration.host.name, order, items, inventory.notes);
-    for (const item of report.removed) logRemoval(item, order);
     const resumeGuests = order.dryRun ? false : await lookAfterGuests(host, inventory);
     return { ...report, resumeGuests };
   });
@@ -77,6 +76,7 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
     if (record === 'unreadable' || tendReasons[second.reason].action !== 'remove') return second;
     try {
       await removeTraces(host, traces, record, { signal, descriptor });
+      logRemoval({ ...item, ...second });
       return second;
     } catch (error) {
       signal.throwIfAborted();
@@ -113,16 +113,20 @@ async function tendFile(tending: Tending, file: TemporaryFile): Promise<TendedIt
     const reason = judgeTemporaryFile({ ...timing(host), modifiedMs, newest });
     if (tendReasons[reason].action !== 'remove' || order.dryRun) return { ...item, reason, note: '' };
     const removed = await removeTemporaryFile(host.paths, file, signal);
-    return { ...item, reason: removed ? reason : 'Locked', note: '' };
+    if (!removed) return { ...item, reason: 'Locked', note: '' };
+    logRemoval({ ...item, reason, note: '' });
+    return { ...item, reason, note: '' };
   } catch (error) {
     signal.throwIfAborted();
     return { ...item, reason: 'NotRemoved', note: wordsOf(error) };
   }
 }
 
-/** The worker's log shows warnings only, and that something was removed is worth one. */
-function logRemoval({ subject, claim, parts, reason, note }: TendedItem, { dryRun }: TendOrder): void {
-  if (dryRun) return;
+/**
+ * Right after the removal: a tending that is cut off later has no report. The worker's log shows warnings only, and that
+ * something was removed is worth one.
+ */
+function logRemoval({ subject, claim, parts, reason, note }: TendedItem): void {
   const whose = claim === null ? '' : ` (${claimName(claim)})`;
   const why = note === '' ? tendReasons[reason].meaning : `${tendReasons[reason].meaning} (${note})`;
   log.warn(`tending removed ${subject}${whose}: ${[...parts, why].join(', ')}`);

@@ -5,6 +5,7 @@ import { temporarySuffix } from '../publish-file.ts';
 import { isThere, listFolder } from '../small-file.ts';
 import { type Inventory, tracesOf } from './inventory.ts';
 import { meetRecord } from './met-record.ts';
+import { orNote } from './or-note.ts';
 
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;
@@ -19,7 +20,9 @@ export async function findInstanceFolders(paths: HostPaths, inventory: Inventory
   const own = new Set([basename(paths.cache), '.everboot']);
   const names = (await listFolder(paths.instances)).filter((name) => !own.has(name));
   if (names.length > maxEntries) inventory.notes.push(`${paths.instances} has more than ${maxEntries} entries`);
-  for (const name of names.slice(0, maxEntries)) await lookAt(paths, name, inventory);
+  for (const name of names.slice(0, maxEntries)) {
+    await orNote(`${paths.instances}/${name}`, inventory, () => lookAt(paths, name, inventory));
+  }
   for (const name of await listFolder(`${paths.instances}/.everboot`)) {
     if (temporaryName.test(name)) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
   }
