@@ -2,6 +2,7 @@ import { getClient } from '@temporalio/activity';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { graceMs, judgeClaim, type OperationFacts, type RecordFacts, type TendReason } from '../domain/judge-claim.ts';
 import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/tending/inventory.ts';
+import type { MetRecord } from '../hypervisor/tending/met-record.ts';
 import type { Host } from './host.ts';
 import { type NewestRuns, runOf } from './operation-runs.ts';
 
@@ -20,15 +21,17 @@ interface Judgement {
 export async function judgeTraces(
   { host, inventory, askOnce }: Knowledge,
   traces: Traces,
-  record: InstanceRecord | undefined,
+  met: MetRecord,
 ): Promise<Judgement> {
   const { claim } = traces;
+  const record = met === 'unreadable' ? undefined : met;
   try {
     const newest = await askOnce(claim.instanceId);
     const own = await runOf(getClient(), claim, newest);
     const reason = judgeClaim({
       ...{ claim, newest, own, ...timing(host), host: host.configuration.host.name },
       record: record === undefined ? null : recordFacts(record),
+      isRecordUnreadable: met === 'unreadable',
       hasDomain: inventory.libvirtAnswered ? traces.domain !== null : null,
       isHere: isOnThisHost(traces),
     });

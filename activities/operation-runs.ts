@@ -1,6 +1,8 @@
+import { getClient } from '@temporalio/activity';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Claim } from '../domain/claim.ts';
+import { EverbootFailure } from '../domain/failures.ts';
 import type { OperationFacts } from '../domain/judge-claim.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
 
@@ -34,6 +36,18 @@ export async function newestRun(client: Client, instanceId: string): Promise<Ope
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
     throw error;
+  }
+}
+
+/**
+ * As `newestRun`, for a step that must not go on in ignorance: throws TemporalUnreachable when no answer comes.
+ */
+export async function askForNewestRun(instanceId: string): Promise<OperationFacts | null> {
+  try {
+    return await newestRun(getClient(), instanceId);
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new EverbootFailure('TemporalUnreachable', `Temporal does not say what became of ${instanceId}: ${words}`);
   }
 }
 

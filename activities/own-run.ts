@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/common';
+import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
+import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
 
 /** Temporal is asked again when it does not answer in time. */
 const answerWithinMs = 10_000;
@@ -8,23 +10,30 @@ const answerWithinMs = 10_000;
 /**
  * Throws OperationSuperseded unless the workflow run that ordered this step is still open. A step that names only an
  * instance, and not an operation on it, must not come after its own run: another instance may have the id by then. Ask it
- * under the lock that keeps that other instance's steps out. Throws TemporalUnreachable when it cannot be found out.
+ * under the lock that keeps that other instance's steps out. Where a claim is given, the run must also still work under
+ * it: an operation that went on to another host, or was begun anew, is the same run under another one. Throws
+ * TemporalUnreachable when it cannot be found out.
  */
-export async function assertOwnRunOpen(): Promise<void> {
+export async function assertOwnRunOpen(claim?: Claim): Promise<void> {
   const { client, info } = Context.current();
   // A step that no workflow ordered is a person's own.
   if (info.workflowExecution === undefined) return;
   const { workflowId, runId } = info.workflowExecution;
-  const status = await client.connection
+  const run = await client.connection
     .withDeadline(Date.now() + answerWithinMs, () => client.workflow.getHandle(workflowId, runId).describe())
     .then(
-      (described) => described.status.name,
+      ({ status, memo }) => ({ isOpen: status.name === 'RUNNING', memo: memo as Partial<OperationMemo> | undefined }),
       (error: unknown) => {
-        if (error instanceof WorkflowNotFoundError) return 'gone';
+        if (error instanceof WorkflowNotFoundError) return { isOpen: false, memo: undefined };
         const words = error instanceof Error ? error.message : String(error);
         throw new EverbootFailure('TemporalUnreachable', `whether ${workflowId} still runs is not known: ${words}`);
       },
     );
-  if (status === 'RUNNING') return;
-  throw new EverbootFailure('OperationSuperseded', `this step of ${workflowId} came too late: that run has ended`);
+  const late = `this step of ${workflowId} came too late`;
+  if (!run.isOpen) throw new EverbootFailure('OperationSuperseded', `${late}: that run has ended`);
+  // A fetch without an instance is a run of another kind, which names no operation.
+  if (claim === undefined || workflowId !== instanceWorkflowId(claim.instanceId)) return;
+  const operationId = run.memo?.operationId ?? claim.operationId;
+  if (operationId === claim.operationId) return;
+  throw new EverbootFailure('OperationSuperseded', `${late}: the operation went on to another host, or was begun anew`);
 }

@@ -18,6 +18,7 @@ import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import { type Host, imageSourcesOf } from './host.ts';
+import { hasOpenTombstone } from './open-tombstones.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -25,7 +26,8 @@ import { withWorkControl } from './work-control.ts';
  * again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not checked.
  *
  * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
- * LibvirtUnavailable and, where disks are kept in a Ceph, StorageUnavailable.
+ * InstanceBusy for a ready instance that a tombstone is about to remove, LibvirtUnavailable and, where disks are kept in a
+ * Ceph, StorageUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim } = request;
@@ -101,10 +103,18 @@ async function cloneSource(host: Host, image: ImageDescription): Promise<RbdSnap
 async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): Promise<InstanceResult | null> {
   const record = await readInstanceRecord(host.paths, claim.instanceId);
   if (record?.state !== 'ready' || record.result === undefined) return null;
+  const hostName = host.configuration.host.name;
+  if (await hasOpenTombstone(hostName, claim.instanceId, record.claim.operationId)) {
+    throw new EverbootFailure(
+      'InstanceBusy',
+      `the instance ${claim.instanceId} ("${record.name}") was given up, and is being cleared from ${hostName}`,
+      { remedy: 'Start the same request again in a moment: nothing of the old instance is there then.' },
+    );
+  }
   if (record.specDigest === specDigest) return record.result;
   throw new EverbootFailure(
     'InstanceExists',
-    `the instance ${claim.instanceId} ("${record.name}") exists on ${host.configuration.host.name}, made from another spec`,
+    `the instance ${claim.instanceId} ("${record.name}") exists on ${hostName}, made from another spec`,
   );
 }
 

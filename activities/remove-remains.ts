@@ -1,35 +1,56 @@
-import type { Claim } from '../domain/claim.ts';
+import { EverbootFailure } from '../domain/failures.ts';
+import type { RemainsOrder } from '../domain/host-activities.ts';
+import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.ts';
+import { judgeRemains } from '../domain/judge-remains.ts';
 import { claimedBy } from '../hypervisor/image-cache/claims.ts';
-import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
+import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { domainClaim } from '../hypervisor/libvirt.ts';
-import { removeDomain } from './define-domain.ts';
+import { meetRecord } from '../hypervisor/tending/met-record.ts';
+import { removeTraces } from '../hypervisor/tending/remove-traces.ts';
 import type { Host } from './host.ts';
-import { releaseInstance } from './release-instance.ts';
-import { runningOperation } from './still-wanted.ts';
+import { askForNewestRun } from './operation-runs.ts';
+import { withWorkControl } from './work-control.ts';
 
 /**
  * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id it
- * is a deletion that was given up: then whatever is there of the instance goes, but what an operation that runs now made.
- * Absence is success.
+ * is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since. Absence is
+ * success. Throws InstanceBusy while it cannot be told yet what is left over, see `judgeRemains`; HostIoError where the
+ * record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */
-export async function removeRemains(
-  host: Host,
-  { instanceId, operationId }: { readonly instanceId: string; readonly operationId: string | null },
-): Promise<void> {
-  const claims = operationId === null ? await claimsOfPast(host, instanceId) : [{ instanceId, operationId }];
-  for (const claim of claims) {
-    await removeDomain(host, { claim });
-    await releaseInstance(host, { claim });
-  }
+export async function removeRemains(host: Host, order: RemainsOrder): Promise<void> {
+  const { instanceId, operationId, withDomain = true } = order;
+  const { paths } = host;
+  await withWorkControl(({ signal }) =>
+    withInstanceLock(paths, instanceId, { shared: false, signal }, async ({ descriptor }) => {
+      const record = await meetRecord(paths, instanceId);
+      if (record === 'unreadable') {
+        throw new EverbootFailure('HostIoError', `the record of ${instanceId} is damaged, or of a later release`);
+      }
+      const found = operationId === null ? await operationsFound(host, order, record) : [];
+      // In this order, and under the lock: whatever was found is of a run that Temporal knows by then.
+      const newest = await askForNewestRun(instanceId);
+      const ready = record?.state === 'ready' ? record.claim.operationId : null;
+      const verdict = judgeRemains({ operationId, found, ready, newest });
+      if ('wait' in verdict) {
+        throw new EverbootFailure('InstanceBusy', `nothing of ${instanceId} is removed yet: ${verdict.wait}`);
+      }
+      for (const left of verdict.remove) {
+        const traces = { claim: { instanceId, operationId: left }, leases: [] };
+        await removeTraces(host, traces, record, { signal, descriptor, withDomain });
+      }
+    }),
+  );
 }
 
-async function claimsOfPast({ paths, configuration }: Host, instanceId: string): Promise<Claim[]> {
-  const record = await readInstanceRecord(paths, instanceId);
-  const domain = await domainClaim(configuration.libvirt.connectionUri, instanceId);
+/** The operations that have a claim on anything here of the instance. */
+async function operationsFound(
+  { paths, configuration }: Host,
+  { instanceId, withDomain = true }: RemainsOrder,
+  record: InstanceRecord | undefined,
+): Promise<string[]> {
+  const mayHaveDomain = withDomain && (record === undefined || !isWithoutDomain(record));
+  const domain = mayHaveDomain ? await domainClaim(configuration.libvirt.connectionUri, instanceId) : null;
   const cached = (await claimedBy(paths, instanceId)).map(({ claim }) => claim);
-  const present = await runningOperation(instanceId);
   const all = [...(record === undefined ? [] : [record.claim]), ...(domain === null ? [] : [domain]), ...cached];
-  const operations = new Set(all.filter((claim) => claim.instanceId === instanceId).map((claim) => claim.operationId));
-  if (present?.operationId !== undefined) operations.delete(present.operationId);
-  return [...operations].map((operationId) => ({ instanceId, operationId }));
+  return [...new Set(all.filter((claim) => claim.instanceId === instanceId).map((claim) => claim.operationId))];
 }

@@ -1,6 +1,6 @@
 import { domainXml } from '../domain/domain-xml.ts';
 import type { InstanceRequest } from '../domain/host-activities.ts';
-import type { InstanceRecord } from '../domain/instance-record.ts';
+import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.ts';
 import { refuseForeignInterfaces } from '../domain/interface-rules.ts';
 import type { InstancePlan } from '../domain/operations.ts';
 import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
@@ -48,6 +48,7 @@ export async function reserveInstance(
         specDigest,
         cacheNames: plan.bases.map(({ cacheName }) => cacheName),
         storage: plannedStorage(plan.disks, configuration.libvirt),
+        ...(plan.define ? {} : { domain: false as const }),
         state: 'building',
         createdAt: new Date().toISOString(),
       } as const;
@@ -55,7 +56,7 @@ export async function reserveInstance(
       const removing = { ...control, heldLocks: [descriptor], clearingSlots };
       const clearBefore = async (earlier: InstanceRecord): Promise<void> => {
         const settings = settingsOfInstance(configuration.libvirt, earlier);
-        await removeDomain(settings.connectionUri, earlier.claim);
+        if (!isWithoutDomain(earlier)) await removeDomain(settings.connectionUri, earlier.claim);
         await removeOutsideDisks(settings, earlier.claim, removing);
       };
       const directory = await reserveDirectory(paths, record, clearBefore, removing);

@@ -1,8 +1,7 @@
-import { getClient, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { ResumedGuest, ResumeReport } from '../domain/host-care.ts';
-import type { OperationFacts } from '../domain/judge-claim.ts';
-import { judgeGuest } from '../domain/judge-guest.ts';
+import { type GuestVerdict, judgeGuest } from '../domain/judge-guest.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { startDomain } from '../hypervisor/libvirt.ts';
@@ -11,7 +10,8 @@ import { type Guest, guestsOf, type Inventory } from '../hypervisor/tending/inve
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
-import { newestRun } from './operation-runs.ts';
+import { hasOpenTombstone } from './open-tombstones.ts';
+import { askForNewestRun } from './operation-runs.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Guests that are started at the same time: each reads its whole system from the host's disks. */
@@ -37,7 +37,7 @@ export async function lookAfterGuests(host: Host, inventory: Inventory): Promise
 /**
  * Starts every guest that ran when the machine went down, see `judgeGuest`. One that does not start keeps no other from
  * it. Carried out again it finds those that run. Throws LibvirtUnavailable, and TemporalUnreachable: whether a guest is
- * another host's by now must be known.
+ * another host's by now must be known; both when every other guest has been seen to.
  */
 export async function resumeGuests(host: Host): Promise<ResumeReport> {
   const { configuration, paths, bootIdFile } = host;
@@ -47,7 +47,18 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
     if (!inventory.libvirtAnswered) throw new EverbootFailure('LibvirtUnavailable', inventory.notes.join('; '));
     const [bootId, note] = [await readBootId(bootIdFile), await readGuestNote(paths)];
     const off = new Set(note?.off);
-    const looked = await inTurns(guestsOf(inventory), { atOnce, signal }, (guest) => resume(host, guest, off));
+    const unanswered: unknown[] = [];
+    const looked = await inTurns(guestsOf(inventory), { atOnce, signal }, async (guest) => {
+      try {
+        return await resume(host, guest, off);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isNoAnswer(error)) unanswered.push(error);
+        return leftOff(guest, error instanceof Error ? error.message : String(error));
+      }
+    });
+    // The next attempt asks again; what was noted before the start of the machine still counts for it.
+    if (unanswered.length > 0) throw unanswered[0];
     // From here on the guests of this start count.
     await noteGuests(paths, bootId, await takeInventory({ ...place, signal }));
     return reportOf(
@@ -57,39 +68,45 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
   });
 }
 
-async function resume(host: Host, guest: Guest, off: ReadonlySet<string>): Promise<ResumedGuest | null> {
-  const { configuration, paths } = host;
-  const { claim, name } = guest.record;
-  const said = { instanceId: claim.instanceId, name };
-  const verdict = judgeGuest({
-    ...{ wanted: guest.wanted, domain: guest.domain, wasOff: off.has(claim.instanceId), host: configuration.host.name },
-    newest: guest.wanted && guest.domain === 'shut off' ? await askTemporal(claim.instanceId) : null,
-  });
-  if (verdict === 'not wanted') return null;
-  if (verdict === 'runs already') return { ...said, outcome: verdict, note: '' };
-  if (verdict !== 'start') return { ...said, outcome: 'left off', note: verdict.leftOff };
-  const failure = await ifInstanceIsFree(paths, claim.instanceId, async () => {
-    const record = await readInstanceRecord(paths, claim.instanceId);
-    if (record?.claim.operationId !== claim.operationId) return 'it is not there any more';
-    try {
-      await startDomain(configuration.libvirt.connectionUri, claim);
-      return '';
-    } catch (error) {
-      if (error instanceof EverbootFailure && error.code === 'DomainRejected') return error.message.slice(0, 300);
-      throw error;
-    }
-  });
-  if (failure === '') return { ...said, outcome: 'started', note: '' };
-  return { ...said, outcome: 'left off', note: failure ?? 'something works on its files' };
+/** What is wrong with no guest, and will be answered later. */
+function isNoAnswer(error: unknown): boolean {
+  return (
+    error instanceof EverbootFailure && (error.code === 'LibvirtUnavailable' || error.code === 'TemporalUnreachable')
+  );
 }
 
-async function askTemporal(instanceId: string): Promise<OperationFacts | null> {
-  try {
-    return await newestRun(getClient(), instanceId);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure('TemporalUnreachable', `Temporal does not say what became of ${instanceId}: ${words}`);
-  }
+async function resume({ configuration, paths }: Host, guest: Guest, off: ReadonlySet<string>) {
+  const { claim } = guest.record;
+  const { instanceId, operationId } = claim;
+  const host = configuration.host.name;
+  const known = { host, wanted: guest.wanted, domain: guest.domain, wasOff: off.has(instanceId) };
+  const first = judgeGuest({ ...known, newest: null, isBeingCleared: false });
+  if (first !== 'start') return outcomeOf(guest, first);
+  // Temporal is asked under the lock that whatever removes the instance takes: what it says holds until the start.
+  const outcome = await ifInstanceIsFree(paths, instanceId, async () => {
+    const record = await readInstanceRecord(paths, instanceId);
+    if (record?.claim.operationId !== operationId) return leftOff(guest, 'it is not there any more');
+    const newest = await askForNewestRun(instanceId);
+    const isBeingCleared = await hasOpenTombstone(host, instanceId, operationId);
+    const second = judgeGuest({ ...known, newest, isBeingCleared });
+    if (second === 'start') await startDomain(configuration.libvirt.connectionUri, claim);
+    return outcomeOf(guest, second);
+  });
+  return outcome ?? leftOff(guest, 'something works on its files');
+}
+
+function outcomeOf(guest: Guest, verdict: GuestVerdict): ResumedGuest | null {
+  if (verdict === 'not wanted') return null;
+  if (verdict === 'start') return saidOf(guest, 'started', '');
+  return verdict === 'runs already' ? saidOf(guest, verdict, '') : leftOff(guest, verdict.leftOff);
+}
+
+function leftOff(guest: Guest, note: string): ResumedGuest {
+  return saidOf(guest, 'left off', note.slice(0, 300));
+}
+
+function saidOf({ record }: Guest, outcome: ResumedGuest['outcome'], note: string): ResumedGuest {
+  return { instanceId: record.claim.instanceId, name: record.name, outcome, note };
 }
 
 function reportOf(host: string, guests: readonly ResumedGuest[]): ResumeReport {

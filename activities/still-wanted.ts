@@ -26,7 +26,7 @@ export async function assertStillWanted(claim: Claim): Promise<void> {
 }
 
 /** The operation that runs on an instance now, as its workflow's memo names it; null: none does. */
-export async function runningOperation(instanceId: string): Promise<Partial<OperationMemo> | null> {
+async function runningOperation(instanceId: string): Promise<Partial<OperationMemo> | null> {
   const { client } = Context.current();
   try {
     // Not by a list, which lags behind: this is the workflow's own state.

@@ -4,8 +4,8 @@ import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
 import { judgeTemporaryFile, type OperationFacts, tendReasons } from '../domain/judge-claim.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
-import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { type Inventory, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
+import { type Inventory, metIn, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
+import { meetRecord } from '../hypervisor/tending/met-record.ts';
 import { removeTemporaryFile, removeTraces } from '../hypervisor/tending/remove-traces.ts';
 import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
 import type { Host } from './host.ts';
@@ -41,7 +41,6 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
       ...inventory.foreign.map(({ subject, reason }) => ({ subject, reason, claim: null, parts: [], note: '' })),
     ];
     const report = reportOf(configuration.host.name, order, items, inventory.notes);
-    for (const item of report.removed) logRemoval(item, order);
     const resumeGuests = order.dryRun ? false : await lookAfterGuests(host, inventory);
     return { ...report, resumeGuests };
   });
@@ -66,17 +65,18 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
   const { host, order, inventory, signal } = tending;
   const { claim } = traces;
   const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(traces) };
-  const first = await judgeTraces(tending, traces, inventory.records.get(claim.instanceId));
+  const first = await judgeTraces(tending, traces, metIn(inventory, claim.instanceId));
   if (tendReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
     const askOnce = newestRuns(getClient());
-    const record = await readInstanceRecord(host.paths, claim.instanceId);
+    const record = await meetRecord(host.paths, claim.instanceId);
     const second = await judgeTraces({ ...tending, askOnce }, traces, record);
-    if (tendReasons[second.reason].action !== 'remove') return second;
+    if (record === 'unreadable' || tendReasons[second.reason].action !== 'remove') return second;
     try {
       await removeTraces(host, traces, record, { signal, descriptor });
+      logRemoval({ ...item, ...second });
       return second;
     } catch (error) {
       signal.throwIfAborted();
@@ -113,16 +113,20 @@ async function tendFile(tending: Tending, file: TemporaryFile): Promise<TendedIt
     const reason = judgeTemporaryFile({ ...timing(host), modifiedMs, newest });
     if (tendReasons[reason].action !== 'remove' || order.dryRun) return { ...item, reason, note: '' };
     const removed = await removeTemporaryFile(host.paths, file, signal);
-    return { ...item, reason: removed ? reason : 'Locked', note: '' };
+    if (!removed) return { ...item, reason: 'Locked', note: '' };
+    logRemoval({ ...item, reason, note: '' });
+    return { ...item, reason, note: '' };
   } catch (error) {
     signal.throwIfAborted();
     return { ...item, reason: 'NotRemoved', note: wordsOf(error) };
   }
 }
 
-/** The worker's log shows warnings only, and that something was removed is worth one. */
-function logRemoval({ subject, claim, parts, reason, note }: TendedItem, { dryRun }: TendOrder): void {
-  if (dryRun) return;
+/**
+ * Right after the removal: a tending that is cut off later has no report. The worker's log shows warnings only, and that
+ * something was removed is worth one.
+ */
+function logRemoval({ subject, claim, parts, reason, note }: TendedItem): void {
   const whose = claim === null ? '' : ` (${claimName(claim)})`;
   const why = note === '' ? tendReasons[reason].meaning : `${tendReasons[reason].meaning} (${note})`;
   log.warn(`tending removed ${subject}${whose}: ${[...parts, why].join(', ')}`);

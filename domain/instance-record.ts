@@ -19,11 +19,18 @@ export interface InstanceRecord {
   readonly cacheNames: readonly string[];
   /** Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases. */
   readonly storage?: OutsideStorage | null;
+  /** False: its plan has no domain, so that it needs no libvirt to be removed. Absent: it may have one. */
+  readonly domain?: false;
   readonly state: 'building' | 'ready';
   /** When the directory was made, ISO 8601. */
   readonly createdAt: string;
   /** Present as soon as the instance is ready. */
   readonly result?: InstanceResult;
+}
+
+/** Whether the instance never had a domain, by its plan or by what was made. */
+export function isWithoutDomain({ domain, result }: Pick<InstanceRecord, 'domain' | 'result'>): boolean {
+  return domain === false || (result !== undefined && result.domain === undefined);
 }
 
 /** Whether a parsed file is a record that this release understands, of that instance. */

@@ -32,6 +32,8 @@ export interface ClaimFacts extends Timing {
   readonly host: string;
   /** Of the instance, whichever operation wrote it; null: there is none. */
   readonly record: RecordFacts | null;
+  /** Whether there is a record that cannot be read: damaged, or of a later release. Then `record` is null. */
+  readonly isRecordUnreadable: boolean;
   /** Whether libvirt has a domain with this claim; null: libvirt could not be asked. */
   readonly hasDomain: boolean | null;
   /** Whether something of the claim is where this host alone puts things, and not only in storage that hosts share. */
@@ -137,6 +139,8 @@ const fileGraceMs = 3_600_000;
  */
 export function judgeClaim(facts: ClaimFacts): TendReason {
   const { claim, host, record, newest, own, isHere } = facts;
+  // It may say that the instance is ready, and that the claim is what keeps its disks' backing files.
+  if (facts.isRecordUnreadable) return 'UnreadableRecord';
   const ownRecord = record?.operationId === claim.operationId ? record : null;
   if (ownRecord !== null && ownRecord.host !== host) return 'OtherHost';
   const open = newest?.outcome === 'open' ? newest : null;
@@ -151,6 +155,8 @@ export function judgeClaim(facts: ClaimFacts): TendReason {
   // operation on a ready instance may have succeeded without being the one that made it.
   if (newest.operationId === null || record?.state === 'ready') return 'Unknown';
   if (!isHere) return 'OtherHost';
+  // A guest without its record: somebody may have moved its directory, and it may run on its disks.
+  if (record === null && facts.hasDomain !== false) return 'Unknown';
   return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
 }
 

@@ -11,6 +11,8 @@ export interface GuestFacts {
   readonly wasOff: boolean;
   /** The newest run on its instance; null: Temporal does not know it, or not any more. */
   readonly newest: OperationFacts | null;
+  /** Whether a tombstone is about to remove it. */
+  readonly isBeingCleared: boolean;
 }
 
 export type GuestVerdict = 'start' | 'runs already' | 'not wanted' | { readonly leftOff: string };
@@ -19,11 +21,12 @@ export type GuestVerdict = 'start' | 'runs already' | 'not wanted' | { readonly 
  * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut off
  * stays off. A guest that is being deleted, or that another host has by now, must not run here.
  */
-export function judgeGuest({ host, wanted, domain, wasOff, newest }: GuestFacts): GuestVerdict {
+export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleared }: GuestFacts): GuestVerdict {
   if (!wanted) return 'not wanted';
   if (domain === 'running') return 'runs already';
   if (domain === null) return { leftOff: 'libvirt has no domain with its claim' };
   if (wasOff) return { leftOff: 'it was shut off when it was last seen' };
+  if (isBeingCleared) return { leftOff: 'it was given up, and what is here of it is being removed' };
   if (newest === null) return 'start';
   if (newest.operation === 'delete') {
     return { leftOff: newest.outcome === 'open' ? 'it is being deleted' : 'somebody wanted it deleted' };

@@ -6,28 +6,35 @@ import { readLease } from '../image-cache/fetch-lease.ts';
 import { listFolder } from '../small-file.ts';
 import { promisesByClaim } from '../space-ledger.ts';
 import { type Inventory, tracesOf } from './inventory.ts';
+import { orNote } from './or-note.ts';
 
 /** Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not ours. */
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {
-    for (const name of await claimsOn(paths, cacheName)) {
-      const claim = parseClaimName(name);
-      if (claim !== undefined) tracesOf(inventory, claim).cacheNames.push(cacheName);
-    }
+    await orNote(`${paths.claims}/${cacheName}`, inventory, async () => {
+      for (const name of await claimsOn(paths, cacheName)) {
+        const claim = parseClaimName(name);
+        if (claim !== undefined) tracesOf(inventory, claim).cacheNames.push(cacheName);
+      }
+    });
   }
   for (const file of await listFolder(paths.fetches)) {
     const cacheName = file.replace(/\.json$/, '');
-    const lease = file.endsWith('.json') ? await readLease(paths, cacheName) : undefined;
-    if (isClaim(lease?.claim)) tracesOf(inventory, lease.claim).leases.push(cacheName);
+    await orNote(`${paths.fetches}/${file}`, inventory, async () => {
+      const lease = file.endsWith('.json') ? await readLease(paths, cacheName) : undefined;
+      if (isClaim(lease?.claim)) tracesOf(inventory, lease.claim).leases.push(cacheName);
+    });
   }
   for (const name of await promisesByClaim(paths)) {
     const claim = parseClaimName(name);
     if (claim !== undefined) tracesOf(inventory, claim).promises += 1;
   }
   // What of the cache is ours is swept by itself, with the image cache's own rules.
-  for (const { kind, path } of await readCacheFolder(paths)) {
-    if (kind === 'foreign') inventory.foreign.push({ subject: path, reason: 'NoClaim' });
-  }
+  await orNote(paths.cache, inventory, async () => {
+    for (const { kind, path } of await readCacheFolder(paths)) {
+      if (kind === 'foreign') inventory.foreign.push({ subject: path, reason: 'NoClaim' });
+    }
+  });
 }
 
 /** The claim that a file's name tells, see `claimName`; undefined for a name that everboot did not give. */

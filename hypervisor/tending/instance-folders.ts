@@ -1,11 +1,11 @@
 import { lstat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
-import { instanceRecordName } from '../../domain/instance-record.ts';
-import { readInstanceRecord } from '../instance/instance-record.ts';
 import { temporarySuffix } from '../publish-file.ts';
 import { isThere, listFolder } from '../small-file.ts';
 import { type Inventory, tracesOf } from './inventory.ts';
+import { meetRecord } from './met-record.ts';
+import { orNote } from './or-note.ts';
 
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;
@@ -20,7 +20,9 @@ export async function findInstanceFolders(paths: HostPaths, inventory: Inventory
   const own = new Set([basename(paths.cache), '.everboot']);
   const names = (await listFolder(paths.instances)).filter((name) => !own.has(name));
   if (names.length > maxEntries) inventory.notes.push(`${paths.instances} has more than ${maxEntries} entries`);
-  for (const name of names.slice(0, maxEntries)) await lookAt(paths, name, inventory);
+  for (const name of names.slice(0, maxEntries)) {
+    await orNote(`${paths.instances}/${name}`, inventory, () => lookAt(paths, name, inventory));
+  }
   for (const name of await listFolder(`${paths.instances}/.everboot`)) {
     if (temporaryName.test(name)) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
   }
@@ -32,13 +34,14 @@ async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Pro
   if (isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
   if (!isInstanceId(name)) return void inventory.foreign.push({ subject: path, reason: 'NoClaim' });
 
-  const record = await readInstanceRecord(paths, name);
+  const record = await meetRecord(paths, name);
+  if (record === 'unreadable') {
+    inventory.unreadable.add(name);
+    return void inventory.foreign.push({ subject: path, reason: 'UnreadableRecord' });
+  }
   if (record === undefined) {
-    const isDamaged = await isThere(`${path}/${instanceRecordName}`);
     // One that was removed in between is nobody's.
-    if (await isThere(path)) {
-      inventory.foreign.push({ subject: path, reason: isDamaged ? 'UnreadableRecord' : 'NoClaim' });
-    }
+    if (await isThere(path)) inventory.foreign.push({ subject: path, reason: 'NoClaim' });
     return;
   }
   inventory.records.set(name, record);

@@ -3,6 +3,7 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import type { TendReason } from '../../domain/judge-claim.ts';
+import type { MetRecord } from './met-record.ts';
 
 /** Everything that was found of one claim. */
 export interface Traces {
@@ -41,6 +42,8 @@ export interface ForeignThing {
 export interface Inventory {
   /** By instance id. */
   readonly records: Map<string, InstanceRecord>;
+  /** Ids of the instances whose records could not be read. */
+  readonly unreadable: Set<string>;
   /** By `claimName`. */
   readonly traces: Map<string, Traces>;
   readonly temporaryFiles: TemporaryFile[];
@@ -68,6 +71,11 @@ export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
   };
   traces.set(name, found);
   return found;
+}
+
+/** What was found of an instance's record. */
+export function metIn({ records, unreadable }: Inventory, instanceId: string): MetRecord {
+  return unreadable.has(instanceId) ? 'unreadable' : records.get(instanceId);
 }
 
 /** An instance with what libvirt has of it. */

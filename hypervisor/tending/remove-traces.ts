@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { Configuration } from '../../domain/configuration.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import type { InstanceRecord } from '../../domain/instance-record.ts';
+import { type InstanceRecord, isWithoutDomain } from '../../domain/instance-record.ts';
 import { settingsOfInstance } from '../../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../backends/backend-of.ts';
 import { releaseBaseImage } from '../image-cache/release-base-image.ts';
@@ -11,22 +11,33 @@ import { removeDomain } from '../libvirt.ts';
 import { removeTree } from '../remove-tree.ts';
 import type { TemporaryFile, Traces } from './inventory.ts';
 
+interface TracesRemoval {
+  readonly signal: AbortSignal;
+  /** Of the instance's lock. */
+  readonly descriptor: number;
+  /** False: there never was one, whatever the record says. Absent: true. */
+  readonly withDomain?: boolean;
+}
+
 /**
  * Removes what an operation left, in the order of its undos: the domain, its disks outside of the directory, the
- * directory, claims and promises. Call it with the instance's lock held alone. Throws what the undos throw.
+ * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt is
+ * not asked: a host that makes only disks may have none. Throws what the undos throw.
  */
 export async function removeTraces(
   { configuration, paths }: { readonly configuration: Configuration; readonly paths: HostPaths },
-  { claim, leases }: Traces,
+  { claim, leases }: Pick<Traces, 'claim' | 'leases'>,
   record: InstanceRecord | undefined,
-  { signal, descriptor }: { readonly signal: AbortSignal; readonly descriptor: number },
+  { signal, descriptor, withDomain = true }: TracesRemoval,
 ): Promise<void> {
   const { libvirt, host } = configuration;
   const removing = {
     ...{ signal, heldLocks: [descriptor], clearingSlots: host.maxConcurrentDiskOps },
     onProgress: () => undefined,
   };
-  await removeDomain(libvirt.connectionUri, claim);
+  const ownRecord = record?.claim.operationId === claim.operationId ? record : undefined;
+  const mayHaveDomain = withDomain && (ownRecord === undefined || !isWithoutDomain(ownRecord));
+  if (mayHaveDomain) await removeDomain(libvirt.connectionUri, claim);
   await removeOutsideDisks(settingsOfInstance(libvirt, record), claim, removing);
   await removeInstance(paths, claim, removing);
   // A fetch whose claim was given up, and whose lease a crash left.

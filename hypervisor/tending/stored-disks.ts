@@ -1,5 +1,4 @@
 import { isClaim } from '../../domain/claim.ts';
-import { EverbootFailure } from '../../domain/failures.ts';
 import { isInstanceId } from '../../domain/host-paths.ts';
 import { claimInTags } from '../backends/lvm-claim.ts';
 import { claimInTemporaryName } from '../backends/rbd-images.ts';
@@ -7,6 +6,7 @@ import { cephCluster } from '../ceph.ts';
 import { readVolumeGroup } from '../lvm.ts';
 import { listRbdImages } from '../rbd.ts';
 import { type Inventory, type InventoryPlace, tracesOf } from './inventory.ts';
+import { orNote } from './or-note.ts';
 
 /** A name that Nova and everboot give to a disk outside of an instance's directory: `<instance id>_disk`. */
 const diskName = /^([0-9a-f-]{36})_/;
@@ -22,15 +22,6 @@ export async function findStoredDisks(place: InventoryPlace, inventory: Inventor
   }
   for (const pool of new Set([...(imagesRbdPool === null ? [] : [imagesRbdPool]), ...pools])) {
     await orNote(`the Ceph pool ${pool}`, inventory, () => findImages(place, pool, inventory));
-  }
-}
-
-async function orNote(place: string, { notes }: Inventory, look: () => Promise<void>): Promise<void> {
-  try {
-    await look();
-  } catch (error) {
-    if (!(error instanceof EverbootFailure)) throw error;
-    notes.push(`${place} was not looked at: ${error.message}`);
   }
 }
 

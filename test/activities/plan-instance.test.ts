@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { MockActivityEnvironment } from '@temporalio/testing';
 import type { Host } from '../../activities/host.ts';
 import { planInstance } from '../../activities/plan-instance.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
@@ -12,7 +11,9 @@ import { hostPaths } from '../../domain/host-paths.ts';
 import type { InstancePlan } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
+import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { imageServer } from '../fixtures/image-server.ts';
+import type { Describe } from '../fixtures/running-operation-client.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 const flavor = { name: 'm1.test', vcpus: 1, memoryMb: 512, rootGb: 10, ephemeralGb: 2, swapMb: 64 };
@@ -69,11 +70,11 @@ async function glanceWith(t: TestContext, images: Readonly<Record<string, object
   return { ...host, configuration: { ...configuration, glance: { ...configuration.glance, apiServers: [url] } } };
 }
 
-async function answer(on: Host, fields: Record<string, unknown>): Promise<PlannedInstance> {
+async function answer(on: Host, fields: Record<string, unknown>, describe?: Describe): Promise<PlannedInstance> {
   const { spec } = parseSpec({ name: 'web-1', flavor: 'm1.test', boot: 'disks', ...fields });
   const claim = { instanceId: spec.id, operationId: crypto.randomUUID() };
   const planning = () => planInstance(on, { claim, spec, flavor, specDigest: '' });
-  return (await new MockActivityEnvironment().run(planning)) as PlannedInstance;
+  return (await activityOfRunningOperation(describe).run(planning)) as PlannedInstance;
 }
 
 async function plan(on: Host, fields: Record<string, unknown>): Promise<InstancePlan> {
@@ -128,13 +129,32 @@ test('an instance that is ready keeps its volumes, whatever the host would say o
   const id = crypto.randomUUID();
   const volumes = [{ block: `${folder}/devices/gone` }];
   await assert.rejects(plan(host, { id, volumes }), failsWith('HostUnsuitable', /is not there/));
+  const { result } = await readyInstance(id);
+  assert.deepEqual(await answer(host, { id, volumes }), { plan: null, ready: result });
+});
+
+async function readyInstance(id: string) {
   const directory = join(host.paths.instances, id);
   await mkdir(directory, { recursive: true });
   const result = { instanceId: id, name: 'web-1', host: 'test', state: 'disks', directory, disks: [] } as const;
   const claim = { instanceId: id, operationId: crypto.randomUUID() };
   const known = { name: 'web-1', host: 'test', specDigest: '', cacheNames: [], createdAt: new Date().toISOString() };
   await writeInstanceRecord(directory, { version: 1, claim, ...known, state: 'ready', result });
-  assert.deepEqual(await answer(host, { id, volumes }), { plan: null, ready: result });
+  return { claim, result };
+}
+
+test('a ready instance that a tombstone is about to remove is not told as what the request made', async () => {
+  const id = crypto.randomUUID();
+  const { claim, result } = await readyInstance(id);
+  for (const whose of [claim.operationId, 'deleted']) {
+    const tombstone = `remains/test/${id}/${whose}`;
+    const saying =
+      (name: string): Describe =>
+      async (_runId, workflowId) =>
+        workflowId === tombstone ? { status: { name } } : undefined;
+    await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being cleared/));
+    assert.deepEqual(await answer(host, { id }, saying('COMPLETED')), { plan: null, ready: result });
+  }
 });
 
 test('an image that is fetched is named once in the plan', async (t) => {

@@ -25,6 +25,8 @@ const ready: RecordFacts = { ...building, state: 'ready', hasDomain: true };
 const later = { operationId: 'later' };
 const there = { host: 'there' };
 const deletion = { operation: 'delete', ...later };
+const unreadable = { record: null, isRecordUnreadable: true };
+const guest = { record: null, hasDomain: true };
 
 /** What is known, beside a building record, its directory and no domain; and what becomes of the claim. */
 const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
@@ -80,6 +82,25 @@ const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
     { newest: run('open', later), own: null, record: { ...ready, operationId: 'first' } },
     'Unknown',
   ],
+  ['it failed, and its record is damaged', { newest: run('failed'), ...unreadable }, 'UnreadableRecord'],
+  [
+    'another attempt runs, and the record is damaged',
+    { newest: run('open', later), ...unreadable },
+    'UnreadableRecord',
+  ],
+  [
+    'it was deleted, and its record is damaged',
+    { newest: run('succeeded', deletion), ...unreadable },
+    'UnreadableRecord',
+  ],
+  ['another operation failed, and a domain has no record', { newest: run('failed', later), ...guest }, 'Unknown'],
+  ['another attempt runs, and a domain has no record', { newest: run('open', later), ...guest }, 'Unknown'],
+  [
+    'another operation failed, there is no record, and libvirt is silent',
+    { newest: run('failed', later), record: null, hasDomain: null },
+    'Unknown',
+  ],
+  ['a domain has no record, and its operation failed', { newest: run('failed'), ...guest }, 'Ended'],
   ['the record is another host’s', { newest: run('failed'), record: { ...building, host: 'there' } }, 'OtherHost'],
   [
     'shared storage alone, of a run of this host that failed',
@@ -105,12 +126,13 @@ const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
 for (const [title, given, reason] of cases) {
   test(`${title}: ${reason}`, () => {
     const own = given.own === undefined && given.newest?.operationId === 'own' ? given.newest : (given.own ?? null);
-    const facts = { record: building, hasDomain: false, isHere: true, newest: null, ...given, own };
+    const known = { record: building, isRecordUnreadable: false, hasDomain: false, isHere: true, newest: null };
+    const facts = { ...known, ...given, own };
     assert.equal(judgeClaim({ ...facts, claim, host: 'here', nowMs, graceMs }), reason);
   });
 }
 
-test('no record that says ready is ever removed, whatever else is known', () => {
+test('nothing whose record says ready, or cannot be read, is ever removed, whatever else is known', () => {
   const outcomes: OperationFacts['outcome'][] = ['open', 'succeeded', 'failed', 'cancelled', 'terminated', 'timed out'];
   const runs = [
     null,
@@ -125,8 +147,11 @@ test('no record that says ready is ever removed, whatever else is known', () => 
   for (const newest of runs) {
     for (const own of [null, ...runs.slice(0, 60)]) {
       for (const hasDomain of [true, false, null]) {
-        const facts = { claim, host: 'here', nowMs, graceMs, record: ready, hasDomain, isHere: true, newest, own };
-        assert.notEqual(tendReasons[judgeClaim(facts)].action, 'remove', JSON.stringify(facts));
+        for (const record of [ready, null]) {
+          const place = { claim, host: 'here', isHere: true, isRecordUnreadable: record === null };
+          const facts = { ...place, nowMs, graceMs, record, hasDomain, newest, own };
+          assert.notEqual(tendReasons[judgeClaim(facts)].action, 'remove', JSON.stringify(facts));
+        }
       }
     }
   }

@@ -7,7 +7,8 @@ function run(outcome: OperationFacts['outcome'], more: Partial<OperationFacts> =
   return { operation: 'create', operationId: 'own', host: 'here', outcome, sinceMs: 0, ...more };
 }
 
-const ran: GuestFacts = { host: 'here', wanted: true, domain: 'shut off', wasOff: false, newest: run('succeeded') };
+const known = { host: 'here', wanted: true, isBeingCleared: false } as const;
+const ran: GuestFacts = { ...known, domain: 'shut off', wasOff: false, newest: run('succeeded') };
 
 const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] = [
   ['it ran', {}, 'start'],
@@ -22,6 +23,16 @@ const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] =
     'its deletion failed',
     { newest: run('failed', { operation: 'delete' }) },
     { leftOff: 'somebody wanted it deleted' },
+  ],
+  [
+    'a tombstone is about to remove it',
+    { isBeingCleared: true },
+    { leftOff: 'it was given up, and what is here of it is being removed' },
+  ],
+  [
+    'a tombstone is about to remove it, and Temporal has forgotten its runs',
+    { isBeingCleared: true, newest: null },
+    { leftOff: 'it was given up, and what is here of it is being removed' },
   ],
   ['another host builds it', { newest: run('open', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],
   ['another host has it', { newest: run('succeeded', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],

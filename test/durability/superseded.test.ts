@@ -10,6 +10,7 @@ import {
   type OperationMemo,
   type OperationProgress,
 } from '../../domain/operations.ts';
+import { readInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { startDomain } from '../../hypervisor/libvirt.ts';
 import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
@@ -279,5 +280,39 @@ test('a deletion on a host that is gone can be given up, and the host deletes wh
   });
   await workflowEnd(`remains/${first.name}/${made.id}/deleted`);
   late.letGo();
+  await assertCleanSlate(first.paths, [made.id]);
+});
+
+test('an instance that was made anew, and is ready, outlives the tombstone of its deletion', async () => {
+  first.strike = undefined;
+  const { spec: made } = await first.create(spec('defined'));
+  await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
+  const [deleted, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  first.strike = async (name, run) => {
+    if (name === 'removeRemains') await free.promise;
+    const done = await run();
+    // Its end is never heard of.
+    if (name === 'deleteFiles') {
+      deleted.resolve();
+      await free.promise;
+    }
+    return done;
+  };
+  const handle = await first.client.workflow.start('deleteInstance', {
+    args: [{ operationId: crypto.randomUUID(), host: first.name, instanceId: made.id }],
+    taskQueue: 'everboot',
+    workflowId: instanceWorkflowId(made.id),
+  });
+  await deleted.promise;
+  await giveUp(handle);
+  await handle.result();
+  const { operationId } = await first.create({ ...spec('defined'), id: made.id });
+  await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
+  free.resolve();
+  await workflowEnd(`remains/${first.name}/${made.id}/deleted`);
+  assert.ok((await domainIds()).includes(made.id));
+  const record = await readInstanceRecord(first.paths, made.id);
+  assert.deepEqual([record?.state, record?.claim.operationId], ['ready', operationId]);
+  await removeFrom(first, made.id);
   await assertCleanSlate(first.paths, [made.id]);
 });

@@ -184,6 +184,20 @@ test('what a Nova left is reported and not touched: directories, cached files, d
   }
 });
 
+test('of an instance whose record is damaged nothing goes, its claims on the cache neither', async () => {
+  const id = await terminatedAfter('createRootDisk', 'disks');
+  await tendUntilFreeDry(id);
+  const file = join(host.paths.instances, id, 'everboot.json');
+  const record = await readFile(file);
+  await writeFile(file, '{"version":2}');
+  const before = await fingerprint();
+  assert.deepEqual(reasonsOf(await tend(), id), ['UnreadableRecord']);
+  assert.deepEqual(await fingerprint(), before);
+  await writeFile(file, record);
+  await tendUntilFree(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
 test('an instance whose files somebody works on is left until that ends', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
   await tendUntilFreeDry(id);

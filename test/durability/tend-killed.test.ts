@@ -32,12 +32,16 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   const connection = await Connection.connect({ address: server.address });
   t.after(() => connection.close());
   const client = new Client({ connection });
+  let log = '';
   let child = await startHost();
   t.after(() => kill(child));
 
   async function startHost(): Promise<ChildProcess> {
     const started = spawn(process.execPath, [script, server.address, folder, name], {
-      stdio: ['ignore', 'pipe', 'ignore'],
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    started.stderr?.on('data', (text: Buffer) => {
+      log += text;
     });
     await Promise.race([once(started.stdout as NodeJS.ReadableStream, 'data'), once(started, 'exit')]);
     assert.equal(started.exitCode, null, 'the worker is there');
@@ -76,6 +80,7 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
     const claims = await readdir(join(paths.claims, cacheName));
     return claims.length === 1 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
   });
+  await until('word of both removals', async () => (log.match(/tending removed instance/g) ?? []).length === 2);
   await kill(child);
   assert.ok(
     (await readdir(paths.cache)).some((file) => file.endsWith('.part')),

@@ -1,0 +1,34 @@
+import type { OperationFacts } from './judge-claim.ts';
+
+/** What a tombstone meets on its host. */
+export interface RemainsFacts {
+  /** Whose remains they are; null: a deletion was given up, and whatever is there of the instance goes. */
+  readonly operationId: string | null;
+  /** The operations whose claims the host has of the instance. */
+  readonly found: readonly string[];
+  /** The operation that made the instance, where its record says that it is ready; null: it does not. */
+  readonly ready: string | null;
+  /** The instance's newest run, however it ended; null: Temporal knows none. Asked after `found` was. */
+  readonly newest: OperationFacts | null;
+}
+
+export type RemainsVerdict =
+  /** The operations of which everything goes. */
+  | { readonly remove: readonly string[] }
+  /** It cannot be told yet, and why. */
+  | { readonly wait: string };
+
+/**
+ * What a tombstone removes. A deletion that was given up may come after the instance was made anew; and an operation that
+ * was given up may own again what it left, or have ended well with it, where its run was reset. Neither loses anything.
+ */
+export function judgeRemains({ operationId, found, ready, newest }: RemainsFacts): RemainsVerdict {
+  const open = newest?.outcome === 'open' ? newest : null;
+  if (open !== null && open.operationId === null) return { wait: 'an operation runs that does not say which it is' };
+  const isMade = newest !== null && newest.operation !== 'delete' && (open !== null || newest.outcome === 'succeeded');
+  // A run that somebody else began says nothing of itself; what it made says it.
+  const kept = isMade ? (newest.operationId ?? ready) : null;
+  if (operationId === null) return { remove: found.filter((operation) => operation !== kept) };
+  if (open?.operationId === operationId) return { wait: 'the operation that was given up runs again' };
+  return { remove: kept === operationId && ready === operationId ? [] : [operationId] };
+}

@@ -1,0 +1,25 @@
+import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
+import { type InstanceRecord, instanceRecordName } from '../../domain/instance-record.ts';
+import { readInstanceRecord } from '../instance/instance-record.ts';
+import { isThere } from '../small-file.ts';
+
+/** An instance's record; `unreadable`: there is one, and what it says is not known; undefined: there is none. */
+export type MetRecord = InstanceRecord | 'unreadable' | undefined;
+
+/**
+ * Reads an instance's record, and tells one that is damaged, of a later release, or on a disk that does not give it, from
+ * none: of such an instance nothing may be taken for left over.
+ */
+export async function meetRecord(paths: HostPaths, instanceId: string): Promise<MetRecord> {
+  try {
+    const record = await readInstanceRecord(paths, instanceId);
+    if (record !== undefined) return record;
+    const isDamaged = await isThere(`${instanceDirectory(paths, instanceId)}/${instanceRecordName}`);
+    return isDamaged ? 'unreadable' : undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    // A file with an instance's name is no instance.
+    return code === 'ENOTDIR' ? undefined : 'unreadable';
+  }
+}
