@@ -7,6 +7,7 @@ import { syncPath } from '../hypervisor/publish-file.ts';
 import { convertImage as convert } from '../hypervisor/qemu-img.ts';
 import { keepingReserve } from '../hypervisor/space-guard.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
+import { fetchPart } from './fetch-part.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
@@ -22,6 +23,7 @@ export async function convertImage(host: Host, order: FetchOrder): Promise<void>
   await withWorkControl((control) =>
     underFetchLock(paths, order, control, async (lock, reporting) => {
       const limits = { maxVirtualSizeBytes: configuration.glance.imageMaxBytes, heldLocks: [lock.descriptor] };
+      await fetchPart(host, order, lock, reporting);
       const judged = await judgeImageFile(part, base.image, limits, reporting);
       await removeFacts(paths, base.cacheName);
       // At least what the image occupies now is written again; what compression hides shows only while it is written.

@@ -3,6 +3,8 @@ import type { FetchOrder, VerifiedBase } from '../domain/host-activities.ts';
 import { writeFacts } from '../hypervisor/image-cache/base-facts.ts';
 import { fetchFiles, underFetchLock } from '../hypervisor/image-cache/fetch-step.ts';
 import { judgeImageFile } from '../hypervisor/image-cache/judge-image-file.ts';
+import { syncPath } from '../hypervisor/publish-file.ts';
+import { fetchPart } from './fetch-part.ts';
 import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
@@ -16,6 +18,7 @@ export async function verifyImage(host: Host, order: FetchOrder): Promise<Verifi
   const { part } = fetchFiles(paths, base.cacheName);
   const verified = await withWorkControl((control) =>
     underFetchLock(paths, order, control, async (lock, reporting) => {
+      await fetchPart(host, order, lock, reporting);
       const maxVirtualSizeBytes = configuration.glance.imageMaxBytes;
       const judged =
         base.role === 'root'
@@ -24,6 +27,8 @@ export async function verifyImage(host: Host, order: FetchOrder): Promise<Verifi
       const convert = judged.format !== 'raw' && (base.forceRaw || judged.format !== 'qcow2');
       if (!convert) {
         const format = judged.format === 'qcow2' ? 'qcow2' : 'raw';
+        // What the note says must be true after a crash of the machine as well.
+        await syncPath(part);
         const { size: fileSizeBytes } = await stat(part);
         await writeFacts(paths, base, {
           from: 'part',

@@ -23,12 +23,13 @@ export async function ensureTendSchedule(client: Client, { host }: Configuration
 
 /**
  * Has a host tended now, as after each start of its worker: a crash, or a restart of the machine, is what leaves things
- * behind. A tending that runs is joined. That it could not be started keeps nobody from booting guests.
+ * behind. A tending that runs is joined. That it could not be started keeps nobody from booting guests. The signal ends the
+ * asking.
  */
-export async function tendNow(client: Client, host: string): Promise<void> {
+export async function tendNow(client: Client, host: string, signal: AbortSignal): Promise<void> {
   const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeType.KEYWORD);
   try {
-    await client.withDeadline(Date.now() + startWithinMs, () =>
+    const asked = () =>
       client.workflow.start('tendHost', {
         args: [{ host, dryRun: false }],
         taskQueue: workflowTaskQueue,
@@ -36,9 +37,10 @@ export async function tendNow(client: Client, host: string): Promise<void> {
         workflowIdConflictPolicy: 'USE_EXISTING',
         typedSearchAttributes: [{ key: hostAttribute, value: host }],
         staticSummary: `tend ${host} after the start of its worker`,
-      }),
-    );
+      });
+    await client.withDeadline(Date.now() + startWithinMs, () => client.withAbortSignal(signal, asked));
   } catch (error) {
+    if (signal.aborted) return;
     log.warn({ error: error instanceof Error ? error.message : String(error) }, 'the host could not be tended');
   }
 }

@@ -1,32 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type Connection, isGrpcServiceError } from '@temporalio/client';
-import { GracefulShutdownPeriodExpiredError, type NativeConnection, Worker } from '@temporalio/worker';
+import { type NativeConnection, Worker } from '@temporalio/worker';
 import { failureInterceptor } from '../activities/failure-interceptor.ts';
 import type { Host } from '../activities/host.ts';
 import { activitiesOn } from '../activities/index.ts';
 import type { Configuration } from '../domain/configuration.ts';
-import { EverbootFailure } from '../domain/failures.ts';
 import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
 import { rateLimit } from '../hypervisor/download/rate-limit.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
-import { log } from './log.ts';
+import { type Draining, drainOptions, runWorkers } from './drain-workers.ts';
 import { runningSteps } from './running-steps.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /** Cancels, undos and first steps must never wait for a slot. */
 const lightSlots = 200;
-
-/** Long enough for a step that is nearly done, short enough for whoever waits; then steps are told to stop. */
-const shutdownGraceMs = 3000;
-
-/**
- * How long a drain may take in all: a program that must not be ended in the middle is waited for until then. A service
- * manager has to give more than this before it kills, see deploy/everboot-worker.service.
- */
-export const shutdownForceMs = 30_000;
 
 export interface HostWorkerOptions {
   readonly configuration: Configuration;
@@ -39,16 +29,9 @@ export interface HostWorkerOptions {
   readonly tendGraceMs?: number;
 }
 
-export interface HostWorker {
+export interface HostWorker extends Draining {
   /** How this process is known in Temporal: `everboot/<host>/<pid>`. */
   readonly identity: string;
-  /** Settles when every worker has drained; rejects when one of them broke. */
-  readonly ended: Promise<void>;
-  /**
-   * Takes no new work, gives the running steps a moment to end, has the others stop, and settles with `ended`. Throws
-   * WorkerStopping when a step has not stopped within the time.
-   */
-  shutdown(): Promise<void>;
 }
 
 /**
@@ -66,8 +49,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };
   const tending = tendGraceMs === undefined ? {} : { tendGraceMs };
   const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits, ...tending };
-  const shutdown = { shutdownGraceTime: shutdownGraceMs, shutdownForceTime: shutdownForceMs };
-  const shared = { connection, namespace, identity, ...shutdown } as const;
+  const shared = { connection, namespace, identity, ...drainOptions } as const;
 
   const slots: Readonly<Record<Lane, number>> = {
     light: lightSlots,
@@ -98,31 +80,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
     workflowBundle: await workflowBundle(stateDirectory),
   });
   const workers = await Promise.all([workflows, ...lanes]);
-  const ended = Promise.all(workers.map((worker) => worker.run())).then(
-    () => undefined,
-    (error: unknown) => {
-      throw error instanceof GracefulShutdownPeriodExpiredError ? leftBehind(running.list()) : error;
-    },
-  );
-  return {
-    identity,
-    ended,
-    async shutdown() {
-      const steps = running.list();
-      const seconds = { graceSeconds: shutdownGraceMs / 1000, atMostSeconds: shutdownForceMs / 1000 };
-      log.info({ steps, ...seconds }, `told to stop: takes no new work, waits for ${steps.length} running steps`);
-      for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
-      await ended;
-      log.info('stopped: what was not finished is for the next worker');
-    },
-  };
-}
-
-function leftBehind(steps: readonly string[]): EverbootFailure {
-  const found = `not stopped within ${shutdownForceMs / 1000} s: ${steps.join(', ')}`;
-  return new EverbootFailure('WorkerStopping', found.slice(0, 1000), {
-    remedy: 'Nothing: the next worker takes them up when their heartbeats are missed and their locks are free.',
-  });
+  return { identity, ...runWorkers(workers, running) };
 }
 
 /** How long a step of this host keeps trying in the face of failures that may pass. */

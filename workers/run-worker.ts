@@ -79,7 +79,7 @@ export async function runWorker(
       const { name } = configuration.host;
       const polling = untilPolling(control, namespace, name, worker.identity, signal);
       await Promise.race([polling.then(() => onReady({ temporal: temporal.address, host: name })), worker.ended]);
-      if (!signal.aborted) await tendNow(client, name);
+      if (!signal.aborted) await tendNow(client, name, signal);
       await worker.ended;
     } finally {
       signal.removeEventListener('abort', stop);
@@ -87,7 +87,8 @@ export async function runWorker(
   } finally {
     await closeLibvirt();
     await control.close();
-    await connection.close();
+    // Workers that broke or did not drain hold it still, and their failure is what is to be told.
+    await connection.close().catch(() => undefined);
   }
 }
 

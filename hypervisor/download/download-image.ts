@@ -110,7 +110,7 @@ async function verify(fetch: Fetch): Promise<void> {
   if (wrong === undefined) {
     const signedBy = image.signature?.certificateId ?? null;
     Object.assign(part.state, { verified: true, signedBy, lastErrors: {}, spentMs: 0 });
-    // Not synced: it is about to be converted, or to be synced when it is published. After another boot it is hashed again.
+    // Not synced: it is about to be converted, or to be synced before it is published. After another boot it is hashed again.
     await part.note();
     return;
   }

@@ -8,6 +8,10 @@ import { stateDirectory } from '../../fixtures/state-directory.ts';
 /** A Temporal server with a database file, which can be killed and started again at the same address. */
 export interface MortalTemporal {
   readonly address: string;
+  /** Sends the server's process a signal, and with SIGKILL waits until it is gone. */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>;
+  /** A new process on the same database. */
+  restart(): Promise<void>;
   /** SIGKILL, a moment without it, and a new process on the same database. */
   killAndRestart(): Promise<void>;
   stop(): Promise<void>;
@@ -20,16 +24,23 @@ export async function startMortalTemporal(): Promise<MortalTemporal> {
   const [port = 0, uiPort = 0] = await freePorts(2);
   const start = () => startTemporalServer({ stateDirectory: folder, executable, port, uiPort, namespace: 'default' });
   let server = await start();
-  return {
+  const temporal: MortalTemporal = {
     address: server.address,
-    async killAndRestart() {
-      process.kill(server.program.pid, 'SIGKILL');
-      await server.program.ended;
+    async signal(name) {
+      process.kill(server.program.pid, name);
+      if (name === 'SIGKILL') await server.program.ended;
+    },
+    async restart() {
       server = await start();
+    },
+    async killAndRestart() {
+      await temporal.signal('SIGKILL');
+      await temporal.restart();
     },
     async stop() {
       await server.program.stop(5000);
       await rm(folder, { recursive: true, force: true });
     },
   };
+  return temporal;
 }
