@@ -13,7 +13,7 @@ export interface FailureDocument {
   readonly code: FailureCode;
   readonly message: string;
   readonly remedy: string;
-  /** Whether the same request may succeed later unchanged. */
+  /** Whether the same request may succeed later unchanged. What is parked waits for a decision: the request only joins it. */
   readonly retryable: boolean;
   readonly instanceId?: string;
   readonly step?: string;
@@ -28,7 +28,7 @@ export function failureDocument(failure: EverbootFailure | OperationFailure): Fa
   const { retryable, mayPass = false } = failureKind(code);
   const { instanceId, step, parked } = failure as Partial<OperationFailure>;
   return {
-    ...{ code, message, remedy, retryable: retryable || mayPass },
+    ...{ code, message, remedy, retryable: parked !== true && (retryable || mayPass) },
     ...(instanceId === undefined ? {} : { instanceId }),
     ...(step === undefined ? {} : { step }),
     ...(problems.length === 0 ? {} : { problems }),

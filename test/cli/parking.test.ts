@@ -80,7 +80,7 @@ test('a boot that the host has no room for waits, and goes on when there is room
   assert.equal(code, 4, JSON.stringify(document));
   const { error } = document;
   assert.deepEqual([error.code, error.parked, error.instanceId], ['InsufficientSpace', true, asked.id]);
-  assert.equal(error.retryable, true);
+  assert.equal(error.retryable, false, 'the same create only joins it');
   const again = await up.json(['retry', String(asked.id)]);
   assert.deepEqual([again.code, again.document.error.code], [4, 'InsufficientSpace'], 'nothing has changed');
   await rm(filler);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { failureDocument } from '../../client/failure-document.ts';
-import { operationFailure } from '../../client/operation-failure.ts';
+import { operationFailure, parkedFailure } from '../../client/operation-failure.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 
 const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
@@ -39,4 +39,11 @@ test('a document says whether the same request may succeed later', () => {
     (['SpecInvalid', 'HostUnreachable', 'TemporalUnreachable', 'DomainRejected'] as const).map(retryable),
     [false, true, true, false],
   );
+});
+
+test('what is parked does not succeed by asking for the same again, whatever its code', () => {
+  const { retryable, parked } = failureDocument(
+    parkedFailure(id, { code: 'InsufficientSpace', message: 'no room', remedy: 'Free some.', since: 0 }),
+  );
+  assert.deepEqual([retryable, parked], [false, true]);
 });
