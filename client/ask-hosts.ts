@@ -17,7 +17,7 @@ const answerTimeoutMs = 60_000;
 
 /**
  * Asks hosts for their record of an instance that Temporal has forgotten: the one that is named, or all that poll. Null:
- * none of them has it. Throws HostUnreachable when no record was found and not every host answered.
+ * none of them has it. Throws what `askEach` throws, and HostUnreachable when nobody polls.
  */
 export async function askHosts(
   context: ClientContext,
@@ -25,7 +25,19 @@ export async function askHosts(
   host: string | undefined,
 ): Promise<InstanceRecord | null> {
   if (host !== undefined) await checkSomebodyPolls(context);
-  const hosts = host === undefined ? await pollingHosts(context) : [host];
+  return await askEach(context, instanceId, host === undefined ? await pollingHosts(context) : [host]);
+}
+
+/**
+ * Asks each of these hosts. Of several records a ready instance's is the one that counts: what a build has left on a host,
+ * from where it went on to another one, has a record, too. Throws HostUnreachable when no ready instance was found and not
+ * every host answered; SpecInvalid for too many hosts.
+ */
+export async function askEach(
+  context: ClientContext,
+  instanceId: string,
+  hosts: readonly string[],
+): Promise<InstanceRecord | null> {
   if (hosts.length > maxHostsAsked) {
     throw new EverbootFailure('SpecInvalid', `${hosts.length} hosts poll, which is too many to ask each of them`, {
       remedy: 'Name the host with --host.',
@@ -35,10 +47,11 @@ export async function askHosts(
   const found = answers.flatMap((answer) =>
     answer.status === 'fulfilled' && answer.value !== null ? [answer.value] : [],
   );
-  if (found[0] !== undefined) return found[0];
+  const ready = found.find(({ state }) => state === 'ready');
+  if (ready !== undefined) return ready;
   const refused = answers.find((answer) => answer.status === 'rejected');
   if (refused !== undefined) throw refused.reason;
-  return null;
+  return found[0] ?? null;
 }
 
 async function askHost(context: ClientContext, instanceId: string, host: string): Promise<InstanceRecord | null> {

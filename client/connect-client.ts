@@ -8,7 +8,7 @@ import { callTimeoutMs } from './call-temporal.ts';
 import { type CancelResult, cancelOperation } from './cancel-operation.ts';
 import type { SpecChange } from './change-request.ts';
 import type { ClientContext } from './client-context.ts';
-import { createInstance, type StartedInstance } from './create-instance.ts';
+import { type CreateOptions, createInstance, type StartedInstance } from './create-instance.ts';
 import { type DeleteOptions, deleteInstance } from './delete-instance.ts';
 import { type HostClient, hostClient } from './host-care.ts';
 import { pollingHosts } from './hosts.ts';
@@ -47,7 +47,7 @@ export interface ClientSettings {
 /** Everything a control plane does with instances. Each method throws EverbootFailure, and nothing else on purpose. */
 export interface EverbootClient {
   /** Starts a creation, or joins the same one; see `createInstance`. The document is a spec, as JSON or YAML give it. */
-  createInstance(document: unknown, options?: { readonly host?: string }): Promise<StartedInstance>;
+  createInstance(document: unknown, options?: CreateOptions): Promise<StartedInstance>;
   /**
    * Waits until the instance is ready, and returns what was made. Throws what the creation failed with, and with
    * `parked: true` what it waits for an operator with; see `waitForInstance`.

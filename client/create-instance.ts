@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
+import { hostThatRemembers } from './host-that-remembers.ts';
 import { withInstanceId } from './instance-id.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
@@ -23,6 +24,16 @@ export interface StartedInstance {
   readonly onFailure: 'undo' | 'hold';
 }
 
+export interface CreateOptions {
+  /** The host, where the spec names none. */
+  readonly host?: string;
+  /**
+   * True: the spec’s id was made for this request, and this is the first time that it is sent. Then no host has to be asked
+   * whether it has the instance, and one that is away does not matter.
+   */
+  readonly isNewId?: boolean;
+}
+
 /** How often a start is tried when somebody else’s operation on the same id begins or ends in between. */
 const maxAttempts = 5;
 
@@ -31,23 +42,24 @@ const maxAttempts = 5;
  * that is running; where the instance is ready, the run that is started answers with it.
  *
  * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
- * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does), TemporalUnreachable.
+ * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does; or Temporal has forgotten the id, and one of
+ * several hosts does not say whether it has the instance), TemporalUnreachable.
  */
 export async function createInstance(
   context: ClientContext,
   document: unknown,
-  options: { readonly host?: string } = {},
+  options: CreateOptions = {},
 ): Promise<StartedInstance> {
   const identified = withInstanceId(document);
   const request = resolveRequest(identified, context.flavors, context.specRules);
   const wanted = wantedHosts(request.spec, options.host);
   const { id } = request.spec;
-  // An id that was made a moment ago is nobody else’s, so Temporal need not be asked about it.
-  let mayExist = identified === document;
+  // An id that was made a moment ago is nobody else’s, so neither Temporal nor a host need be asked about it.
+  let mayExist = identified === document && options.isNewId !== true;
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     const last = mayExist ? await findRun(context, id) : null;
     if (last?.status === 'running') return join(last, request, wanted);
-    const keptOn = last === null ? null : await hostThatKeeps(context, last, request);
+    const keptOn = mayExist ? await hostThatHas(context, last, request, wanted) : null;
     if (wanted !== null && keptOn !== null && !wanted.includes(keptOn)) {
       throw new EverbootFailure(
         'InstanceExists',
@@ -81,6 +93,17 @@ function join(
     );
   }
   return { instanceId, name: spec.name, host: memo.host, runId, joined: true, onFailure: memo.onFailure ?? 'undo' };
+}
+
+/** The host that has the instance by the last operation on it, or, where Temporal knows of none, by its own record. */
+async function hostThatHas(
+  context: ClientContext,
+  last: OperationRun | null,
+  request: ResolvedRequest,
+  wanted: readonly string[] | null,
+): Promise<string | null> {
+  if (last !== null) return await hostThatKeeps(context, last, request);
+  return await hostThatRemembers(context, request.spec.id, wanted);
 }
 
 /**

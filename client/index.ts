@@ -11,7 +11,7 @@ export type { CacheRun } from './cache-run.ts';
 export type { CancelResult } from './cancel-operation.ts';
 export type { SpecChange } from './change-request.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
-export type { StartedInstance } from './create-instance.ts';
+export type { CreateOptions, StartedInstance } from './create-instance.ts';
 export { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
 export type { HostClient } from './host-care.ts';
 export type { HostRun } from './host-run.ts';

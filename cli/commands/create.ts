@@ -26,12 +26,16 @@ export function addCreateCommand(program: Command): void {
     .option('--dry-run', 'check the spec, show it with every default filled in, and start nothing')
     .action(async (options: CreateOptions, command: Command) => {
       const output = outputOf(command);
+      const given = await readSpecDocument(options.file);
       // With its id made here, what was started can be named even if no answer comes back.
-      const document = withInstanceId(await readSpecDocument(options.file));
+      const document = withInstanceId(given);
       const settings = await loadSettings();
       if (options.dryRun === true) return await showRequest(output, settings, document);
       await checkSpec(document, settings);
-      await withClient((client) => create(client, output, document, options), settings);
+      await withClient(
+        (client) => create(client, output, document, { ...options, isNewId: document !== given }),
+        settings,
+      );
     });
 }
 
@@ -45,12 +49,12 @@ async function create(
   client: EverbootClient,
   output: Output,
   document: unknown,
-  { host, detach }: CreateOptions,
+  { host, detach, isNewId }: CreateOptions & { readonly isNewId: boolean },
 ): Promise<void> {
   const signal = abortOn('SIGINT');
   const beganAt = Date.now();
   const started = await client
-    .createInstance(document, host === undefined ? {} : { host })
+    .createInstance(document, { isNewId, ...(host === undefined ? {} : { host }) })
     .catch((error: unknown) => throwAbout(document, error));
   const { instanceId, name, joined } = started;
   if (joined) output.note(`the same request is running already; waiting for it`);

@@ -298,8 +298,16 @@ test('a spec with secrets travels sealed, or not at all', async () => {
   }
 });
 
+let addedHost: Promise<PretendHost> | undefined;
+
+/** Another host, from now on; Temporal may take a minute to list it, so that there is one for all. */
+function secondHost(): Promise<PretendHost> {
+  addedHost ??= cloud.addHost('host-b');
+  return addedHost;
+}
+
 test('two hosts: the request has to name one of them', async () => {
-  const second = await cloud.addHost('host-b');
+  const second = await secondHost();
   await assert.rejects(cloud.client.createInstance(smallSpec()), failsWith('SpecInvalid', /host-a, host-b/));
   const made = await cloud.client.wait(await cloud.client.createInstance(smallSpec(), { host: 'host-b' }));
   assert.equal(made.host, 'host-b');
@@ -309,6 +317,39 @@ test('two hosts: the request has to name one of them', async () => {
   assert.equal((await cloud.client.delete(forgotten)).existed, true);
   assert.equal((await cloud.client.delete(randomUUID())).existed, false);
   assert.equal(second.records.size, 0);
+});
+
+test('an instance that Temporal has forgotten is not built once more on another of several hosts', async () => {
+  const second = await secondHost();
+  for (const more of [{ hosts: ['host-a', 'host-b'] }, {}]) {
+    const id = forgottenInstance(second);
+    const record = second.records.get(id);
+    assert.ok(record);
+    // A build that went on to another host may have left this on its first one.
+    host.records.set(id, { ...record, host: 'host-a', state: 'building' });
+    const started = await cloud.client.createInstance(smallSpec({ id, ...more }));
+    assert.equal(started.host, 'host-b');
+    assert.deepEqual(await cloud.client.wait(started), record.result);
+    assert.equal(host.records.get(id)?.state, 'building', 'nothing is done on the other host');
+  }
+  const elsewhere = cloud.client.createInstance(smallSpec({ hosts: ['host-a', 'host-z'] }));
+  await assert.rejects(elsewhere, failsWith('HostUnreachable', /one of its hosts may have it: no worker of host-z/));
+  host.onStep = async (step) => {
+    if (step === 'readInstance') throw new EverbootFailure('InstanceNotFound', 'no claim of everboot’s');
+  };
+  const foreign = cloud.client.createInstance(smallSpec({ hosts: ['host-a', 'host-b'] }));
+  await assert.rejects(foreign, failsWith('InstanceExists', /no claim/));
+});
+
+test('an id that was made for its request needs no word of a host that is away', async () => {
+  const hosts = ['host-a', 'host-z'];
+  await assert.rejects(cloud.client.createInstance(smallSpec({ hosts })), failsWith('HostUnreachable', /host-z/));
+  for (const started of [
+    await cloud.client.createInstance(smallSpec({ hosts, id: undefined })),
+    await cloud.client.createInstance(smallSpec({ hosts }), { isNewId: true }),
+  ]) {
+    assert.equal((await cloud.client.wait(started)).host, 'host-a');
+  }
 });
 
 test('no server, no namespace and no worker are told apart, and quickly', async () => {

@@ -219,14 +219,14 @@ test('the list of what waits names the reason of each, and nothing else', async 
 test('of several hosts the first is taken, and all are sent; none that polls is said at once', async () => {
   const hosts = ['host-a', 'host-z'];
   const spec = smallSpec({ hosts });
-  const started = await client.createInstance(spec);
+  const started = await client.createInstance(spec, { isNewId: true });
   assert.equal(started.host, 'host-a');
   await client.wait(started);
   const handle = temporal.workflow.getHandle(`instance/${started.instanceId}`);
   const input = await firstInput<CreateInstanceInput>(handle);
   assert.deepEqual([input.host, input.hosts, input.hostUnreachableAfterMs], ['host-a', hosts, 5000]);
   await assert.rejects(
-    client.createInstance(smallSpec({ hosts: ['host-y', 'host-z'] })),
+    client.createInstance(smallSpec({ id: undefined, hosts: ['host-y', 'host-z'] })),
     failsWith('HostUnreachable', /no worker of host-y, host-z/),
   );
   await assert.rejects(client.createInstance(spec, { host: 'host-a' }), failsWith('SpecInvalid', /two hosts/));
