@@ -33,8 +33,8 @@ export interface AbandonResult {
  * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
  * gone, a creation or a deletion ends at once, and so does a deletion that has failed because nobody answered.
  *
- * Throws InstanceBusy (it is not parked, and its host not said to be gone), OperationEnded, InstanceNotFound,
- * HostUnreachable (no worker of any host polls), TemporalUnreachable.
+ * Throws InstanceBusy (it is not parked, and its host not said to be gone; or it has just gone on to another host),
+ * OperationEnded, InstanceNotFound, HostUnreachable (no worker of any host polls), TemporalUnreachable.
  */
 export async function abandonOperation(
   context: ClientContext,
@@ -44,7 +44,7 @@ export async function abandonOperation(
   if (hostGone) await goOnDeleting(context, instanceId);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
-  const request: AbandonRequest = hostGone ? { hostGone } : {};
+  const request: AbandonRequest = hostGone ? { hostGone, ...hostSeen(run) } : {};
   await tellOperation(context, run, abandonUpdateName, request);
   const { failure } = await waitForOutcome(context, run, waiting);
   const ended = (await findRun(context, instanceId, run.runId)) ?? run;
@@ -54,6 +54,11 @@ export async function abandonOperation(
     ...(failure === undefined ? {} : { error: failureDocument(failure) }),
     ...(hostGone && (await hasTombstone(context, ended)) ? { remainsOn: host } : {}),
   };
+}
+
+/** Said with the request, since the operation may go on to another host before it hears of it. */
+function hostSeen({ memo: { host } }: OperationRun): Pick<AbandonRequest, 'host'> {
+  return host === '' ? {} : { host };
 }
 
 /** A deletion that found no host to do it left the instance as it was: it is begun once more, to be given up. */

@@ -265,6 +265,10 @@ test('a host that is gone for good is given up: the creation and the deletion en
   await gone.stop();
   const abandoned = await client.abandon(started.instanceId, { hostGone: true });
   const { error, ...rest } = abandoned;
+  const { events } = await temporal.workflow.getHandle(`instance/${started.instanceId}`).fetchHistory();
+  const told = events?.flatMap((event) => event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ?? []);
+  const request = Buffer.from(told?.[0]?.input?.args?.payloads?.[0]?.data ?? []).toString();
+  assert.deepEqual(JSON.parse(request), { hostGone: true, host: 'host-b' });
   assert.deepEqual(rest, {
     instanceId: started.instanceId,
     operation: 'create',
@@ -279,6 +283,21 @@ test('a host that is gone for good is given up: the creation and the deletion en
   const { phase, remainsOn } = await client.abandon(id, { hostGone: true });
   assert.deepEqual([phase, remainsOn], ['Deleted', 'host-b']);
   assert.equal((await deleting).remainsOn, 'host-b');
+});
+
+test('an operation that is on another host than the one that was seen is not given up', async () => {
+  const instanceId = randomUUID();
+  const handle = await temporal.workflow.start('deleteInstance', {
+    args: [{ operationId: randomUUID(), host: 'host-d', instanceId }],
+    taskQueue: 'everboot',
+    workflowId: `instance/${instanceId}`,
+    memo: { operation: 'delete', host: 'host-c' },
+  });
+  await assert.rejects(
+    client.abandon(instanceId, { hostGone: true }),
+    failsWith('InstanceBusy', /on host-d by now, and not on host-c/),
+  );
+  await handle.terminate('a test is done with it');
 });
 
 test('a deletion that found no host to do it can be given up afterwards', async () => {
