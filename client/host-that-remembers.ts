@@ -4,12 +4,11 @@ import type { ClientContext } from './client-context.ts';
 import { pollingHosts } from './hosts.ts';
 
 /**
- * The host that has an instance of which Temporal knows nothing (any more); null: none of those on which it may be built.
- * An instance may have come to be on any of several hosts, so that each of them is asked before one begins anew. A host
- * that is the only one looks by itself.
+ * The host that has an instance of which Temporal knows nothing (any more); null: none that answers. It may have come to be
+ * on any of several hosts, so that each of them that polls is asked before one begins anew. A host that does not answer
+ * keeps nobody from building elsewhere: that is what several hosts are named for. A host that is the only one looks by itself.
  *
- * Throws HostUnreachable where none is known to have it, and one of them does not say; InstanceExists where files that are
- * not everboot's are in its place.
+ * Throws InstanceExists where files that are not everboot's are in its place.
  */
 export async function hostThatRemembers(
   context: ClientContext,
@@ -18,28 +17,14 @@ export async function hostThatRemembers(
 ): Promise<string | null> {
   if (wanted?.length === 1) return null;
   const polling = await pollingHosts(context);
-  // Where nobody polls at all, that is what has to be said.
-  if (polling.length === 0 || (wanted === null && polling.length === 1)) return null;
-  const hosts = wanted ?? polling;
-  const silent = hosts.filter((host) => !polling.includes(host));
-  const asked = hosts.filter((host) => polling.includes(host));
+  // A request that names none is refused where several poll, unless one of them has the instance.
+  if (wanted === null && polling.length < 2) return null;
   try {
-    const record = await askEach(context, instanceId, asked);
-    if (record?.state === 'ready' || silent.length === 0) return record?.host ?? null;
-    throw new EverbootFailure('HostUnreachable', `no worker of ${silent.join(', ')} asks for work`);
+    const record = await askEach(context, instanceId, wanted?.filter((host) => polling.includes(host)) ?? polling);
+    return record?.host ?? null;
   } catch (error) {
-    throw notKnown(instanceId, error);
+    if (!(error instanceof EverbootFailure)) throw error;
+    if (error.code === 'HostUnreachable') return null;
+    throw error.code === 'InstanceNotFound' ? new EverbootFailure('InstanceExists', error.message) : error;
   }
-}
-
-function notKnown(instanceId: string, error: unknown): unknown {
-  if (!(error instanceof EverbootFailure)) return error;
-  if (error.code === 'InstanceNotFound') return new EverbootFailure('InstanceExists', error.message);
-  if (error.code !== 'HostUnreachable') return error;
-  const words = `Temporal knows nothing of ${instanceId}, and one of its hosts may have it: ${error.message}`;
-  return new EverbootFailure('HostUnreachable', words, {
-    remedy:
-      'Start the worker there, and then the same request again. Where the instance cannot be on that host, name another one: ' +
-      'a single `host` instead of `hosts`.',
-  });
 }
