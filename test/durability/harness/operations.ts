@@ -62,6 +62,8 @@ export async function begin(stage: Stage, { kind }: Procedure, input: CreateInst
   if (kind === 'create' || kind === 'undo') return created;
   await created.result();
   if (kind === 'delete') return await startDelete(stage, input);
+  // What the newest run made well is nobody's remains, so that one is a deletion, which does not get to any host.
+  await (await startDelete(stage, { ...input, host: `no-${input.host}` })).terminate('by a test');
   const { host, operationId, spec } = input;
   const order = { host, instanceId: spec.id, operationId, name: spec.name };
   return await stage.client.workflow.start('clearRemains', {
