@@ -8,7 +8,7 @@ import {
   instanceWorkflowId,
   type OperationMemo,
 } from '../domain/operations.ts';
-import { isConnectionTrouble } from './call-temporal.ts';
+import { callTemporal, isConnectionTrouble } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import type { OperationFailure } from './failure-document.ts';
 import { operationFailure } from './operation-failure.ts';
@@ -27,6 +27,9 @@ export type Outcome =
   | { readonly failure: OperationFailure; readonly result?: undefined };
 
 const pauseMs = 1000;
+
+/** How often, and how long, the server is asked whether it is there. */
+const lookMs = 4000;
 
 /**
  * Waits until an operation has ended, however long that takes: Temporal going away in the meantime does not end it, so it
@@ -64,19 +67,41 @@ export async function waitForWorkflow(
   { signal, onUnreachable }: WaitOptions = {},
 ): Promise<unknown> {
   const { connection, workflow } = context.client;
+  const done = new AbortController();
   let isTold = false;
-  for (;;) {
-    signal?.throwIfAborted();
-    try {
-      const asked = (): Promise<unknown> => workflow.getHandle(workflowId, runId).result();
-      return await (signal === undefined ? asked() : connection.withAbortSignal(signal, asked));
-    } catch (error) {
+  const tell = (): void => {
+    if (!isTold) onUnreachable?.(unreachable(context));
+    isTold = true;
+  };
+  if (onUnreachable !== undefined) void watchServer(context, done.signal, tell);
+  try {
+    for (;;) {
       signal?.throwIfAborted();
-      if (!isConnectionTrouble(error)) throw error;
-      if (!isTold) onUnreachable?.(unreachable(context));
-      isTold = true;
-      await sleep(pauseMs, undefined, signal === undefined ? {} : { signal });
+      try {
+        const asked = (): Promise<unknown> => workflow.getHandle(workflowId, runId).result();
+        return await (signal === undefined ? asked() : connection.withAbortSignal(signal, asked));
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isConnectionTrouble(error)) throw error;
+        tell();
+        await sleep(pauseMs, undefined, signal === undefined ? {} : { signal });
+      }
     }
+  } finally {
+    done.abort();
+  }
+}
+
+/** The SDK tries a call for half a minute before it says that nobody answers, so the server is asked beside it. */
+async function watchServer(context: ClientContext, signal: AbortSignal, tell: () => void): Promise<void> {
+  const { workflowService } = context.client;
+  while (!signal.aborted) {
+    try {
+      await callTemporal(context, () => workflowService.getSystemInfo({}), lookMs);
+    } catch (error) {
+      if (!signal.aborted && isConnectionTrouble(error)) tell();
+    }
+    await sleep(lookMs, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }
 
