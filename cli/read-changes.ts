@@ -13,31 +13,35 @@ export async function readChanges(options: {
 }): Promise<SpecChange | undefined> {
   const { file, set = [] } = options;
   if (file === undefined && set.length === 0) return undefined;
-  const pairs = await Promise.all(set.map(readPair));
-  return {
-    ...(file === undefined ? {} : { fields: await readSpecDocument(file) }),
-    values: Object.fromEntries(pairs),
-  };
+  const values = Object.fromEntries(set.map(readPair));
+  if (file === undefined) return { values };
+  return { fields: await readFields(file), values };
 }
 
-async function readPair(text: string): Promise<[place: string, value: unknown]> {
+/** A changed retry makes everything anew, which nobody wants who changes nothing. */
+async function readFields(file: string): Promise<unknown> {
+  const fields = await readSpecDocument(file);
+  const isEmpty = fields === null || (typeof fields === 'object' && Object.keys(fields).length === 0);
+  if (!isEmpty) return fields;
+  const name = file === '-' ? 'standard input' : file;
+  throw unusable(`${name} names no field to change`, 'Leave -f out where the boot is to go on as it is.');
+}
+
+function readPair(text: string): [place: string, value: unknown] {
   const [, place = '', written = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (place === '') throw unusable('--set takes a place and a value', 'Write it as flavor.rootGb=20.');
   const field = place.split('.')[0];
   if (secretFields.some((secret) => secret === field)) {
     throw unusable(`${field} is secret, and others may read what a command is given`, 'Give it with -f, or with -f -.');
   }
-  const { parse } = await import('yaml');
-  let value: unknown;
-  try {
-    value = written === '' ? '' : parse(written);
-  } catch {
-    value = null;
-  }
-  if (value === null || typeof value === 'object') {
-    throw unusable(`the value of ${place.slice(0, 80)} is no text, number, true or false`, 'Give it with -f instead.');
-  }
-  return [place, value];
+  return [place, typedValue(written)];
+}
+
+/** Only what can be meant in no other way has a type; everything else is a text, as it stands there. */
+function typedValue(written: string): unknown {
+  if (written === 'true' || written === 'false') return written === 'true';
+  const isWhole = /^(0|-?[1-9][0-9]*)$/.test(written) && Number.isSafeInteger(Number(written));
+  return isWhole ? Number(written) : written;
 }
 
 function unusable(message: string, remedy: string): EverbootFailure {

@@ -8,7 +8,14 @@ import type { ClientContext } from './client-context.ts';
 export const callTimeoutMs = 10_000;
 
 /** gRPC’s status codes, as far as they are told apart here (https://grpc.io/docs/guides/status-codes/). */
-const grpcStatus = { cancelled: 1, invalidArgument: 3, deadlineExceeded: 4, permissionDenied: 7, unauthenticated: 16 };
+const grpcStatus = {
+  cancelled: 1,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  permissionDenied: 7,
+  failedPrecondition: 9,
+  unauthenticated: 16,
+};
 
 /** Codes that say that the server could not be asked; the question may be put again. */
 const troubleCodes = new Set([grpcStatus.cancelled, grpcStatus.deadlineExceeded, 2, 8, 10, 13, 14]);
@@ -34,6 +41,11 @@ export function isConnectionTrouble(error: unknown): boolean {
   if (error instanceof EverbootFailure) return error.code === 'TemporalUnreachable';
   const status = grpcStatusOf(error);
   return status !== undefined && troubleCodes.has(status.code);
+}
+
+/** Whether Temporal refused a query since no worker has asked for work for a while, which it notices before we do. */
+export function isWithoutPoller(error: unknown): boolean {
+  return grpcStatusOf(error)?.code === grpcStatus.failedPrecondition;
 }
 
 function failureOfCall({ address, namespace }: ClientContext, error: unknown): unknown {

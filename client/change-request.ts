@@ -30,7 +30,7 @@ export async function changeRequest(
   change: SpecChange,
 ): Promise<RequestedInstance> {
   const { secrets: sealedBefore, ...before } = request.spec;
-  const document = changedDocument(request, change);
+  const document = changedDocument(request, withTexts(request, change, context.specRules));
   refuseFixedFields(writtenSpec(before), document);
   const { spec, secrets: plain } = parseSpec(document, context.specRules);
   const isSameFlavor = canonicalJson(spec.flavor) === canonicalJson(before.flavor);
@@ -41,6 +41,32 @@ export async function changeRequest(
   );
   const secrets = { ...kept, ...(await sealSecrets(plain, context.publicKeyFile, spec.id)) };
   return { spec: { ...spec, secrets }, flavor, specDigest: specDigest(spec, flavor, plain, kept) };
+}
+
+/**
+ * The change with `7` and `true` as texts where the spec takes them only so: whoever writes single values on a command line
+ * cannot say which is meant.
+ */
+function withTexts(request: RequestedInstance, change: SpecChange, rules: ClientContext['specRules']): SpecChange {
+  const { values = {} } = change;
+  let best = change;
+  for (const [place, value] of Object.entries(values)) {
+    if (typeof value !== 'number' && typeof value !== 'boolean') continue;
+    const other = { ...best, values: { ...best.values, [place]: String(value) } };
+    const mistakesIn = (tried: SpecChange): number => countMistakes(changedDocument(request, tried), rules);
+    if (mistakesIn(other) < mistakesIn(best)) best = other;
+  }
+  return best;
+}
+
+function countMistakes(document: Fields, rules: ClientContext['specRules']): number {
+  try {
+    parseSpec(document, rules);
+    return 0;
+  } catch (error) {
+    if (error instanceof EverbootFailure && error.code === 'SpecInvalid') return error.problems.length;
+    throw error;
+  }
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -89,7 +115,7 @@ function refuseFixedFields(before: Fields, after: Fields): void {
     .filter((field) => canonicalJson(before[field]) !== canonicalJson(after[field]))
     .map((field) => `${field}: a retry cannot change it`);
   if (problems.length === 0) return;
-  throw new EverbootFailure('SpecInvalid', `the changes make another instance of it: ${problems.length} fields`, {
+  throw new EverbootFailure('SpecInvalid', `the changes make another instance of it`, {
     problems,
     remedy: 'Leave these fields out; abandon the boot and start another one where the host or the name is wrong.',
   });

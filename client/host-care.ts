@@ -3,10 +3,11 @@ import { type TendResult, tendWorkflowId } from '../domain/host-care.ts';
 import type { OnHost } from './cache.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, startHostWork } from './host-run.ts';
+import { checkOnePolls } from './hosts.ts';
 
 /** What a control plane does with whole hosts. */
 export interface HostClient {
-  /** Removes what operations without success left on a host, and reports what else is there without an owner. */
+  /** Removes what operations without success left on a host, and reports what else is there without an owner. Throws HostUnreachable. */
   tend(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<TendResult>>;
 }
 
@@ -14,6 +15,7 @@ export interface HostClient {
 export function hostClient(context: ClientContext): HostClient {
   return {
     async tend({ host, dryRun = false } = {}) {
+      if (host !== undefined) await checkOnePolls(context, [host]);
       const summary = dryRun ? 'see what a tending would remove' : 'remove what is left of failed operations';
       // A look alone is nobody else's business, and must not be joined by whoever wants more.
       const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');

@@ -22,6 +22,15 @@ export async function checkSomebodyPolls(context: ClientContext): Promise<void> 
   if ((await pollers(context)).length === 0) throw nobodyPolls(context);
 }
 
+/** Throws HostUnreachable when no worker of any of these hosts asks for work. */
+export async function checkOnePolls(context: ClientContext, hosts: readonly string[]): Promise<void> {
+  const polling = await pollingHosts(context);
+  if (hosts.some((host) => polling.includes(host))) return;
+  throw new EverbootFailure('HostUnreachable', `no worker of ${hosts.join(', ')} asks for work`, {
+    remedy: `Start \`everboot worker\` on one of them, or name others; these ask for work: ${polling.join(', ')}.`,
+  });
+}
+
 /** The only host there is. Throws HostUnreachable when none polls, SpecInvalid naming the hosts when several do. */
 export async function theOnlyHost(context: ClientContext): Promise<string> {
   const hosts = await pollingHosts(context);

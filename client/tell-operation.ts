@@ -4,11 +4,12 @@ import { EverbootFailure } from '../domain/failures.ts';
 import {
   type abandonUpdateName,
   instanceWorkflowId,
+  progressQueryName,
   type RequestedInstance,
   requestQueryName,
   type retryUpdateName,
 } from '../domain/operations.ts';
-import { callTemporal } from './call-temporal.ts';
+import { callTemporal, isConnectionTrouble, isWithoutPoller } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
@@ -37,24 +38,29 @@ export async function tellOperation(
   name: typeof retryUpdateName | typeof abandonUpdateName,
   request: object,
 ): Promise<void> {
-  await checkSomebodyPolls(context);
+  // What no worker takes may be taken later, when it is not meant any more: it is not sent where nobody answers.
+  await ask(context, run, progressQueryName);
   const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
   try {
     await callTemporal(context, () => handle.executeUpdate<void, [object]>(name, { args: [request] }), answerTimeoutMs);
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) throw operationFailure(run.instanceId, error.cause);
-    throw await whyUnheard(context, run, error);
+    throw await whyUnheard(context, run, { error, wasSent: true });
   }
 }
 
 /** What a running creation was asked for, with its secrets sealed. Throws OperationEnded, HostUnreachable. */
 export async function askRequest(context: ClientContext, run: OperationRun): Promise<RequestedInstance> {
+  return await ask<RequestedInstance>(context, run, requestQueryName);
+}
+
+async function ask<Answer>(context: ClientContext, run: OperationRun, query: string): Promise<Answer> {
   await checkSomebodyPolls(context);
   const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
   try {
-    return await callTemporal(context, () => handle.query<RequestedInstance>(requestQueryName), answerTimeoutMs);
+    return await callTemporal(context, () => handle.query<Answer>(query), answerTimeoutMs);
   } catch (error) {
-    throw await whyUnheard(context, run, error);
+    throw await whyUnheard(context, run, { error, wasSent: false });
   }
 }
 
@@ -64,20 +70,25 @@ export function notParked({ instanceId, memo, phase }: OperationRun): EverbootFa
   return new EverbootFailure('InstanceBusy', words);
 }
 
-async function whyUnheard(context: ClientContext, run: OperationRun, error: unknown): Promise<unknown> {
-  const now = await findRun(context, run.instanceId, run.runId);
+async function whyUnheard(
+  context: ClientContext,
+  run: OperationRun,
+  { error, wasSent }: { readonly error: unknown; readonly wasSent: boolean },
+): Promise<unknown> {
+  const { instanceId } = run;
+  const now = await findRun(context, instanceId, run.runId);
   if (error instanceof WorkflowNotFoundError || (now !== null && now.status !== 'running')) return ended(now ?? run);
   const isUnanswered =
-    error instanceof WorkflowUpdateRPCTimeoutOrCancelledError ||
-    (error instanceof EverbootFailure && error.code === 'TemporalUnreachable');
+    error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isConnectionTrouble(error) || isWithoutPoller(error);
   if (!isUnanswered) return error;
-  return new EverbootFailure(
-    'HostUnreachable',
-    `no worker took what the operation on ${run.instanceId} was to be told`,
-    {
-      remedy: 'See that a worker runs, and ask for the same again.',
-    },
-  );
+  if (!wasSent) {
+    return new EverbootFailure('HostUnreachable', `no worker answers for the operation on ${instanceId}`, {
+      remedy: 'Nothing was told to it. See that a worker runs, and ask for the same again.',
+    });
+  }
+  return new EverbootFailure('HostUnreachable', `no worker took in time what the operation on ${instanceId} was told`, {
+    remedy: `It may still be taken when a worker is back: look with \`everboot show ${instanceId}\` before asking again.`,
+  });
 }
 
 function ended({ instanceId, memo, phase }: OperationRun): EverbootFailure {

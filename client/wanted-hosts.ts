@@ -1,7 +1,7 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceSpec } from '../domain/spec.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkSomebodyPolls, pollingHosts, theOnlyHost } from './hosts.ts';
+import { checkOnePolls, checkSomebodyPolls, theOnlyHost } from './hosts.ts';
 
 /**
  * The hosts that a request names, in the order in which they are tried; null: it leaves that open. `named` is a host beside
@@ -39,12 +39,4 @@ export async function hostsToTry(
   await checkSomebodyPolls(context);
   if (others.length > 0) await checkOnePolls(context, [first, ...others]);
   return [first, ...others];
-}
-
-async function checkOnePolls(context: ClientContext, hosts: readonly string[]): Promise<void> {
-  const polling = await pollingHosts(context);
-  if (hosts.some((host) => polling.includes(host))) return;
-  throw new EverbootFailure('HostUnreachable', `no worker of ${hosts.join(', ')} asks for work`, {
-    remedy: `Start \`everboot worker\` on one of them, or name others; these ask for work: ${polling.join(', ')}.`,
-  });
 }

@@ -58,7 +58,7 @@ const values = {
   host: hostName.describe('The host that is to build and run the instance.'),
   hosts: hosts.meta({
     description:
-      'Hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
+      '1 to 16 hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
     uniqueItems: true,
   }),
   project: ownerText.describe('The owner’s project, for the guest’s metadata and for people.'),
@@ -99,7 +99,7 @@ const values = {
     'What becomes of what was made when a step fails for good: it is taken back, or waits for an operator.',
   ),
   holdFor: wholeNumber(60, 30 * 86_400).describe(
-    'For how long it waits for an operator, in seconds; then it is taken back. Only with `onFailure: hold`.',
+    'For how long it waits for an operator, 60 to 2592000 seconds; then it is taken back. Only with `onFailure: hold`.',
   ),
 };
 

@@ -64,3 +64,10 @@ test('the command says what would go, what stays and why; then removes it', asyn
   assert.ok(document.kept.some(({ subject, reason }: any) => subject === nova && reason === 'NoClaim'));
   assert.deepEqual((await readdir(up.paths.instances)).sort(), ['.everboot', '_base', nova.split('/').at(-1)].sort());
 });
+
+test('a host that nobody has heard of is refused at once', async () => {
+  const { code, document } = await up.json(['host', 'tend', '--host', 'nope']);
+  assert.deepEqual([code, document.error.code], [5, 'HostUnreachable']);
+  assert.match(document.error.message, /no worker of nope/);
+  assert.ok(document.error.remedy.includes(up.host));
+});

@@ -133,12 +133,12 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
   fault.on = false;
   const started = await client.retry(instanceId, {
     fields: { adminPassword: 'planted-three', sshKeys: [] },
-    values: { 'flavor.rootGb': 3, 'metadata.role': 'db', 'volumes.0.nbd.port': 10_810 },
+    values: { 'flavor.rootGb': 3, 'metadata.role': 7, 'volumes.0.nbd.port': 10_810 },
   });
   await client.wait(started);
   const after = await handle.query<RequestedInstance>('request');
   assert.deepEqual(after.flavor, { ...before.flavor, name: 'inline', rootGb: 3 });
-  assert.deepEqual(after.spec.metadata, { role: 'db', team: 'a' });
+  assert.deepEqual(after.spec.metadata, { role: '7', team: 'a' });
   assert.deepEqual(after.spec.volumes, [{ source: { nbd: { host: 'storage-1', port: 10_810, export: '' } } }]);
   assert.deepEqual(after.spec.secrets.userData, before.spec.secrets.userData);
   assert.notDeepEqual(after.spec.secrets.adminPassword, before.spec.secrets.adminPassword);
@@ -149,7 +149,7 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
   // The changed spec, written anew, is the same request.
   const { memoryMb, vcpus, ephemeralGb, swapMb } = before.flavor;
   const changed = {
-    ...{ ...spec, sshKeys: [], metadata: { role: 'db', team: 'a' } },
+    ...{ ...spec, sshKeys: [], metadata: { role: '7', team: 'a' } },
     volumes: [{ nbd: { host: 'storage-1', port: 10_810 } }],
     flavor: { vcpus, memoryMb, rootGb: 3, ephemeralGb, swapMb },
   };
@@ -168,6 +168,7 @@ test('a change that makes no spec, or another instance, is refused, and the boot
     [{ fields: 'flavor' }, /no map of fields/],
     [{ fields: { flavor: 'm1.huge' } }, /no flavor "m1.huge"/],
     [{ values: { 'flavor.rootGb': 'x' } }, /flavor.rootGb: "x", expected a whole number/],
+    [{ values: { sshKeys: '[]' } }, /sshKeys: /],
     [{ values: { 'name.first': 'x' } }, /name.first: no place in the spec/],
     [{ values: { 'interfaces.0.mac': 'x' } }, /interfaces.0.mac: no place in the spec/],
     [{ values: { '__proto__.polluted': 'x' } }, /__proto__: unknown/],
