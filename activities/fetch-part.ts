@@ -24,9 +24,13 @@ export async function fetchPart(
 ): Promise<Downloaded> {
   const { paths, configuration } = host;
   const { part } = fetchFiles(paths, base.cacheName);
-  const sizeBytes = await verifiedSize(part, base.image);
-  if (sizeBytes !== undefined) return { sizeBytes, resumedAtBytes: sizeBytes };
   const purpose = `download-${base.cacheName}`;
+  const sizeBytes = await verifiedSize(part, base.image);
+  if (sizeBytes !== undefined) {
+    // An attempt that was killed at its very end has not given its promise back.
+    await returnSpace(paths, claim, purpose);
+    return { sizeBytes, resumedAtBytes: sizeBytes };
+  }
   const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
   await promiseSpace(paths, { claim, purpose, path: part, bytes: base.image.sizeBytes ?? 0, reservedBytes });
   try {
