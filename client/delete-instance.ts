@@ -4,6 +4,7 @@ import type { DeleteInstanceInput, DeleteInstanceResult, OperationMemo } from '.
 import { askHosts } from './ask-hosts.ts';
 import { stop } from './cancel-operation.ts';
 import type { ClientContext } from './client-context.ts';
+import { deletionFailure } from './deletion-failure.ts';
 import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
@@ -41,7 +42,7 @@ export async function deleteInstance(
     if (runId === null) continue;
     const { result, failure } = await waitForOutcome(context, { instanceId, runId }, options);
     if (failure === undefined) return result as DeleteInstanceResult;
-    throw failure;
+    throw deletionFailure(failure);
   }
   throw new EverbootFailure(
     'InstanceBusy',

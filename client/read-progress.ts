@@ -14,6 +14,7 @@ import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
+import { parkedRemedy } from './parked-remedy.ts';
 
 /** One step of an operation, with what its worker said last. */
 export interface StepView {
@@ -113,6 +114,7 @@ export function waitsOf({ parked, hostAwaySince }: OperationProgress): Pick<Oper
 function parkedView({ since, until, ...report }: ParkedReport): ParkedView {
   return {
     ...report,
+    remedy: parkedRemedy(report.remedy),
     since: new Date(since).toISOString(),
     ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
   };
