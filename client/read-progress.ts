@@ -1,5 +1,4 @@
 import { defaultPayloadConverter } from '@temporalio/common';
-import { EverbootFailure } from '../domain/failures.ts';
 import {
   instanceWorkflowId,
   type OperationProgress,
@@ -12,7 +11,7 @@ import {
 import type { StepProgress } from '../domain/step-progress.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkInstanceId } from './instance-id.ts';
+import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
 import { parkedRemedy } from './parked-remedy.ts';
 
@@ -62,7 +61,7 @@ export async function readProgress(context: ClientContext, instanceId: string, r
     findRun(context, instanceId, runId),
     askWorkflow(context, instanceWorkflowId(instanceId), runId),
   ]);
-  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run === null) throw unknownInstance(instanceId);
   return progressOf(runView(run), told);
 }
 
