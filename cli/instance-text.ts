@@ -27,6 +27,12 @@ function diskLines({ disks }: InstanceResult): string[] {
   return rows.length === 0 ? [] : ['', ...textTable([['DISK', 'FORMAT', 'SIZE', 'FILE', ''], ...rows], '  ')];
 }
 
+/** Why it waits for an operator only its workflow knows, and there may be no worker to answer for it. */
+function parkedText({ phase, parked }: InstanceView, now: number): string | undefined {
+  if (parked !== undefined) return `${parkedCause(parked)}, ${sinceText(parked, now)}`;
+  return phase === 'NeedsOperator' ? 'no worker says why' : undefined;
+}
+
 /** Everything that is known of an instance, for people. */
 export function instanceText(view: InstanceView): string {
   const { instanceId, name, host, phase, operation, startedAt, endedAt, steps, result, error, parked } = view;
@@ -43,7 +49,7 @@ export function instanceText(view: InstanceView): string {
       directory: made?.directory,
       domain: made?.domain,
       failed: error === undefined ? undefined : `${error.code}${error.step === undefined ? '' : ` in ${error.step}`}`,
-      parked: parked === undefined ? undefined : `${parkedCause(parked)}, ${sinceText(parked, now)}`,
+      parked: parkedText(view, now),
       because: error?.message ?? parked?.message,
       'what to do': error?.remedy ?? parked?.remedy,
       'its host': view.hostAwaySince === undefined ? undefined : awayText(phase, host, view.hostAwaySince, now),
@@ -53,7 +59,7 @@ export function instanceText(view: InstanceView): string {
   const room = { columns: process.stdout.columns || 160, rows: 200 };
   const [, ...stepRows] = stepLines(progress, { now, rateOf: () => undefined, ...room });
   if (stepRows.length > 0) lines.push('', ...stepRows);
-  if (parked !== undefined) lines.push('', waysOn(instanceId));
+  if (phase === 'NeedsOperator') lines.push('', waysOn(instanceId, parked?.code));
   if (made !== undefined) lines.push(...diskLines(made));
   return lines.join('\n');
 }

@@ -13,11 +13,11 @@ export function reportFailure(failure: EverbootFailure, json: boolean): void {
     ...(error.problems ?? []).map((problem) => `  - ${problem}`),
     `code: ${error.code}${where}`,
     `what to do: ${error.remedy}`,
-    ...(error.parked === true && error.instanceId !== undefined ? parkedLines(error.instanceId) : []),
+    ...(error.parked === true && error.instanceId !== undefined ? parkedLines(error.instanceId, error.code) : []),
   ];
   process.stderr.write(`${lines.map(printable).join('\n')}\n`);
 }
 
-function parkedLines(instanceId: string): string[] {
-  return ['it waits for an operator, and keeps what it has made:', waysOn(instanceId)];
+function parkedLines(instanceId: string, code: string): string[] {
+  return ['it waits for an operator, and keeps what it has made:', waysOn(instanceId, code)];
 }

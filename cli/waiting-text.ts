@@ -1,4 +1,5 @@
 import type { OperationView, ParkedView } from '../client/read-progress.ts';
+import { failureKind, isFailureCode } from '../domain/failures.ts';
 import { durationText, timeText } from './units.ts';
 
 /** What an operation waits for, a line for each thing: an operator, its host. */
@@ -30,7 +31,25 @@ export function awayText(phase: OperationView['phase'], host: string, since: str
     : `${away}: it goes on as soon as one does`;
 }
 
-/** The two ways on from a parked operation. */
-export function waysOn(instanceId: string): string {
-  return `  go on:    everboot retry ${instanceId}\n  give up:  everboot abandon ${instanceId}`;
+/** What a retry has to change where nothing but the spec can be at fault. */
+const changesFor: Partial<Record<string, string>> = {
+  FlavorDiskTooSmall: 'flavor.rootGb=N',
+  FlavorMemoryTooSmall: 'flavor.memoryMb=N',
+  SpecInvalid: 'KEY=VALUE',
+};
+
+/** The ways on from a parked operation; what fits depends on what it waits with, where that is known. */
+export function waysOn(instanceId: string, code?: string): string {
+  const retry = `everboot retry ${instanceId}`;
+  const change = code === undefined ? undefined : changesFor[code];
+  const mayChange = code === undefined || code === 'HostUnsuitable' || isImageRefused(code);
+  return [
+    ...(change === undefined ? [`  go on:    ${retry}`] : [`  go on:    ${retry} --set ${change}`]),
+    ...(change === undefined && mayChange ? [`  changed:  ${retry} --set KEY=VALUE`] : []),
+    `  give up:  everboot abandon ${instanceId}`,
+  ].join('\n');
+}
+
+function isImageRefused(code: string): boolean {
+  return isFailureCode(code) && failureKind(code).imageRefused === true;
 }

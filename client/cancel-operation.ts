@@ -1,10 +1,9 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { EverbootFailure } from '../domain/failures.ts';
 import { instanceWorkflowId, type Phase } from '../domain/operations.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls } from './hosts.ts';
-import { checkInstanceId } from './instance-id.ts';
+import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
 import { type WaitOptions, waitForOutcome } from './outcome.ts';
 
@@ -28,7 +27,7 @@ export async function cancelOperation(
 ): Promise<CancelResult> {
   checkInstanceId(instanceId);
   const run = await findRun(context, instanceId);
-  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run === null) throw unknownInstance(instanceId);
   const { operation } = run.memo;
   if (run.status !== 'running') return { instanceId, operation, phase: run.phase, cancelled: false };
   await stop(context, run, options);

@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import { WorkflowNotFoundError } from '@temporalio/common';
 import { EverbootFailure } from '../domain/failures.ts';
-import type { DeleteInstanceInput, DeleteInstanceResult, OperationMemo } from '../domain/operations.ts';
+import {
+  type DeleteInstanceInput,
+  type DeleteInstanceResult,
+  type OperationMemo,
+  remainsWorkflowId,
+} from '../domain/operations.ts';
 import { askHosts } from './ask-hosts.ts';
+import { callTemporal } from './call-temporal.ts';
 import { stop } from './cancel-operation.ts';
 import type { ClientContext } from './client-context.ts';
+import { deletionFailure } from './deletion-failure.ts';
 import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
-import { type DescribedRun, findRun } from './operation-run.ts';
+import { type DescribedRun, findRun, statusOf } from './operation-run.ts';
 import { type WaitOptions, waitForOutcome } from './outcome.ts';
 import { startOperation } from './start-operation.ts';
 
@@ -16,11 +24,14 @@ const maxAttempts = 5;
 export interface DeleteOptions extends WaitOptions {
   /** Where the instance is; only needed where Temporal has forgotten it and several hosts poll. */
   readonly host?: string;
+  /** Told when a creation that ran was cancelled first, and what it had made removed. */
+  readonly onCreationCancelled?: () => void;
 }
 
 /**
  * Deletes an instance and waits until it is gone. One that is being created is cancelled first; one that is being deleted
- * is waited for; one that is not there counts as deleted.
+ * is waited for; one that is not there counts as deleted, and so does one whose host was given up and removes it when it is
+ * back.
  *
  * Throws HostUnreachable, InstanceNotFound (its directory on the host is somebody else’s), TemporalUnreachable.
  */
@@ -34,19 +45,44 @@ export async function deleteInstance(
     const last = await findRun(context, instanceId);
     if (last?.status === 'running' && last.memo.operation === 'create') {
       await stop(context, last, options);
+      if ((await findRun(context, instanceId, last.runId))?.status === 'cancelled') options.onCreationCancelled?.();
       continue;
     }
+    const before = await waitingForItsHost(context, last);
+    if (before !== null) return before;
     const runId =
       last?.status === 'running' ? last.runId : await startDeletion(context, instanceId, last, options.host);
     if (runId === null) continue;
     const { result, failure } = await waitForOutcome(context, { instanceId, runId }, options);
     if (failure === undefined) return result as DeleteInstanceResult;
-    throw failure;
+    throw deletionFailure(failure);
   }
   throw new EverbootFailure(
     'InstanceBusy',
     `other operations on ${instanceId} kept beginning while it was to be deleted`,
   );
+}
+
+/** What a deletion ended with that left the rest to its host, as long as that has not come back. */
+async function waitingForItsHost(
+  context: ClientContext,
+  last: DescribedRun | null,
+): Promise<DeleteInstanceResult | null> {
+  if (last?.status !== 'completed' || last.memo.operation !== 'delete') return null;
+  const { instanceId } = last;
+  const { result } = await waitForOutcome(context, last);
+  const { remainsOn: host } = result as DeleteInstanceResult;
+  if (host === undefined) return null;
+  const workflowId = remainsWorkflowId({ host, instanceId, operationId: null, name: '' });
+  const isBack = await callTemporal(context, () => context.client.workflow.getHandle(workflowId).describe()).then(
+    ({ status }) => statusOf(status.name) === 'completed',
+    (error) => {
+      // Temporal forgets: it was closed long ago, perhaps because the machine was scrapped.
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    },
+  );
+  return isBack ? null : (result as DeleteInstanceResult);
 }
 
 /** Starts a deletion and returns its run’s id; null: another operation has begun. */

@@ -2,6 +2,7 @@ import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@tempor
 import { EverbootFailure, isFailureCode } from '../domain/failures.ts';
 import type { ParkedReport } from '../domain/operations.ts';
 import type { OperationFailure } from './failure-document.ts';
+import { parkedRemedy } from './parked-remedy.ts';
 
 /** What the workflows put in the details of each failure. */
 interface FailureReport {
@@ -48,7 +49,8 @@ export function operationFailure(instanceId: string, cause: unknown): OperationF
 
 /** What an operation waits for an operator with. */
 export function parkedFailure(instanceId: string, report: ParkedReport): OperationFailure {
-  return Object.assign(reportedFailure(instanceId, report), { parked: true as const });
+  const said = { ...report, remedy: parkedRemedy(report.remedy) };
+  return Object.assign(reportedFailure(instanceId, said), { parked: true as const });
 }
 
 function reportedFailure(

@@ -1,5 +1,4 @@
 import { defaultPayloadConverter } from '@temporalio/common';
-import { EverbootFailure } from '../domain/failures.ts';
 import {
   instanceWorkflowId,
   type OperationProgress,
@@ -12,8 +11,9 @@ import {
 import type { StepProgress } from '../domain/step-progress.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkInstanceId } from './instance-id.ts';
+import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
+import { parkedRemedy } from './parked-remedy.ts';
 
 /** One step of an operation, with what its worker said last. */
 export interface StepView {
@@ -61,7 +61,7 @@ export async function readProgress(context: ClientContext, instanceId: string, r
     findRun(context, instanceId, runId),
     askWorkflow(context, instanceWorkflowId(instanceId), runId),
   ]);
-  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run === null) throw unknownInstance(instanceId);
   return progressOf(runView(run), told);
 }
 
@@ -113,6 +113,7 @@ export function waitsOf({ parked, hostAwaySince }: OperationProgress): Pick<Oper
 function parkedView({ since, until, ...report }: ParkedReport): ParkedView {
   return {
     ...report,
+    remedy: parkedRemedy(report.remedy),
     since: new Date(since).toISOString(),
     ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
   };

@@ -24,5 +24,5 @@ export async function retryOperation(
   checkInputSize(request);
   await tellOperation(context, run, retryUpdateName, request);
   const { runId, memo } = run;
-  return { instanceId, name: memo.name ?? instanceId, host: memo.host, runId, joined: true, onFailure: 'hold' };
+  return { instanceId, name: memo.name ?? instanceId, host: memo.host, runId, joined: false, onFailure: 'hold' };
 }

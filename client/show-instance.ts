@@ -3,7 +3,8 @@ import type { InstanceRecord } from '../domain/instance-record.ts';
 import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } from '../domain/operations.ts';
 import { askHosts } from './ask-hosts.ts';
 import type { ClientContext } from './client-context.ts';
-import { type FailureDocument, failureDocument } from './failure-document.ts';
+import { deletionFailure } from './deletion-failure.ts';
+import { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { findRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
@@ -43,8 +44,12 @@ export async function showInstance(
     startedAt: run.startedAt,
     ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
     ...(outcome?.result === undefined ? {} : { result: outcome.result }),
-    ...(outcome?.failure === undefined ? {} : { error: failureDocument(outcome.failure) }),
+    ...(outcome?.failure === undefined ? {} : { error: failureDocument(saidOf(operation, outcome.failure)) }),
   };
+}
+
+function saidOf(operation: OperationView['operation'], failure: OperationFailure): OperationFailure {
+  return operation === 'delete' ? deletionFailure(failure) : failure;
 }
 
 async function showRecord(context: ClientContext, instanceId: string, host: string | undefined): Promise<InstanceView> {

@@ -12,7 +12,7 @@ import {
 import { callTemporal, isConnectionTrouble, isWithoutPoller } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls } from './hosts.ts';
-import { checkInstanceId } from './instance-id.ts';
+import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { operationFailure } from './operation-failure.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
 
@@ -23,7 +23,7 @@ const answerTimeoutMs = 30_000;
 export async function runningOperation(context: ClientContext, instanceId: string): Promise<OperationRun> {
   checkInstanceId(instanceId);
   const run = await findRun(context, instanceId);
-  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run === null) throw unknownInstance(instanceId);
   if (run.status === 'running') return run;
   throw ended(run);
 }

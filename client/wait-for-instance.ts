@@ -2,7 +2,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { InstanceResult } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
 import type { StartedInstance } from './create-instance.ts';
-import { checkInstanceId } from './instance-id.ts';
+import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { parkedFailure } from './operation-failure.ts';
 import { findRun } from './operation-run.ts';
 import { type Outcome, type WaitOptions, waitForOutcome } from './outcome.ts';
@@ -49,7 +49,7 @@ async function endOrPark(context: ClientContext, run: AwaitedRun, options: WaitO
 async function newestCreation(context: ClientContext, instanceId: string): Promise<AwaitedRun> {
   checkInstanceId(instanceId);
   const run = await findRun(context, instanceId);
-  if (run === null) throw new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${instanceId}`);
+  if (run === null) throw unknownInstance(instanceId);
   const { memo, runId, status } = run;
   if (memo.operation === 'create') return { instanceId, runId, onFailure: memo.onFailure ?? 'undo' };
   if (status === 'running') throw new EverbootFailure('InstanceBusy', `the instance ${instanceId} is being deleted`);

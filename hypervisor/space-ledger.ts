@@ -102,10 +102,22 @@ function spaceFailure(
   { purpose, reservedBytes }: SpaceRequest,
   bytes: { readonly neededBytes: number; readonly promisedBytes: number; readonly freeBytes: number },
 ): EverbootFailure {
-  const mib = (count: number): string => `${Math.max(0, Math.floor(count / 2 ** 20))} MiB`;
   return new EverbootFailure(
     'InsufficientSpace',
-    `${purpose} needs ${mib(bytes.neededBytes)} in ${paths.instances}, where ${mib(bytes.freeBytes)} may be used ` +
-      `(${mib(bytes.promisedBytes)} are promised to other steps, ${mib(reservedBytes)} are kept free by reserved_disk_mb)`,
+    `${purposeText(purpose)} needs ${spaceText(bytes.neededBytes)} in ${paths.instances}, where ` +
+      `${spaceText(bytes.freeBytes)} may be used (${spaceText(bytes.promisedBytes)} are promised to other steps, ` +
+      `${spaceText(reservedBytes)} are kept free by reserved_disk_mb)`,
   );
+}
+
+/** What needs the space, for people: an image's name in the cache means nothing to them. */
+function purposeText(purpose: string): string {
+  if (purpose.startsWith('download-')) return 'the download of the image';
+  if (purpose.startsWith('convert-')) return 'the conversion of the image';
+  return purpose.startsWith('disk-') ? `the disk "${purpose.slice('disk-'.length)}"` : purpose;
+}
+
+function spaceText(bytes: number): string {
+  const mebibyte = 2 ** 20;
+  return bytes < mebibyte ? `${Math.ceil(Math.max(0, bytes) / 1024)} KiB` : `${Math.floor(bytes / mebibyte)} MiB`;
 }

@@ -10,17 +10,22 @@ export function addDeleteCommand(program: Command): void {
     .option('--host <name>', 'its host, where Temporal has forgotten the instance')
     .action(async (id: string, { host }: { host?: string }, command: Command) => {
       const output = outputOf(command);
+      let cancelled = false;
       const result = await withClient((client) =>
         client.delete(id, {
           ...(host === undefined ? {} : { host }),
+          onCreationCancelled: () => {
+            cancelled = true;
+          },
           onUnreachable: ({ message }) => output.note(`${message}; waiting for it to come back`),
         }),
       );
-      output.result(result, deleteText(result));
+      output.result(result, deleteText(result, cancelled));
     });
 }
 
-function deleteText({ instanceId, existed, remainsOn }: DeleteInstanceResult): string {
+export function deleteText({ instanceId, existed, remainsOn }: DeleteInstanceResult, cancelled: boolean): string {
+  if (!existed && cancelled) return `the creation of ${instanceId} was cancelled, and what it had made removed`;
   if (!existed) return `${instanceId} was not there; nothing to delete`;
   const left = remainsOn === undefined ? '' : `; should ${remainsOn} come back, it removes what it still has of it`;
   return `${instanceId} is deleted${left}`;

@@ -177,7 +177,12 @@ test('a change that makes no spec, or another instance, is refused, and the boot
     await assert.rejects(client.retry(instanceId, change), failsWith('SpecInvalid', words));
   assert.equal(({} as { polluted?: string }).polluted, undefined);
   assert.equal((await client.show(instanceId)).phase, 'NeedsOperator');
-  assert.equal((await client.delete(instanceId)).existed, false);
+  let isTold = false;
+  const onCreationCancelled = () => {
+    isTold = true;
+  };
+  assert.equal((await client.delete(instanceId, { onCreationCancelled })).existed, false);
+  assert.ok(isTold);
 });
 
 test('what does not wait can be neither retried nor abandoned', async () => {
@@ -188,7 +193,10 @@ test('what does not wait can be neither retried nor abandoned', async () => {
   await assert.rejects(client.abandon(started.instanceId), failsWith('InstanceBusy', /it is Building/));
   release();
   await client.wait(started);
-  await assert.rejects(client.retry(randomUUID()), failsWith('InstanceNotFound', /does not know/));
+  await assert.rejects(client.retry(randomUUID()), (error: EverbootFailure) => {
+    assert.doesNotMatch(error.remedy, /--host/);
+    return failsWith('InstanceNotFound', /does not know/)(error);
+  });
   await assert.rejects(client.abandon('web-1'), failsWith('SpecInvalid', /no instance id/));
 });
 
@@ -284,6 +292,10 @@ test('a host that is gone for good is given up: the creation and the deletion en
   const { phase, remainsOn } = await client.abandon(id, { hostGone: true });
   assert.deepEqual([phase, remainsOn], ['Deleted', 'host-b']);
   assert.equal((await deleting).remainsOn, 'host-b');
+  const handle = temporal.workflow.getHandle(`instance/${id}`);
+  const { runId } = await handle.describe();
+  assert.equal((await client.delete(id)).remainsOn, 'host-b', 'nobody is asked for what is deleted already');
+  assert.equal((await handle.describe()).runId, runId);
 });
 
 test('an operation that is on another host than the one that was seen is not given up', async () => {

@@ -143,7 +143,7 @@ test('a disk that is larger than what is free is made as an overlay or with hole
   for (const format of ['qcow2', 'raw'] as const) {
     const { directory, made } = await makeRoot(taking as Host, format, 200 * mebibyte);
     assert.ok(made instanceof EverbootFailure && made.code === 'InsufficientSpace', String(made));
-    assert.match(made.message, /needs 200 MiB in .*, where 1\d\d MiB may be used \(0 MiB are promised/);
+    assert.match(made.message, /needs 200 MiB in .*, where 1\d\d MiB may be used \(0 KiB are promised/);
     assert.ok(!(await readdir(directory)).includes('disk'));
   }
   assert.deepEqual(await readdir(host.paths.ledger), []);

@@ -1,0 +1,13 @@
+import { EverbootFailure } from '../domain/failures.ts';
+import type { OperationFailure } from './failure-document.ts';
+
+/** What a deletion failed with; where its host did not answer, with the way out of that. */
+export function deletionFailure(failure: OperationFailure): OperationFailure {
+  const { code, message, problems, instanceId, step } = failure;
+  if (code !== 'HostUnreachable') return failure;
+  const remedy =
+    'Start `everboot worker` on that host, and delete again; where it never comes back: ' +
+    `everboot abandon ${instanceId} --host-gone`;
+  const said = new EverbootFailure(code, message, { problems, remedy });
+  return Object.assign(said, { instanceId, ...(step === undefined ? {} : { step }) });
+}

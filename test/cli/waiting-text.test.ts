@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { instanceText } from '../../cli/instance-text.ts';
+import { waysOn } from '../../cli/waiting-text.ts';
+import { deletionFailure } from '../../client/deletion-failure.ts';
+import { operationFailure, parkedFailure } from '../../client/operation-failure.ts';
+import type { InstanceView } from '../../client/show-instance.ts';
+import { failureTable } from '../../domain/failures.ts';
+
+const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
+const retry = `everboot retry ${id}`;
+
+test('the ways on from a parked boot are those that fit its failure', () => {
+  const ways = (code?: string) =>
+    waysOn(id, code)
+      .split('\n')
+      .map((line) => line.trim().replace(/: +/, ': '));
+  const giveUp = `give up: everboot abandon ${id}`;
+  assert.deepEqual(ways('FlavorDiskTooSmall'), [`go on: ${retry} --set flavor.rootGb=N`, giveUp]);
+  assert.deepEqual(ways('FlavorMemoryTooSmall'), [`go on: ${retry} --set flavor.memoryMb=N`, giveUp]);
+  assert.deepEqual(ways('SpecInvalid'), [`go on: ${retry} --set KEY=VALUE`, giveUp]);
+  const either = [`go on: ${retry}`, `changed: ${retry} --set KEY=VALUE`, giveUp];
+  for (const code of ['HostUnsuitable', 'ImageUnacceptable', undefined]) assert.deepEqual(ways(code), either);
+  for (const code of ['InsufficientSpace', 'OfAnotherRelease'])
+    assert.deepEqual(ways(code), [`go on: ${retry}`, giveUp]);
+});
+
+test('what to do about a parked boot is to retry it, and not to start it again elsewhere', () => {
+  for (const [code, { remedy }] of Object.entries(failureTable)) {
+    const said = parkedFailure(id, { code, message: 'x', remedy, since: 0 }).remedy;
+    assert.doesNotMatch(said, /start the (boot|same request) again|another host;/, code);
+  }
+  const { remedy } = failureTable.InsufficientSpace;
+  assert.equal(
+    parkedFailure(id, { code: 'InsufficientSpace', message: 'x', remedy, since: 0 }).remedy,
+    'Free space on the host; then retry.',
+  );
+});
+
+test('a deletion whose host does not answer names the way out of that', () => {
+  const failure = Object.assign(operationFailure(id, undefined), { code: 'HostUnreachable' as const });
+  assert.match(deletionFailure(failure).remedy, new RegExp(`everboot abandon ${id} --host-gone$`));
+  assert.equal(deletionFailure(failure).instanceId, id);
+});
+
+test('a parked boot of which no worker says why is shown as one, with the ways on', () => {
+  const view: InstanceView = {
+    ...{ instanceId: id, name: 'web-1', host: 'hv-1', phase: 'NeedsOperator', operation: 'create', steps: [] },
+    startedAt: '2026-03-01T14:05:09.000Z',
+  };
+  assert.match(instanceText(view), /parked +no worker says why\n/);
+  assert.ok(instanceText(view).endsWith(waysOn(id)));
+});
