@@ -15,6 +15,10 @@ export interface AbandonOptions extends WaitOptions {
    * come back all the same, it removes what it has.
    */
   readonly hostGone?: boolean;
+  /** The host that is said to be gone: an operation that has gone on to another one is not given up. Absent: whichever. */
+  readonly host?: string;
+  /** Told when the operation has heard it: from now on it ends whether or not anybody waits. */
+  readonly onTold?: () => void;
 }
 
 export interface AbandonResult {
@@ -39,13 +43,14 @@ export interface AbandonResult {
 export async function abandonOperation(
   context: ClientContext,
   instanceId: string,
-  { hostGone = false, ...waiting }: AbandonOptions = {},
+  { hostGone = false, host: saidGone, onTold, ...waiting }: AbandonOptions = {},
 ): Promise<AbandonResult> {
   if (hostGone) await goOnDeleting(context, instanceId);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
-  const request: AbandonRequest = hostGone ? { hostGone, ...hostSeen(run) } : {};
+  const request: AbandonRequest = hostGone ? { hostGone, ...hostMeant(run, saidGone) } : {};
   await tellOperation(context, run, abandonUpdateName, request);
+  onTold?.();
   const { failure } = await waitForOutcome(context, run, waiting);
   const ended = (await findRun(context, instanceId, run.runId)) ?? run;
   const { operation, host } = ended.memo;
@@ -57,7 +62,8 @@ export async function abandonOperation(
 }
 
 /** Said with the request, since the operation may go on to another host before it hears of it. */
-function hostSeen({ memo: { host } }: OperationRun): Pick<AbandonRequest, 'host'> {
+function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<AbandonRequest, 'host'> {
+  const host = saidGone ?? memo.host;
   return host === '' ? {} : { host };
 }
 

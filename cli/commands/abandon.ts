@@ -1,7 +1,12 @@
 import type { Command } from 'commander';
-import type { AbandonResult } from '../../client/abandon-operation.ts';
+import type { AbandonOptions, AbandonResult } from '../../client/abandon-operation.ts';
+import type { EverbootClient } from '../../client/connect-client.ts';
+import type { InstanceView } from '../../client/show-instance.ts';
 import { askYes } from '../ask-yes.ts';
-import { outputOf } from '../output.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { abortOn } from '../interrupts.ts';
+import { type Output, outputOf } from '../output.ts';
+import { showProgress } from '../watch-operation.ts';
 import { withClient } from '../with-client.ts';
 
 export function addAbandonCommand(program: Command): void {
@@ -15,20 +20,54 @@ export function addAbandonCommand(program: Command): void {
     .action(async (id: string, { hostGone = false }: { hostGone?: boolean }, command: Command) => {
       const output = outputOf(command);
       const { yes = false } = command.optsWithGlobals<{ yes?: boolean }>();
-      if (hostGone && !yes) await askYes(hostGoneQuestion);
-      const result = await withClient((client) =>
-        client.abandon(id, {
-          hostGone,
-          onUnreachable: ({ message }) => output.note(`${message}; waiting for it to come back`),
-        }),
-      );
-      output.result(result, abandonText(result, hostGone));
+      await withClient(async (client) => {
+        if (!hostGone || yes) return await abandon(client, output, id, { hostGone });
+        const host = await confirmedHost(client, id);
+        if (host !== null) return await abandon(client, output, id, { hostGone, host });
+        output.note('nothing was done');
+        if (output.json) output.result({ instanceId: id, abandoned: false }, '');
+        process.exitCode = exitCodes.interrupted;
+      });
     });
 }
 
-const hostGoneQuestion =
-  '--host-gone is for a host that never comes back, or must not: nothing more is asked of it, and a guest that may ' +
-  'still run there is not stopped.';
+/** The host that somebody says is gone; null: they do not. */
+async function confirmedHost(client: EverbootClient, id: string): Promise<string | null> {
+  // Of what Temporal does not know there is nothing to give up, whatever a host may have of it.
+  await client.progress(id);
+  const view = await client.show(id);
+  return (await askYes(hostGoneQuestion(view))) ? view.host : null;
+}
+
+export function hostGoneQuestion({ instanceId, name, operation, host }: InstanceView): string {
+  return (
+    `--host-gone gives up the ${operation} of ${name === null ? instanceId : `${name} (${instanceId})`} on ${host}. It is for a ` +
+    `host that never comes back, or must not: nothing more is asked of ${host}, and a guest that may still run there is not ` +
+    'stopped.'
+  );
+}
+
+/** Gives it up and shows how that goes. A Ctrl-C ends the looking on, and not the giving up. */
+async function abandon(client: EverbootClient, output: Output, id: string, options: AbandonOptions): Promise<void> {
+  const signal = abortOn('SIGINT');
+  let endProgress: (() => Promise<void>) | undefined;
+  const onTold = (): void => {
+    endProgress = showProgress(() => client.progress(id));
+  };
+  const onUnreachable: AbandonOptions['onUnreachable'] = ({ message }) =>
+    output.note(`${message}; waiting for it to come back`);
+  try {
+    const result = await client.abandon(id, { ...options, signal, onTold, onUnreachable });
+    await endProgress?.();
+    output.result(result, abandonText(result, options.hostGone === true));
+  } catch (error) {
+    await endProgress?.();
+    if (!signal.aborted || endProgress === undefined) throw error;
+    output.note(`\nIt is given up and goes on ending without you.\n  look at it:  everboot show ${id}`);
+    if (output.json) output.result({ instanceId: id, detached: true }, '');
+    process.exitCode = exitCodes.interrupted;
+  }
+}
 
 function abandonText(result: AbandonResult, hostGone: boolean): string {
   const { instanceId, operation, host, phase, error, remainsOn } = result;
