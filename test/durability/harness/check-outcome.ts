@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { HostPaths } from '../../../domain/host-paths.ts';
 import type { CreateInstanceInput, InstanceResult } from '../../../domain/operations.ts';
 import { workflowTaskQueue } from '../../../domain/task-queues.ts';
+import { readInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
 import { assertCleanSlate, assertNothingRuns } from '../../fixtures/clean-slate.ts';
 import type { FaultName, Outcome } from './faults.ts';
 import type { Journal } from './journal.ts';
@@ -31,7 +32,11 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
   const slate = slateOf(stage, input, paths);
   if (fault === 'lateBeside') await journal.until(step, 'late');
   let outcome: Outcome;
-  if (end.kind === 'terminated' && (kind === 'create' || kind === 'undo')) {
+  journal.letGo('mended');
+  if (end.kind === 'terminated' && kind === 'create' && step === 'markReady') {
+    await checkReady(stage, procedure, input, paths);
+    outcome = 'whole';
+  } else if (end.kind === 'terminated' && (kind === 'create' || kind === 'undo')) {
     await sweep(stage, input, slate);
     outcome = 'swept';
   } else if (end.kind !== 'done' && kind === 'delete') {
@@ -74,6 +79,20 @@ async function assertLikeReference(stage: Stage, procedure: Procedure, made: Ins
   const reference = stage.references.get(referenceOf(procedure));
   if (reference === undefined) throw new Error('there is no undisturbed run to compare with');
   await assertSameInstance(made, reference);
+}
+
+/** A workflow that was terminated when the record said ready has left an instance, which no tending takes away. */
+async function checkReady(
+  stage: Stage,
+  procedure: Procedure,
+  input: CreateInstanceInput,
+  paths: HostPaths,
+): Promise<void> {
+  await tend(stage, input);
+  const record = await readInstanceRecord(paths, input.spec.id);
+  assert.equal(record?.state, 'ready');
+  await assertLikeReference(stage, procedure, record.result as InstanceResult);
+  await (await startDelete(stage, input)).result();
 }
 
 function checkFailure({ procedure, step, fault }: Case, { code, step: failed }: Exclude<End, { kind: 'done' }>): void {
@@ -121,20 +140,24 @@ export async function checkEnd(
  * Has the host tended, and its cache swept, until nothing is left: steps of an operation that was terminated are told only by their next
  * heartbeat, and until then they hold what they make.
  */
-async function sweep({ client }: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
+async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
   for (let left = 20; ; left -= 1) {
-    for (const care of ['tendHost', 'sweepCache']) {
-      await client.workflow.execute(care, {
-        args: [{ host: input.host, dryRun: false }],
-        taskQueue: workflowTaskQueue,
-        workflowId: `host/${input.host}/${care}`,
-      });
-    }
+    await tend(stage, input);
     try {
       return await slate();
     } catch (error) {
       if (left === 0) throw error;
       await sleep(1000);
     }
+  }
+}
+
+async function tend({ client }: Stage, { host }: CreateInstanceInput): Promise<void> {
+  for (const care of ['tendHost', 'sweepCache']) {
+    await client.workflow.execute(care, {
+      args: [{ host, dryRun: false }],
+      taskQueue: workflowTaskQueue,
+      workflowId: `host/${host}/${care}`,
+    });
   }
 }

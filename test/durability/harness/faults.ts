@@ -86,7 +86,7 @@ export function expectedOutcome({ kind }: Procedure, step: Step, fault: FaultNam
       return isFinal && fault !== 'fillDisk' ? 'again' : 'gone';
     case 'create':
       if (fault === 'cancel') return 'cancelled';
-      if (fault === 'terminate') return 'swept';
+      if (fault === 'terminate') return step === 'markReady' ? 'whole' : 'swept';
       return isFinal ? 'undone' : 'whole';
   }
 }

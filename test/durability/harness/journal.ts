@@ -16,9 +16,9 @@ export interface Journal {
   count(step: Step, what: Note['what']): number;
   /** Waits until so many notes of a kind are there. */
   until(step: Step, what: Note['what'], count?: number): Promise<void>;
-  /** Lets what is held go on. */
-  letGo(word: 'on' | 'later'): void;
-  isLetGo(word: 'on' | 'later'): boolean;
+  /** Lets what is held go on; `mended`: nothing is struck any more. */
+  letGo(word: 'on' | 'later' | 'mended'): void;
+  isLetGo(word: 'on' | 'later' | 'mended'): boolean;
 }
 
 export const patienceMs = 240_000;

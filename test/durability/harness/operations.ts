@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ApplicationFailure,
   CancelledFailure,
@@ -8,6 +9,7 @@ import {
   WorkflowFailedError,
   type WorkflowHandle,
 } from '@temporalio/client';
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { type CreateInstanceInput, instanceWorkflowId, remainsWorkflowId } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
 import { workflowTaskQueue } from '../../../domain/task-queues.ts';
@@ -40,12 +42,22 @@ export function inputFor(
 
 export async function startCreate({ client }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
   const { operationId, host, specDigest, spec } = input;
-  return await client.workflow.start('createInstance', {
-    args: [input],
-    taskQueue: workflowTaskQueue,
-    workflowId: instanceWorkflowId(spec.id),
-    memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
-  });
+  const start = () =>
+    client.workflow.start('createInstance', {
+      args: [input],
+      taskQueue: workflowTaskQueue,
+      workflowId: instanceWorkflowId(spec.id),
+      memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
+    });
+  for (let left = 20; ; left -= 1) {
+    try {
+      return await start();
+    } catch (error) {
+      // A server whose database is busy may not find the namespace for a moment.
+      if (!(error instanceof NamespaceNotFoundError) || left === 0) throw error;
+      await sleep(500);
+    }
+  }
 }
 
 export async function startDelete({ client }: Stage, { host, spec }: CreateInstanceInput): Promise<WorkflowHandle> {

@@ -8,7 +8,10 @@ const begin = '<!-- Made by test/durability/matrix.test.ts: from here -->';
 const end = '<!-- to here -->';
 
 const outcomeWords = {
-  whole: { mark: 'W', words: 'the operation goes on; the instance is whole, and like one that was not disturbed' },
+  whole: {
+    mark: 'W',
+    words: 'the operation goes on, or had done its work; the instance is whole, and like one that was not disturbed',
+  },
   undone: { mark: 'U', words: 'the operation fails and says at which step; nothing is left' },
   cancelled: { mark: 'C', words: 'the operation ends as cancelled; nothing of it is left' },
   swept: {

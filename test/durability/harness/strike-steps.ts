@@ -54,7 +54,7 @@ export function strikeSteps(
         const instanceId = workflowExecution?.workflowId.split('/').find(isId) ?? '';
         if (place.watchesPrograms) noteProgramsOf(step, instanceId, journal);
         const order = orders.find((one) => one.step === step);
-        if (order === undefined) return await run();
+        if (order === undefined || journal.isLetGo('mended')) return await run();
         if (order.times !== null) {
           // A step may be run for several things at once, and the first of them is meant.
           const aimed = journal.notes().filter((note) => note.step === step && note.what === 'aimed');
