@@ -3,7 +3,7 @@ import type { Claim } from '../domain/claim.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { DomainOrder } from '../domain/host-activities.ts';
-import { instanceDirectory } from '../domain/host-paths.ts';
+import { type HostPaths, instanceDirectory } from '../domain/host-paths.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import {
@@ -46,19 +46,23 @@ export async function startDomain({ configuration, paths }: Host, { claim, volum
   await withWorkControl(({ signal }) =>
     withInstanceLock(paths, claim.instanceId, { shared: true, signal }, async () => {
       const { connectionUri } = configuration.libvirt;
-      await removeUnlessWanted(connectionUri, claim);
+      await removeUnlessWanted(paths, connectionUri, claim);
       await checkVolumesAgain(configuration, { claim, volumes });
       await start(connectionUri, claim);
-      await removeUnlessWanted(connectionUri, claim);
+      await removeUnlessWanted(paths, connectionUri, claim);
     }),
   );
 }
 
-async function removeUnlessWanted(connectionUri: string, claim: Claim): Promise<void> {
+/** An operation that has ended well has left the guest to live: a late step of it takes nothing away. */
+async function removeUnlessWanted(paths: HostPaths, connectionUri: string, claim: Claim): Promise<void> {
   try {
     await assertStillWanted(claim);
   } catch (error) {
-    if (error instanceof EverbootFailure && error.code === 'OperationSuperseded') await remove(connectionUri, claim);
+    const record = await readInstanceRecord(paths, claim.instanceId);
+    const isReady = record?.state === 'ready' && record.claim.operationId === claim.operationId;
+    const isSuperseded = error instanceof EverbootFailure && error.code === 'OperationSuperseded';
+    if (isSuperseded && !isReady) await remove(connectionUri, claim);
     throw error;
   }
 }

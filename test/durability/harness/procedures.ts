@@ -81,10 +81,6 @@ export const procedures: readonly Procedure[] = [
     ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
     ...{ steps: runningSteps, strikes: 'pairs' },
   },
-  {
-    ...{ name: 'create running, raw', kind: 'create', boot: 'running', disks: 'raw', kernel: false },
-    ...{ steps: runningSteps, strikes: 'pairs' },
-  },
 ];
 
 /** Steps of what needs an appliance or a container, which costs minutes, and the test file that strikes each. */
