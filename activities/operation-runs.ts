@@ -1,12 +1,11 @@
 import { getClient } from '@temporalio/activity';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Claim } from '../domain/claim.ts';
-import { EverbootFailure } from '../domain/failures.ts';
 import type { OperationFacts } from '../domain/judge-claim.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
+import { describeRun, orUnreachable } from './describe-run.ts';
 
-/** How long Temporal may take to answer. */
+/** How long Temporal may take to list an instance's runs. */
 const answerWithinMs = 10_000;
 
 /** An instance has a handful of operations within Temporal's retention. */
@@ -30,25 +29,15 @@ export function newestRuns(client: Client): NewestRuns {
  * Throws what the client throws when no answer comes.
  */
 export async function newestRun(client: Client, instanceId: string): Promise<OperationFacts | null> {
-  try {
-    const handle = client.workflow.getHandle(instanceWorkflowId(instanceId));
-    return factsOf(await client.withDeadline(Date.now() + answerWithinMs, () => handle.describe()));
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
-  }
+  const run = await describeRun(client, { workflowId: instanceWorkflowId(instanceId) });
+  return run === null ? null : factsOf(run);
 }
 
 /**
  * As `newestRun`, for a step that must not go on in ignorance: throws TemporalUnreachable when no answer comes.
  */
 export async function askForNewestRun(instanceId: string): Promise<OperationFacts | null> {
-  try {
-    return await newestRun(getClient(), instanceId);
-  } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure('TemporalUnreachable', `Temporal does not say what became of ${instanceId}: ${words}`);
-  }
+  return await orUnreachable(`Temporal does not say what became of ${instanceId}`, newestRun(getClient(), instanceId));
 }
 
 /** Finds the run of a claim's own operation, where the newest one is not it. Throws as `newestRun`. */

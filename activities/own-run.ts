@@ -1,11 +1,8 @@
 import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
-
-/** Temporal is asked again when it does not answer in time. */
-const answerWithinMs = 10_000;
+import { askForRun } from './describe-run.ts';
 
 /**
  * Throws OperationSuperseded unless the workflow run that ordered this step is still open. A step that names only an
@@ -15,25 +12,16 @@ const answerWithinMs = 10_000;
  * TemporalUnreachable when it cannot be found out.
  */
 export async function assertOwnRunOpen(claim?: Claim): Promise<void> {
-  const { client, info } = Context.current();
+  const { info } = Context.current();
   // A step that no workflow ordered is a person's own.
   if (info.workflowExecution === undefined) return;
   const { workflowId, runId } = info.workflowExecution;
-  const run = await client.connection
-    .withDeadline(Date.now() + answerWithinMs, () => client.workflow.getHandle(workflowId, runId).describe())
-    .then(
-      ({ status, memo }) => ({ isOpen: status.name === 'RUNNING', memo: memo as Partial<OperationMemo> | undefined }),
-      (error: unknown) => {
-        if (error instanceof WorkflowNotFoundError) return { isOpen: false, memo: undefined };
-        const words = error instanceof Error ? error.message : String(error);
-        throw new EverbootFailure('TemporalUnreachable', `whether ${workflowId} still runs is not known: ${words}`);
-      },
-    );
+  const run = await askForRun({ workflowId, runId }, `whether ${workflowId} still runs is not known`);
   const late = `this step of ${workflowId} came too late`;
-  if (!run.isOpen) throw new EverbootFailure('OperationSuperseded', `${late}: that run has ended`);
+  if (run?.status.name !== 'RUNNING') throw new EverbootFailure('OperationSuperseded', `${late}: that run has ended`);
   // A fetch without an instance is a run of another kind, which names no operation.
   if (claim === undefined || workflowId !== instanceWorkflowId(claim.instanceId)) return;
-  const operationId = run.memo?.operationId ?? claim.operationId;
+  const { operationId = claim.operationId } = (run.memo ?? {}) as Partial<OperationMemo>;
   if (operationId === claim.operationId) return;
   throw new EverbootFailure('OperationSuperseded', `${late}: the operation went on to another host, or was begun anew`);
 }

@@ -1,11 +1,7 @@
-import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
-
-/** What a guest is started for must be known for certain; Temporal is asked again when it does not answer in time. */
-const answerWithinMs = 10_000;
+import { askForRun } from './describe-run.ts';
 
 /**
  * Throws OperationSuperseded unless the operation that carries the claim is the one that runs on the instance now. A host
@@ -27,19 +23,7 @@ export async function assertStillWanted(claim: Claim): Promise<void> {
 
 /** The operation that runs on an instance now, as its workflow's memo names it; null: none does. */
 async function runningOperation(instanceId: string): Promise<Partial<OperationMemo> | null> {
-  const { client } = Context.current();
-  try {
-    // Not by a list, which lags behind: this is the workflow's own state.
-    const described = await client.connection.withDeadline(Date.now() + answerWithinMs, () =>
-      client.workflow.getHandle(instanceWorkflowId(instanceId)).describe(),
-    );
-    return described.status.name === 'RUNNING' ? (described.memo ?? {}) : null;
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
-    const words = error instanceof Error ? error.message : String(error);
-    throw new EverbootFailure(
-      'TemporalUnreachable',
-      `whether the operation on ${instanceId} still runs is not known: ${words}`,
-    );
-  }
+  const unknown = `whether the operation on ${instanceId} still runs is not known`;
+  const run = await askForRun({ workflowId: instanceWorkflowId(instanceId) }, unknown);
+  return run?.status.name === 'RUNNING' ? (run.memo ?? {}) : null;
 }
