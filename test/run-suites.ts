@@ -1,10 +1,9 @@
 import { glob } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
-import { clipped, failureText, isOwnFailure } from './fixtures/failure-text.ts';
+import { clipped } from './fixtures/failure-text.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from './fixtures/temporal-server.ts';
 import { runChecks } from './run-checks.ts';
+import { runFile } from './run-file.ts';
 
 interface Suite {
   /** The folders of test/ whose files it has. */
@@ -38,9 +37,6 @@ interface Tally {
   /** What each failed test has to say, under its file and its full name. */
   readonly failures: string[];
 }
-
-/** Of what a file prints on its standard error only the end is kept, in characters. */
-const keptCharacters = 16_000;
 
 /**
  * Runs the named suites, or all, and prints what they do; the last line is `N passed, N failed`, and the one before it
@@ -115,38 +111,21 @@ async function tallyFiles(suite: Suite, files: readonly string[], tally: Tally):
   await Promise.all(Array.from({ length: suite.concurrency }, lane));
 }
 
-/**
- * Runs one file in a process of its own and prints its results in one piece. node:test ends a test that takes too long,
- * but not the process that it leaves behind; the signal, a little later, does.
- */
+/** Runs one file and prints its results in one piece. */
 async function tallyFile(file: string, timeoutMs: number, tally: Tally): Promise<void> {
   const started = Date.now();
-  const events = run({ files: [file], timeout: timeoutMs, signal: AbortSignal.timeout(timeoutMs + 5000) });
-  events.on('test:pass', ({ name, skip, todo, details }) => {
-    // A file without tests passes under its own name.
-    if (details.type === 'suite' || todo || name === file) return;
-    if (skip) tally.skipped.push(`${name}: ${skip === true ? 'no reason given' : skip}`);
-    else tally.passed += 1;
-  });
-  const path: string[] = [];
-  let standardError = '';
-  events.on('test:start', ({ nesting, name }) => {
-    path[nesting] = name;
-  });
-  events.on('test:stderr', ({ message }) => {
-    standardError = (standardError + message).slice(-keptCharacters);
-  });
-  events.on('test:fail', ({ todo, details, name, nesting }) => {
-    if (todo || !isOwnFailure(details.type, details.error)) return;
-    tally.failed += 1;
-    const names = name === file ? ['the file itself'] : [...path.slice(0, nesting), name];
-    const title = `${relative(import.meta.dirname, file)}: ${names.join(', ')}`;
-    tally.failures.push(`${title}\n${failureText(details.error, standardError)}`);
-  });
-  let said = '';
-  for await (const text of events.compose(new spec())) said += text;
+  const { outcomes, said } = await runFile(file, timeoutMs);
+  const path = relative(import.meta.dirname, file);
+  for (const { name, outcome, reason = '' } of outcomes) {
+    if (outcome === 'passed') tally.passed += 1;
+    else if (outcome === 'skipped') tally.skipped.push(`${name}: ${reason}`);
+    else {
+      tally.failed += 1;
+      tally.failures.push(`${path}: ${name}\n${reason}`);
+    }
+  }
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  process.stdout.write(`${relative(import.meta.dirname, file)} (${seconds} s)\n${withoutTotals(said)}\n`);
+  process.stdout.write(`${path} (${seconds} s)\n${withoutTotals(said)}\n`);
 }
 
 /** The reporter's totals of one file would be taken for those of the run. */

@@ -16,7 +16,7 @@ async function checkoutWith(t: TestContext, tests: Readonly<Record<string, strin
   for (const name of ['node_modules', 'hypervisor', 'workers', 'domain', 'package.json']) {
     await symlink(join(root, name), join(folder, name));
   }
-  for (const name of ['run-suites.ts', 'run-checks.ts', 'fixtures']) {
+  for (const name of ['run-suites.ts', 'run-file.ts', 'run-checks.ts', 'fixtures']) {
     await cp(join(root, 'test', name), join(folder, 'test', name), { recursive: true });
   }
   for (const [path, body] of Object.entries(tests)) {
@@ -81,6 +81,20 @@ test('a run’s end says of each failed test what happened, and nothing of what 
   assert.ok(end.includes(`${killed}\n    last words\n`), end);
   assert.doesNotMatch(end, /a worker logs/);
   assert.match(end, /\n0 skipped\n0 passed, 3 failed\n$/);
+});
+
+test('a run goes on when a process that a file left behind holds its output, ends it, and says so', async (t) => {
+  const sleeper = "spawn('sleep', ['600'], { detached: true, stdio: 'inherit' })";
+  const checkout = await checkoutWith(t, {
+    'domain/leaves.test.ts': `
+      import { spawn } from 'node:child_process';
+      test('passes', () => ${sleeper}.unref());`,
+    'domain/some.test.ts': "test('passes', () => {});",
+  });
+  const { exitCode, stdout } = await runSuites(t, checkout, ['unit']);
+  assert.match(stdout, /domain\/leaves\.test\.ts: the file itself\n.*it left processes behind.*\n +sleep 600\n/);
+  assert.match(stdout, /\n2 passed, 1 failed\n$/);
+  assert.equal(exitCode, 1);
 });
 
 test('a run in which all tests pass exits with 0, and one without tests with 1', async (t) => {
