@@ -3,7 +3,6 @@ import { type TendResult, tendWorkflowId } from '../domain/host-care.ts';
 import type { OnHost } from './cache.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, startHostWork } from './host-run.ts';
-import { checkOnePolls } from './hosts.ts';
 
 /** What a control plane does with whole hosts. */
 export interface HostClient {
@@ -15,7 +14,6 @@ export interface HostClient {
 export function hostClient(context: ClientContext): HostClient {
   return {
     async tend({ host, dryRun = false } = {}) {
-      if (host !== undefined) await checkOnePolls(context, [host]);
       const summary = dryRun ? 'see what a tending would remove' : 'remove what is left of failed operations';
       // A look alone is nobody else's business, and must not be joined by whoever wants more.
       const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');

@@ -3,7 +3,7 @@ import type { OperationProgress, Phase } from '../domain/operations.ts';
 import { workflowTaskQueue } from '../domain/task-queues.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkSomebodyPolls, theOnlyHost } from './hosts.ts';
+import { checkOnePolls, theOnlyHost } from './hosts.ts';
 import { workFailure } from './operation-failure.ts';
 import { attributeKey, statusOf } from './operation-run.ts';
 import { type WaitOptions, waitForWorkflow } from './outcome.ts';
@@ -36,7 +36,7 @@ export interface HostWork {
 export async function startHostWork<Result>(context: ClientContext, work: HostWork): Promise<HostRun<Result>> {
   const { workflowType, workflowIdOn, input, summary } = work;
   const host = work.host ?? (await theOnlyHost(context));
-  await checkSomebodyPolls(context);
+  if (work.host !== undefined) await checkOnePolls(context, [host]);
   const workflowId = workflowIdOn(host);
   const handle = await callTemporal(context, () =>
     context.client.workflow.start(workflowType, {

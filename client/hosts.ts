@@ -25,6 +25,7 @@ export async function checkSomebodyPolls(context: ClientContext): Promise<void> 
 /** Throws HostUnreachable when no worker of any of these hosts asks for work. */
 export async function checkOnePolls(context: ClientContext, hosts: readonly string[]): Promise<void> {
   const polling = await pollingHosts(context);
+  if (polling.length === 0) throw nobodyPolls(context);
   if (hosts.some((host) => polling.includes(host))) return;
   throw new EverbootFailure('HostUnreachable', `no worker of ${hosts.join(', ')} asks for work`, {
     remedy: `Start \`everboot worker\` on one of them, or name others; these ask for work: ${polling.join(', ')}.`,

@@ -1,8 +1,8 @@
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { EverbootFailure, isFailureCode } from '../domain/failures.ts';
 import type { ParkedReport } from '../domain/operations.ts';
+import { parkedRemedy } from '../domain/parked-remedy.ts';
 import type { OperationFailure } from './failure-document.ts';
-import { parkedRemedy } from './parked-remedy.ts';
 
 /** What the workflows put in the details of each failure. */
 interface FailureReport {

@@ -8,12 +8,12 @@ import {
   type StepReport,
   type StepState,
 } from '../domain/operations.ts';
+import { parkedRemedy } from '../domain/parked-remedy.ts';
 import type { StepProgress } from '../domain/step-progress.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
-import { parkedRemedy } from './parked-remedy.ts';
 
 /** One step of an operation, with what its worker said last. */
 export interface StepView {

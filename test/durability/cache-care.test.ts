@@ -145,4 +145,7 @@ test('a wrong image, a wrong name and a host that is not there are said', async 
   const missing = join(up.folder, 'missing.raw');
   const absent = await up.json(['cache', 'precache', missing, '--digest', image.digest, '--format', 'raw']);
   assert.deepEqual([absent.code, absent.document.error.code], [1, 'ImageNotFound']);
+  const nowhere = await up.json(['cache', 'list', '--host', 'nope']);
+  assert.deepEqual([nowhere.code, nowhere.document.error.code], [5, 'HostUnreachable']);
+  assert.match(nowhere.document.error.message, /no worker of nope/);
 });

@@ -11,19 +11,19 @@ export function allCases(): Case[] {
 
 export function everyPair(procedure: Procedure): Case[] {
   return procedure.steps.flatMap((step) =>
-    faultNames.filter((fault) => canStrike(fault, step)).map((fault) => ({ procedure, step, fault })),
+    faultNames.filter((fault) => canStrike(fault, step, procedure)).map((fault) => ({ procedure, step, fault })),
   );
 }
 
 /** Each step and each fault at least once: the faults go round the steps, beginning elsewhere for each procedure. */
 function somePairs(procedure: Procedure, turn: number): Case[] {
   const { steps } = procedure;
-  const waiting: FaultName[] = faultNames.filter((fault) => steps.some((step) => canStrike(fault, step)));
+  const waiting: FaultName[] = faultNames.filter((fault) => steps.some((step) => canStrike(fault, step, procedure)));
   const cases: Case[] = [];
   for (let at = 0; at < Math.max(steps.length, waiting.length); at += 1) {
     const fault = waiting[at % waiting.length] as FaultName;
     const order = steps.map((_, index) => steps[(at + turn * 5 + index) % steps.length]);
-    const step = order.find((candidate) => candidate !== undefined && canStrike(fault, candidate));
+    const step = order.find((candidate) => candidate !== undefined && canStrike(fault, candidate, procedure));
     if (step !== undefined) cases.push({ procedure, step, fault });
   }
   return cases;

@@ -1,4 +1,4 @@
-import { type Procedure, type Step, stepsWithPrograms } from './procedures.ts';
+import { type Procedure, runsPrograms, type Step } from './procedures.ts';
 
 /** What is done to a step, by the worker that runs it, see `strike-steps.ts`. */
 export type Blow =
@@ -63,9 +63,9 @@ export const faultNames = Object.keys(faults) as readonly FaultName[];
 const tireless: readonly Step[] = ['removeDomain', 'releaseInstance', 'removeRemains'];
 
 /** Whether a fault can be at a step at all. */
-export function canStrike(fault: FaultName, step: Step): boolean {
+export function canStrike(fault: FaultName, step: Step, procedure: Procedure): boolean {
   const isTireless = tireless.includes(step);
-  if (fault === 'killProgram') return stepsWithPrograms.includes(step);
+  if (fault === 'killProgram') return runsPrograms(step, procedure);
   if (fault === 'throwBefore' || fault === 'throwAfter') return !isTireless;
   if (fault === 'failFive') return isTireless;
   return true;

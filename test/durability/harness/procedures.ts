@@ -81,6 +81,10 @@ export const procedures: readonly Procedure[] = [
     ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
     ...{ steps: runningSteps, strikes: 'pairs' },
   },
+  {
+    ...{ name: 'create running, raw', kind: 'create', boot: 'running', disks: 'raw', kernel: false },
+    ...{ steps: runningSteps, strikes: 'pairs' },
+  },
 ];
 
 /** Steps of what needs an appliance or a container, which costs minutes, and the test file that strikes each. */
@@ -98,9 +102,15 @@ export const struckElsewhere: Partial<Record<Step, string>> = {
   resumeGuests: 'resume-guests.test.ts',
 };
 
-/** The steps that run programs: with them, a program's own death is a fault too. Proven by undisturbed runs. */
-export const stepsWithPrograms: readonly Step[] = [
-  'downloadImage',
+/**
+ * Whether a step runs programs: with them, a program's own death is a fault too. Proven by undisturbed runs. Of the
+ * downloads only a kernel's runs one.
+ */
+export function runsPrograms(step: Step, { kernel }: Pick<Procedure, 'kernel'>): boolean {
+  return stepsWithPrograms.includes(step) || (step === 'downloadImage' && kernel);
+}
+
+const stepsWithPrograms: readonly Step[] = [
   'verifyImage',
   'convertImage',
   'createRootDisk',

@@ -8,6 +8,7 @@ import type { HostOrder } from './serve-host.ts';
 import { referenceOf, type Stage } from './stage.ts';
 
 export interface Reference {
+  readonly procedure: Procedure;
   /** The steps that ran, and those of them that started programs. */
   readonly steps: readonly Step[];
   readonly withPrograms: readonly Step[];
@@ -26,6 +27,7 @@ export async function makeReference(stage: Stage, procedure: Procedure): Promise
   const result = (await (await startCreate(stage, input)).result()) as InstanceResult;
   stage.references.set(referenceOf(procedure), result);
   return {
+    procedure,
     steps: [...new Set(place.journal.notes().map(({ step }) => step))],
     withPrograms: [
       ...new Set(

@@ -39,7 +39,7 @@ export function decideBoot(seed: number, number: number): BootDecision {
   const candidates = [...procedure.steps, ...undoSteps];
   for (let count = 1 + Math.floor(random() * mostStrikes); count > 0; count -= 1) {
     const step = pick(candidates);
-    steps.set(step, pick(combined.filter((fault) => canStrike(fault, step))));
+    steps.set(step, pick(combined.filter((fault) => canStrike(fault, step, procedure))));
   }
   const strikes = [...steps].map(([step, fault]) => ({ step, fault }));
   return { number, procedure, strikes, temporalDiesAfterMs: random() < 0.04 ? Math.floor(random() * 4000) : null };
