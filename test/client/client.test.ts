@@ -6,7 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { connectClient, EverbootFailure, failureDocument } from '../../client/index.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { freePorts } from '../fixtures/free-port.ts';
-import { hold, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
+import { holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
 let cloud: PretendCloud;
 let host: PretendHost;
@@ -34,23 +34,6 @@ function failsWith(code: string, message: RegExp) {
   };
 }
 
-/** Holds a step until the returned function is called. */
-function holdAt(step: string): { reached: Promise<void>; release: () => void } {
-  const reached = Promise.withResolvers<void>();
-  let isReleased = false;
-  host.onStep = async (name) => {
-    if (name !== step) return;
-    reached.resolve();
-    await hold(() => isReleased);
-  };
-  return {
-    reached: reached.promise,
-    release: () => {
-      isReleased = true;
-    },
-  };
-}
-
 test('a spec becomes an instance on the only host that polls', async () => {
   const started = await cloud.client.createInstance(smallSpec({ id: undefined }));
   assert.equal(started.host, 'host-a');
@@ -67,7 +50,7 @@ test('what is started can be found in Temporal by host, name, image and phase', 
     digest: `sha256:${'0'.repeat(64)}`,
     format: 'qcow2',
   };
-  const { reached, release } = holdAt('planInstance');
+  const { reached, release } = holdAt(host, 'planInstance');
   const { instanceId } = await cloud.client.createInstance(smallSpec({ image }));
   await reached;
   const description = await temporal.workflow.getHandle(`instance/${instanceId}`).describe();
@@ -86,7 +69,7 @@ test('what is started can be found in Temporal by host, name, image and phase', 
 });
 
 test('the same request joins the one that runs, another one is refused', async () => {
-  const { reached, release } = holdAt('reserveInstance');
+  const { reached, release } = holdAt(host, 'reserveInstance');
   const spec = smallSpec();
   const first = await cloud.client.createInstance(spec);
   await reached;
@@ -156,7 +139,7 @@ test('a failed step gives its code, its words and its name', async () => {
 });
 
 test('progress shows the bytes of a running step, and why it is tried again', async () => {
-  const { reached, release } = holdAt('reserveInstance');
+  const { reached, release } = holdAt(host, 'reserveInstance');
   const held = host.onStep;
   let attempts = 0;
   host.onStep = async (step) => {
@@ -185,7 +168,7 @@ test('progress shows the bytes of a running step, and why it is tried again', as
 });
 
 test('cancel returns when what was made is removed', async () => {
-  const { reached } = holdAt('defineDomain');
+  const { reached } = holdAt(host, 'defineDomain');
   const { instanceId } = await cloud.client.createInstance(smallSpec());
   await reached;
   assert.ok(host.records.has(instanceId));
@@ -202,7 +185,7 @@ test('cancelling an id that nobody knows is refused', async () => {
 });
 
 test('deleting an instance that is being created cancels it first', async () => {
-  const { reached } = holdAt('reserveInstance');
+  const { reached } = holdAt(host, 'reserveInstance');
   const started = await cloud.client.createInstance(smallSpec());
   await reached;
   const deleted = await cloud.client.delete(started.instanceId);
@@ -213,7 +196,7 @@ test('deleting an instance that is being created cancels it first', async () => 
 test('two deletions at once are one, and a creation meanwhile is refused', async () => {
   const spec = smallSpec();
   const { instanceId } = await cloud.client.wait(await cloud.client.createInstance(spec));
-  const { reached, release } = holdAt('readInstance');
+  const { reached, release } = holdAt(host, 'readInstance');
   const first = cloud.client.delete(instanceId);
   await reached;
   const second = cloud.client.delete(instanceId);
@@ -265,7 +248,7 @@ test('the list shows each instance once, by its newest operation, without the de
 });
 
 test('a terminated operation says that nothing was undone', async () => {
-  const { reached } = holdAt('reserveInstance');
+  const { reached } = holdAt(host, 'reserveInstance');
   const { instanceId } = await cloud.client.createInstance(smallSpec());
   await reached;
   await temporal.workflow.getHandle(`instance/${instanceId}`).terminate('an operator was impatient');

@@ -6,7 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient, EverbootFailure, failureDocument } from '../../client/index.ts';
 import type { CreateInstanceInput, OperationMemo, RequestedInstance } from '../../domain/operations.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
-import { hold, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
+import { hold, holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
 let cloud: PretendCloud;
 let host: PretendHost;
@@ -90,23 +90,6 @@ test('a creation that may not park carries no word of it', async () => {
   await client.wait(started);
 });
 
-/** Holds a step until the returned function is called. */
-function holdAt(step: string): { reached: Promise<void>; release: () => void } {
-  const reached = Promise.withResolvers<void>();
-  let isReleased = false;
-  host.onStep = async (name) => {
-    if (name !== step) return;
-    reached.resolve();
-    await hold(() => isReleased);
-  };
-  return {
-    reached: reached.promise,
-    release: () => {
-      isReleased = true;
-    },
-  };
-}
-
 test('a retry goes on and is waited for; what still fails parks again', async () => {
   const fault = failing();
   const { instanceId } = await park();
@@ -186,7 +169,7 @@ test('a change that makes no spec, or another instance, is refused, and the boot
 });
 
 test('what does not wait can be neither retried nor abandoned', async () => {
-  const { reached, release } = holdAt('reserveInstance');
+  const { reached, release } = holdAt(host, 'reserveInstance');
   const started = await client.createInstance(smallSpec({ onFailure: 'hold' }));
   await reached;
   await assert.rejects(client.retry(started.instanceId), failsWith('InstanceBusy', /it is Building/));

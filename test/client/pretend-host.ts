@@ -107,6 +107,23 @@ export async function hold(until: () => boolean = () => false): Promise<void> {
   }
 }
 
+/** Blocks a host in one of its steps: `reached` is when it is there, `release` lets it go on. */
+export function holdAt(host: PretendHost, step: Step): { reached: Promise<void>; release: () => void } {
+  const reached = Promise.withResolvers<void>();
+  let isReleased = false;
+  host.onStep = async (name) => {
+    if (name !== step) return;
+    reached.resolve();
+    await hold(() => isReleased);
+  };
+  return {
+    reached: reached.promise,
+    release: () => {
+      isReleased = true;
+    },
+  };
+}
+
 type PretendSteps = {
   [Name in Step]?: (input: Parameters<HostActivities[Name]>[0]) => ReturnType<HostActivities[Name]>;
 };

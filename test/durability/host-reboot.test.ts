@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { closeLibvirt, domainState } from '../../hypervisor/libvirt.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { readBootId } from '../../hypervisor/tending/guest-note.ts';
@@ -12,6 +11,7 @@ import { digestOf, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
 import { startOwnTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
+import { until } from '../fixtures/until.ts';
 
 const uri = 'qemu:///system';
 const mebibyte = 2 ** 20;
@@ -33,14 +33,6 @@ after(async () => {
   await worker.stop();
   await temporal.stop();
 });
-
-async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, `${what} did not happen`);
-    await sleep(100);
-  }
-}
 
 async function create(name: string, spec: object, ...options: string[]): Promise<string> {
   const { code, document } = await worker.json(['create', '-f', '-', ...options], { name, flavor, ...spec });

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { digestOf, makeRawImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
+import { until } from '../fixtures/until.ts';
 
 const mebibyte = 2 ** 20;
 let up: RunningEverboot;
@@ -17,15 +17,6 @@ before(async () => {
 after(async () => {
   await up.stop();
 });
-
-/** Waits until a condition holds, and fails with what was awaited when it does not. */
-async function until(what: string, holds: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, `${what} did not happen within ${withinMs / 1000} s`);
-    await sleep(50);
-  }
-}
 
 async function partBytes(): Promise<number> {
   const { readdir } = await import('node:fs/promises');

@@ -11,6 +11,7 @@ import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { type SlowImageServer, serveSlowly } from '../fixtures/slow-image-server.ts';
+import { until } from '../fixtures/until.ts';
 import { type MortalTemporal, startMortalTemporal } from './harness/mortal-temporal.ts';
 
 const mebibyte = 2 ** 20;
@@ -28,14 +29,6 @@ after(async () => {
   await worker.stop();
   await temporal.stop();
 });
-
-async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, `${what} did not happen`);
-    await sleep(100);
-  }
-}
 
 interface Source {
   readonly image: TestImage;

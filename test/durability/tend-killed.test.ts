@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import type { TendResult } from '../../domain/host-care.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
@@ -17,6 +16,7 @@ import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeRawImage } from '../fixtures/images.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
 import { startTemporalServer } from '../fixtures/temporal-server.ts';
+import { until } from '../fixtures/until.ts';
 
 const mebibyte = 2 ** 20;
 const script = new URL('../fixtures/host-process.ts', import.meta.url).pathname;
@@ -55,13 +55,17 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   const ids = await Promise.all(
     [1, 2, 3].map(async () => await start(client, name, { url: source.url, digest: image.digest, format: 'raw' })),
   );
-  await until('a fetch, and three reserved directories', async () => {
-    const there = await readdir(paths.instances);
-    const part = (await readdir(paths.cache)).find((file) => file.endsWith('.part'));
-    return (
-      ids.every((id) => there.includes(id)) && part !== undefined && (await stat(join(paths.cache, part))).size > 0
-    );
-  });
+  await until(
+    'a fetch, and three reserved directories',
+    unlessGone(async () => {
+      const there = await readdir(paths.instances);
+      const part = (await readdir(paths.cache)).find((file) => file.endsWith('.part'));
+      return (
+        ids.every((id) => there.includes(id)) && part !== undefined && (await stat(join(paths.cache, part))).size > 0
+      );
+    }),
+    10,
+  );
   await Promise.all(ids.map((id) => client.workflow.getHandle(instanceWorkflowId(id)).terminate('by a test')));
 
   // Whoever gives up the last claim waits for this lock, with the directories gone and something left to do.
@@ -74,12 +78,16 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
     taskQueue: 'everboot',
     workflowId: `host/${name}/tend`,
   });
-  await until('a tending that is in the middle', async () => {
-    const there = await readdir(paths.instances);
-    // The last claim stays until nobody writes the image any more.
-    const claims = await readdir(join(paths.claims, cacheName));
-    return claims.length === 1 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
-  });
+  await until(
+    'a tending that is in the middle',
+    unlessGone(async () => {
+      const there = await readdir(paths.instances);
+      // The last claim stays until nobody writes the image any more.
+      const claims = await readdir(join(paths.claims, cacheName));
+      return claims.length === 1 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
+    }),
+    10,
+  );
   await until('word of both removals', async () => (log.match(/tending removed instance/g) ?? []).length === 2);
   await kill(child);
   assert.ok(
@@ -126,10 +134,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await holds().catch(() => false))) {
-    assert.ok(Date.now() < deadline, `${what} did not come`);
-    await sleep(10);
-  }
+/** What is looked at may go away, or not be there yet, while it is looked at. */
+function unlessGone(holds: () => Promise<boolean>): () => Promise<boolean> {
+  return () => holds().catch(() => false);
 }
