@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { closeLibvirt, domainState } from '../../hypervisor/libvirt.ts';
@@ -15,17 +15,22 @@ import { until } from '../fixtures/until.ts';
 
 const uri = 'qemu:///system';
 const mebibyte = 2 ** 20;
-const resuming = '[libvirt]\nresume_guests_state_on_host_boot = true\n';
 const flavor = { vcpus: 1, memoryMb: 64, rootGb: 1, ephemeralGb: 0, swapMb: 0 };
 
 let temporal: TestTemporalServer;
+let folder: string;
 let worker: RunningEverboot;
 before(async () => {
   temporal = await startOwnTemporalServer();
+  folder = await mkdtemp('/var/tmp/everboot-test-');
+  const mkfs = await slowMkfs();
   worker = await startEverboot({
     command: 'worker',
-    toml: resuming,
+    toml: `[libvirt]
+      resume_guests_state_on_host_boot = true
+      virt_mkfs = ["linux=${mkfs} %(fs_label)s %(target)s"]`,
     environment: { TEMPORAL_ADDRESS: temporal.address },
+    folder,
   });
 });
 after(async () => {
@@ -33,6 +38,14 @@ after(async () => {
   await worker.stop();
   await temporal.stop();
 });
+
+/** A mkfs that has made its file system, and does not end while the file `hold` is there. */
+async function slowMkfs(): Promise<string> {
+  const path = join(folder, 'mkfs.slow');
+  const wait = `while [ -e ${folder}/hold ]; do sleep 0.1; done`;
+  await writeFile(path, `#!/bin/sh\nmkfs.ext4 -q -F -L "$1" "$2" || exit\n${wait}\n`, { mode: 0o755 });
+  return path;
+}
 
 async function create(name: string, spec: object, ...options: string[]): Promise<string> {
   const { code, document } = await worker.json(['create', '-f', '-', ...options], { name, flavor, ...spec });
@@ -116,11 +129,11 @@ test('after a crash of the machine builds go on where they were, and the guests 
   assert.deepEqual(JSON.parse(await readFile(worker.paths.guests, 'utf8')).off, [off]);
 
   const downloaded = await makeRawImage(worker.folder, 'downloaded.raw', 64 * mebibyte);
-  const converted = await asQcow2(await makeRawImage(worker.folder, 'converted.raw', 40 * mebibyte));
+  const converted = await asQcow2(await makeRawImage(worker.folder, 'converted.raw', 160 * mebibyte));
   const source = Object.assign(await serveSlowly(downloaded.path, 5 * mebibyte), { holdAtBytes: 48 * mebibyte });
-  const isHeld = (words: readonly string[]): boolean =>
-    (words.includes('qemu-img') && words.includes('convert')) || words.some((word) => word.startsWith('mkfs.'));
-  const letGo = holdPrograms(worker.folder, isHeld);
+  const isConverting = (words: readonly string[]): boolean => words.includes('qemu-img') && words.includes('convert');
+  const letGo = holdPrograms(worker.folder, isConverting);
+  await writeFile(join(folder, 'hold'), '');
   try {
     const url = { url: source.url, digest: downloaded.digest, format: 'raw' };
     const downloading = await create('downloading', { image: url, boot: 'disks' }, '--detach');
@@ -128,9 +141,10 @@ test('after a crash of the machine builds go on where they were, and the guests 
     const converting = await create('converting', { image: file, boot: 'disks' }, '--detach');
     const blank = { flavor: { ...flavor, rootGb: 0, ephemeralGb: 1 }, boot: 'disks' };
     const formatting = await create('formatting', blank, '--detach');
-    const isAt = (program: string): boolean =>
-      programsOn(worker.folder).some(({ words }) => words.some((word) => word.startsWith(program)));
-    await until('a conversion and a file system in the making', () => isAt('qemu-img') && isAt('mkfs.'));
+    const isFormatting = (words: readonly string[]): boolean => words.includes(join(folder, 'mkfs.slow'));
+    const isAt = (isIt: (words: readonly string[]) => boolean): boolean =>
+      programsOn(worker.folder).some(({ words }) => isIt(words));
+    await until('a conversion and a file system in the making', () => isAt(isConverting) && isAt(isFormatting));
     const sidecar = async () => {
       const names = (await readdir(worker.paths.cache)).filter((name) => name.endsWith('.part.json'));
       const texts = names.map((name) => readFile(join(worker.paths.cache, name), 'utf8').catch(() => '{}'));
@@ -141,6 +155,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
 
     letGo();
     await crash();
+    await rm(join(folder, 'hold'));
     const { syncedBytes } = await sidecar();
     assert.deepEqual(await states([ran, off]), ['shut off', 'shut off']);
     Object.assign(source, { bytesPerSecond: 400 * mebibyte, holdAtBytes: Infinity });
