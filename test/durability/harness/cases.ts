@@ -26,5 +26,10 @@ function somePairs(procedure: Procedure, turn: number): Case[] {
     const step = order.find((candidate) => candidate !== undefined && canStrike(fault, candidate, procedure));
     if (step !== undefined) cases.push({ procedure, step, fault });
   }
+  // A step whose turn came with a fault that cannot strike it.
+  for (const step of steps.filter((one) => cases.every((given) => given.step !== one))) {
+    const fault = faultNames.find((one) => canStrike(one, step, procedure));
+    if (fault !== undefined) cases.push({ procedure, step, fault });
+  }
   return cases;
 }
