@@ -7,7 +7,7 @@ import { askForRun } from './describe-run.ts';
  */
 export async function hasOpenTombstone(host: string, instanceId: string, operationId: string): Promise<boolean> {
   for (const whose of [operationId, null]) {
-    if (await isOpen(remainsWorkflowId({ host, instanceId, operationId: whose, name: '' }))) return true;
+    if (await isOpen(remainsWorkflowId({ host, instanceId, operationId: whose }))) return true;
   }
   return false;
 }

@@ -1,11 +1,9 @@
-import { WorkflowNotFoundError } from '@temporalio/common';
 import { type AbandonRequest, abandonUpdateName, type Phase, remainsWorkflowId } from '../domain/operations.ts';
-import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { startDeletion } from './delete-instance.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
-import { findRun, type OperationRun } from './operation-run.ts';
+import { describeRun, findRun, type OperationRun } from './operation-run.ts';
 import { type WaitOptions, waitForOutcome } from './outcome.ts';
 import { notParked, runningOperation, tellOperation } from './tell-operation.ts';
 
@@ -77,14 +75,7 @@ async function goOnDeleting(context: ClientContext, instanceId: string): Promise
 
 /** An operation that had made nothing on the host leaves no word for it either. */
 async function hasTombstone(context: ClientContext, { instanceId, memo }: OperationRun): Promise<boolean> {
-  const { host, name = '', operation } = memo;
+  const { host, operation } = memo;
   const operationId = operation === 'create' ? memo.operationId : null;
-  const workflowId = remainsWorkflowId({ host, instanceId, operationId, name });
-  try {
-    await callTemporal(context, () => context.client.workflow.getHandle(workflowId).describe());
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
+  return (await describeRun(context, remainsWorkflowId({ host, instanceId, operationId }))) !== null;
 }

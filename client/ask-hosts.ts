@@ -5,7 +5,7 @@ import type { InstanceRecord } from '../domain/instance-record.ts';
 import { workflowTaskQueue } from '../domain/task-queues.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
-import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
+import { checkSomebodyPolls, somePollingHosts } from './hosts.ts';
 import { operationFailure } from './operation-failure.ts';
 import { attributeKey } from './operation-run.ts';
 
@@ -24,8 +24,9 @@ export async function askHosts(
   instanceId: string,
   host: string | undefined,
 ): Promise<InstanceRecord | null> {
-  if (host !== undefined) await checkSomebodyPolls(context);
-  return await askEach(context, instanceId, host === undefined ? await pollingHosts(context) : [host]);
+  if (host === undefined) return await askEach(context, instanceId, await somePollingHosts(context));
+  await checkSomebodyPolls(context);
+  return await askEach(context, instanceId, [host]);
 }
 
 /**

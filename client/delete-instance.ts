@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { WorkflowNotFoundError } from '@temporalio/common';
 import { EverbootFailure } from '../domain/failures.ts';
 import {
   type DeleteInstanceInput,
@@ -7,14 +6,13 @@ import {
   type OperationMemo,
   remainsWorkflowId,
 } from '../domain/operations.ts';
-import { askHosts } from './ask-hosts.ts';
-import { callTemporal } from './call-temporal.ts';
+import { askEach } from './ask-hosts.ts';
 import { stop } from './cancel-operation.ts';
 import type { ClientContext } from './client-context.ts';
 import { deletionFailure } from './deletion-failure.ts';
-import { checkSomebodyPolls, pollingHosts } from './hosts.ts';
+import { checkSomebodyPolls, somePollingHosts } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
-import { type DescribedRun, findRun, statusOf } from './operation-run.ts';
+import { type DescribedRun, describeRun, findRun, statusOf } from './operation-run.ts';
 import { type WaitOptions, waitForOutcome } from './outcome.ts';
 import { startOperation } from './start-operation.ts';
 
@@ -73,15 +71,9 @@ async function waitingForItsHost(
   const { result } = await waitForOutcome(context, last);
   const { remainsOn: host } = result as DeleteInstanceResult;
   if (host === undefined) return null;
-  const workflowId = remainsWorkflowId({ host, instanceId, operationId: null, name: '' });
-  const isBack = await callTemporal(context, () => context.client.workflow.getHandle(workflowId).describe()).then(
-    ({ status }) => statusOf(status.name) === 'completed',
-    (error) => {
-      // Temporal forgets: it was closed long ago, perhaps because the machine was scrapped.
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
-    },
-  );
+  // Temporal forgets: a tombstone that it does not know was closed long ago, perhaps because the machine was scrapped.
+  const tombstone = await describeRun(context, remainsWorkflowId({ host, instanceId, operationId: null }));
+  const isBack = tombstone !== null && statusOf(tombstone.status.name) === 'completed';
   return isBack ? null : (result as DeleteInstanceResult);
 }
 
@@ -111,8 +103,6 @@ export async function startDeletion(
 
 /** The host that has a record of the instance. Where none has, any of them may find that there is nothing to delete. */
 async function hostWith(context: ClientContext, instanceId: string): Promise<string> {
-  const record = await askHosts(context, instanceId, undefined);
-  const host = record?.host ?? (await pollingHosts(context))[0];
-  if (host !== undefined) return host;
-  throw new EverbootFailure('HostUnreachable', 'no host asks for work', { remedy: 'Name the host with --host.' });
+  const hosts = await somePollingHosts(context);
+  return (await askEach(context, instanceId, hosts))?.host ?? hosts[0];
 }

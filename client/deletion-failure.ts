@@ -1,5 +1,6 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { OperationFailure } from './failure-document.ts';
+import { about } from './operation-failure.ts';
 
 /** What a deletion failed with; where its host did not answer, with the way out of that. */
 export function deletionFailure(failure: OperationFailure): OperationFailure {
@@ -8,6 +9,5 @@ export function deletionFailure(failure: OperationFailure): OperationFailure {
   const remedy =
     'Start `everboot worker` on that host, and delete again; where it never comes back: ' +
     `everboot abandon ${instanceId} --host-gone`;
-  const said = new EverbootFailure(code, message, { problems, remedy });
-  return Object.assign(said, { instanceId, ...(step === undefined ? {} : { step }) });
+  return about(instanceId, new EverbootFailure(code, message, { problems, remedy }), step);
 }

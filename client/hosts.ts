@@ -17,6 +17,13 @@ export async function pollingHosts(context: ClientContext): Promise<readonly str
   return [...new Set(hosts)].sort();
 }
 
+/** As `pollingHosts`; throws HostUnreachable when there is none. */
+export async function somePollingHosts(context: ClientContext): Promise<readonly [string, ...string[]]> {
+  const [first, ...others] = await pollingHosts(context);
+  if (first === undefined) throw nobodyPolls(context);
+  return [first, ...others];
+}
+
 /** Throws HostUnreachable when nobody would even read what is started: it would wait for ever without a word. */
 export async function checkSomebodyPolls(context: ClientContext): Promise<void> {
   if ((await pollers(context)).length === 0) throw nobodyPolls(context);
@@ -24,8 +31,7 @@ export async function checkSomebodyPolls(context: ClientContext): Promise<void> 
 
 /** Throws HostUnreachable when no worker of any of these hosts asks for work. */
 export async function checkOnePolls(context: ClientContext, hosts: readonly string[]): Promise<void> {
-  const polling = await pollingHosts(context);
-  if (polling.length === 0) throw nobodyPolls(context);
+  const polling = await somePollingHosts(context);
   if (hosts.some((host) => polling.includes(host))) return;
   throw new EverbootFailure('HostUnreachable', `no worker of ${hosts.join(', ')} asks for work`, {
     remedy: `Start \`everboot worker\` on one of them, or name others; these ask for work: ${polling.join(', ')}.`,
@@ -34,9 +40,8 @@ export async function checkOnePolls(context: ClientContext, hosts: readonly stri
 
 /** The only host there is. Throws HostUnreachable when none polls, SpecInvalid naming the hosts when several do. */
 export async function theOnlyHost(context: ClientContext): Promise<string> {
-  const hosts = await pollingHosts(context);
+  const hosts = await somePollingHosts(context);
   const [host] = hosts;
-  if (host === undefined) throw nobodyPolls(context);
   if (hosts.length === 1) return host;
   throw new EverbootFailure('SpecInvalid', `the request names no host, and ${hosts.length} hosts poll`, {
     problems: [`host: one of ${hosts.slice(0, 50).join(', ')} was expected`],

@@ -14,58 +14,74 @@ interface FailureReport {
 
 /** What work on no instance ended with, in our own words. */
 export function workFailure(cause: unknown): EverbootFailure {
-  const { code, message, problems, remedy, step } = operationFailure('', cause);
-  const failure = new EverbootFailure(code, message, { problems, remedy });
+  const { failure, step } = endOf(cause, {
+    cancelled: 'it was cancelled',
+    terminated: 'it was terminated',
+    remedy: 'Start it again.',
+  });
   return step === undefined ? failure : Object.assign(failure, { step });
 }
 
 /** What an operation ended with, in our own words. `cause` is what Temporal says of the run that failed. */
 export function operationFailure(instanceId: string, cause: unknown): OperationFailure {
-  if (cause instanceof CancelledFailure) {
-    return about(
-      instanceId,
-      new EverbootFailure('Cancelled', 'the operation was cancelled, and what it had made removed'),
-    );
-  }
+  const { failure, step } = endOf(cause, {
+    cancelled: 'the operation was cancelled, and what it had made removed',
+    terminated: 'the operation was terminated',
+    remedy: `Remove what it left: everboot delete ${instanceId}`,
+  });
+  return about(instanceId, failure, step);
+}
+
+/** How an end that no step reports is put into words; the remedy is for a termination, which undoes nothing. */
+interface EndWords {
+  readonly cancelled: string;
+  readonly terminated: string;
+  readonly remedy: string;
+}
+
+interface ReportedEnd {
+  readonly failure: EverbootFailure;
+  readonly step?: string;
+}
+
+function endOf(cause: unknown, { cancelled, terminated, remedy }: EndWords): ReportedEnd {
+  if (cause instanceof CancelledFailure) return { failure: new EverbootFailure('Cancelled', cancelled) };
   if (cause instanceof TerminatedFailure) {
-    return about(
-      instanceId,
-      new EverbootFailure(
-        'InternalError',
-        `the operation was terminated in Temporal (${cause.message}); nothing was undone`,
-        {
-          remedy: `Remove what it left: everboot delete ${instanceId}`,
-        },
-      ),
-    );
+    const message = `${terminated} in Temporal (${cause.message}); nothing was undone`;
+    return { failure: new EverbootFailure('InternalError', message, { remedy }) };
   }
   if (!(cause instanceof ApplicationFailure)) {
     const words = cause instanceof Error ? cause.message : String(cause);
-    return about(instanceId, new EverbootFailure('InternalError', `the operation failed: ${words}`));
+    return { failure: new EverbootFailure('InternalError', `the operation failed: ${words}`) };
   }
   const [report] = (cause.details ?? []) as (FailureReport | undefined)[];
-  return reportedFailure(instanceId, { message: cause.message, ...report, code: cause.type });
+  return reportedEnd({ message: cause.message, ...report, code: cause.type });
 }
 
 /** What an operation waits for an operator with. */
 export function parkedFailure(instanceId: string, report: ParkedReport): OperationFailure {
   const said = { ...report, remedy: parkedRemedy(report.remedy) };
-  return Object.assign(reportedFailure(instanceId, said), { parked: true as const });
+  const { failure, step } = reportedEnd(said);
+  return Object.assign(about(instanceId, failure, step), { parked: true as const });
 }
 
-function reportedFailure(
-  instanceId: string,
-  { code, message = '', remedy, problems = [], step }: FailureReport & { readonly code?: string | null | undefined },
-): OperationFailure {
+function reportedEnd({
+  code,
+  message = '',
+  remedy,
+  problems = [],
+  step,
+}: FailureReport & { readonly code?: string | null | undefined }): ReportedEnd {
   // A worker of another release may know codes that this client does not.
   const isKnown = typeof code === 'string' && isFailureCode(code);
   const failure = new EverbootFailure(isKnown ? code : 'InternalError', isKnown ? message : `${code}: ${message}`, {
     problems,
     ...(remedy ? { remedy } : {}),
   });
-  return about(instanceId, failure, step);
+  return { failure, ...(step === undefined ? {} : { step }) };
 }
 
-function about(instanceId: string, failure: EverbootFailure, step?: string): OperationFailure {
+/** A failure with the instance that it is of, and the step where one failed. */
+export function about(instanceId: string, failure: EverbootFailure, step?: string): OperationFailure {
   return Object.assign(failure, { instanceId, ...(step === undefined ? {} : { step }) });
 }

@@ -22,20 +22,29 @@ export interface DescribedRun extends OperationRun {
   readonly description: WorkflowExecutionDescription;
 }
 
+/** A workflow's newest run, or a certain one, as Temporal knows it now; null: it knows none. */
+export async function describeRun(
+  context: ClientContext,
+  workflowId: string,
+  runId?: string,
+): Promise<WorkflowExecutionDescription | null> {
+  try {
+    const handle = context.client.workflow.getHandle(workflowId, runId);
+    return await callTemporal(context, () => handle.describe());
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
 /** Asks Temporal for an instance’s newest operation, or for a certain one; null: Temporal knows none. */
 export async function findRun(
   context: ClientContext,
   instanceId: string,
   runId?: string,
 ): Promise<DescribedRun | null> {
-  try {
-    const handle = context.client.workflow.getHandle(instanceWorkflowId(instanceId), runId);
-    const description = await callTemporal(context, () => handle.describe());
-    return { ...operationRun(description), description };
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
-  }
+  const description = await describeRun(context, instanceWorkflowId(instanceId), runId);
+  return description === null ? null : { ...operationRun(description), description };
 }
 
 type AttributeName = (typeof searchAttributeNames)[number];

@@ -36,7 +36,7 @@ export async function hostsToTry(
 ): Promise<readonly [host: string, ...others: string[]]> {
   const [first, ...others] = keptOn === null ? (wanted ?? []) : [keptOn];
   if (first === undefined) return [await theOnlyHost(context)];
-  await checkSomebodyPolls(context);
   if (others.length > 0) await checkOnePolls(context, [first, ...others]);
+  else await checkSomebodyPolls(context);
   return [first, ...others];
 }

@@ -155,7 +155,7 @@ export interface HostActivities {
   markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
-  /** What an operation left on a host that was given up; without an id: whatever is there of the instance, but what runs now. */
+  /** What an operation left on a host that was given up; without an id, see `ClearRemainsInput`. */
   removeRemains(order: RemainsOrder): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;

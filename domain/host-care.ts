@@ -1,7 +1,7 @@
 import type { Claim } from './claim.ts';
 import type { TendReason } from './judge-claim.ts';
 
-/** Why everything that a tending met stays or goes, and what a person does about it; see docs/host-care.md. */
+/** Something that a tending met, and why it stays or goes; see docs/host-care.md. */
 export interface TendedItem {
   /** For people: `instance 5f0c…`, `the domain web-1`. */
   readonly subject: string;

@@ -60,7 +60,7 @@ export interface DeleteInstanceResult {
 export interface ClearRemainsInput {
   readonly host: string;
   readonly instanceId: string;
-  /** Whose remains; null: of whatever is there, but for an operation that runs by then. */
+  /** Whose remains; null: of whatever is there, but for an operation that runs by then or has ended well. */
   readonly operationId: string | null;
   /** For people. */
   readonly name: string;
@@ -69,11 +69,11 @@ export interface ClearRemainsInput {
 }
 
 /** The Temporal workflow id of a tombstone. */
-export function remainsWorkflowId({ host, instanceId, operationId }: ClearRemainsInput): string {
+export function remainsWorkflowId({ host, instanceId, operationId }: Omit<ClearRemainsInput, 'name'>): string {
   return `remains/${host}/${instanceId}/${operationId ?? 'deleted'}`;
 }
 
-/** Everything that is decided before anything is made; a boot carries it out, `explain` only shows it. */
+/** Everything that is decided before anything is made; a boot carries it out. */
 export interface InstancePlan {
   readonly claim: Claim;
   readonly directory: string;

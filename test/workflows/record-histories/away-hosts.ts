@@ -84,9 +84,7 @@ export async function tombstone(recorder: Recorder): Promise<WorkflowHandle> {
     throw new Error('struck');
   });
   await second.come();
-  return host.client.workflow.getHandle(
-    remainsWorkflowId({ host: second.name, instanceId: id, operationId: null, name: id }),
-  );
+  return host.client.workflow.getHandle(remainsWorkflowId({ host: second.name, instanceId: id, operationId: null }));
 }
 
 async function abandon(handle: WorkflowHandle): Promise<void> {
