@@ -10,7 +10,7 @@ import type { HostActivities } from '../domain/host-activities.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { failedStep, unknownStepType } from './step-failure.ts';
-import { isUndo, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
+import { isEndless, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
 
 /** How long a host's worker has to take the first step of an operation; a host that is never there shows here. */
 const firstContactTimeout = '45 seconds';
@@ -88,10 +88,10 @@ function optionsOf(host: string, name: StepName): ActivityOptions {
     retry: {
       ...{ initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' },
       // A host of an older release does not get to know a step by being asked again; only an undo waits until it does.
-      ...(isUndo(name) ? {} : { nonRetryableErrorTypes: [unknownStepType] }),
+      ...(isEndless(name) ? {} : { nonRetryableErrorTypes: [unknownStepType] }),
     },
     // An undo has no end, but each attempt has: clearing a large volume takes hours. A dead worker's shows by its heartbeats.
-    ...(isUndo(name) ? { startToCloseTimeout: stepTimeout } : { scheduleToCloseTimeout: stepTimeout }),
+    ...(isEndless(name) ? { startToCloseTimeout: stepTimeout } : { scheduleToCloseTimeout: stepTimeout }),
   };
 }
 

@@ -3,8 +3,8 @@ import type { Lane } from '../domain/task-queues.ts';
 
 interface StepPolicy {
   readonly lane: Lane;
-  /** An undo never gives up: what it has to remove would stay for ever. */
-  readonly undo?: boolean;
+  /** No limit over all its attempts: a deletion or an undo may have to wait for its host, however long. */
+  readonly endless?: boolean;
   /** Done again when a parked operation goes on: what it found or left in the cache is not its operation's alone. */
   readonly afresh?: boolean;
 }
@@ -32,12 +32,12 @@ export const stepPolicies = {
   defineDomain: { lane: 'light' },
   startDomain: { lane: 'light' },
   markReady: { lane: 'light' },
-  releaseInstance: { lane: 'light', undo: true },
-  removeDomain: { lane: 'light', undo: true },
-  removeRemains: { lane: 'light', undo: true },
+  releaseInstance: { lane: 'light', endless: true },
+  removeDomain: { lane: 'light', endless: true },
+  removeRemains: { lane: 'light', endless: true },
   readInstance: { lane: 'light' },
-  deleteDomain: { lane: 'light', undo: true },
-  deleteFiles: { lane: 'light', undo: true },
+  deleteDomain: { lane: 'light', endless: true },
+  deleteFiles: { lane: 'light', endless: true },
   pingHost: { lane: 'light' },
   listCachedFiles: { lane: 'light' },
   sweepCachedFiles: { lane: 'light' },
@@ -51,13 +51,13 @@ export const stepPolicies = {
 
 export type StepName = keyof typeof stepPolicies;
 
-export function isUndo(step: StepName): boolean {
+export function isEndless(step: StepName): boolean {
   const policy: StepPolicy = stepPolicies[step];
-  return policy.undo === true;
+  return policy.endless === true;
 }
 
 /** Whether what a step made is there for as long as the operation's claims are. */
 export function standsOverParking(step: StepName): boolean {
-  const { undo, afresh }: StepPolicy = stepPolicies[step];
-  return undo !== true && afresh !== true;
+  const { endless, afresh }: StepPolicy = stepPolicies[step];
+  return endless !== true && afresh !== true;
 }
