@@ -24,6 +24,8 @@ export async function startMortalTemporal(): Promise<MortalTemporal> {
   const [port = 0, uiPort = 0] = await freePorts(2);
   const start = () => startTemporalServer({ stateDirectory: folder, executable, port, uiPort, namespace: 'default' });
   let server = await start();
+  // One kill after the other, whoever asks for them.
+  let restarted: Promise<void> = Promise.resolve();
   const temporal: MortalTemporal = {
     address: server.address,
     async signal(name) {
@@ -34,10 +36,14 @@ export async function startMortalTemporal(): Promise<MortalTemporal> {
       server = await start();
     },
     async killAndRestart() {
-      await temporal.signal('SIGKILL');
-      await temporal.restart();
+      restarted = restarted.then(async () => {
+        await temporal.signal('SIGKILL');
+        await temporal.restart();
+      });
+      await restarted;
     },
     async stop() {
+      await restarted.catch(() => undefined);
       await server.program.stop(5000);
       await rm(folder, { recursive: true, force: true });
     },

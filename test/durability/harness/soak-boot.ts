@@ -67,8 +67,10 @@ function keepWorker(order: HostOrder): Keeper {
   let stopped = false;
   const keeping = (async () => {
     while (!stopped) {
-      worker = await workerProcess(order);
-      await worker.ended;
+      // One that is started while Temporal is away ends at once.
+      worker = await workerProcess(order).catch(() => undefined);
+      if (stopped) await worker?.stop();
+      await (worker?.ended ?? sleep(500));
     }
   })();
   return {
