@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,7 +9,8 @@ import { connectClient, type EverbootClient } from '../../client/connect-client.
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { type Boot, beginBoot, failedAttempts, serveHeld, untilInHand } from '../fixtures/boot-batch.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
-import { makeRawImage, type TestImage } from '../fixtures/images.ts';
+import { holdPrograms, isConverting } from '../fixtures/host-programs.ts';
+import { asQcow2, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import type { SlowImageServer } from '../fixtures/slow-image-server.ts';
 import { startOwnTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
@@ -70,39 +70,6 @@ async function images(count: number, kind: string, sizeBytes: number): Promise<T
   );
 }
 
-/** The same images as qcow2, which are converted to raw for the cache. */
-async function asQcow2(raws: readonly TestImage[]): Promise<TestImage[]> {
-  const { digestOf } = await import('../fixtures/images.ts');
-  return await Promise.all(
-    raws.map(async ({ path }) => {
-      const qcow2 = path.replace(/raw$/, 'qcow2');
-      await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', path, qcow2], { timeoutMs: 60_000 });
-      return { path: qcow2, digest: await digestOf(qcow2) };
-    }),
-  );
-}
-
-/** Stops every conversion of this host where it is, until the returned function is called. */
-function stopConversions(): () => void {
-  const look = (): void => {
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      const [program, verb, ...words] = readText(`/proc/${pid}/cmdline`).split('\0');
-      const isOurs = words.some((word) => word.includes(worker.folder));
-      if (program === 'qemu-img' && verb === 'convert' && isOurs) process.kill(Number(pid), 'SIGSTOP');
-    }
-  };
-  const timer = setInterval(look, 15);
-  return () => clearInterval(timer);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
 async function assertWhole({ id, image, format }: Boot): Promise<void> {
   const disk = join(worker.paths.instances, id, 'disk');
   // Exits with 1 where a byte differs; what the disk has behind the image has to read as zeros.
@@ -123,13 +90,13 @@ async function assertServedOnce(
 test('a worker upgrade in the middle of twenty boots loses nothing and fetches no byte twice', async () => {
   const { host } = worker;
   const slow = await images(8, 'slow', 6 * mebibyte);
-  const converted = await asQcow2(await images(4, 'converted', 48 * mebibyte));
+  const converted = await Promise.all((await images(4, 'converted', 48 * mebibyte)).map(asQcow2));
   const slowServers = await serveHeld(slow, holdAtBytes);
   const convertedServers = await serveHeld(converted, Infinity);
   const servers = [...slowServers, ...convertedServers];
   const begin = (image: TestImage, source: SlowImageServer, format: 'raw' | 'qcow2' = 'raw') =>
     beginBoot(everboot, { host, image, format, source });
-  const endStopping = stopConversions();
+  const endStopping = holdPrograms(worker.folder, isConverting);
   try {
     const converting = await Promise.all(
       converted.map((image, index) => begin(image, convertedServers[index] as SlowImageServer, 'qcow2')),

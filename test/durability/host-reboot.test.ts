@@ -6,8 +6,8 @@ import { closeLibvirt, domainState } from '../../hypervisor/libvirt.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { readBootId } from '../../hypervisor/tending/guest-note.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
-import { holdPrograms, programsOn, signal } from '../fixtures/host-programs.ts';
-import { digestOf, makeRawImage, type TestImage } from '../fixtures/images.ts';
+import { holdPrograms, isConverting, programsOn, signal } from '../fixtures/host-programs.ts';
+import { asQcow2, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
 import { startOwnTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
@@ -101,12 +101,6 @@ async function states(ids: readonly string[]): Promise<unknown[]> {
   return await Promise.all(ids.map((id) => domainState(uri, id)));
 }
 
-async function asQcow2({ path }: TestImage): Promise<TestImage> {
-  const qcow2 = path.replace(/raw$/, 'qcow2');
-  await runProgram('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', path, qcow2], { timeoutMs: 60_000 });
-  return { path: qcow2, digest: await digestOf(qcow2) };
-}
-
 async function assertDiskIs(id: string, { path }: TestImage, format: string): Promise<void> {
   const disk = join(worker.paths.instances, id, 'disk');
   await runProgram('qemu-img', ['compare', '-U', '-f', format, '-F', 'qcow2', path, disk], { timeoutMs: 60_000 });
@@ -131,7 +125,6 @@ test('after a crash of the machine builds go on where they were, and the guests 
   const downloaded = await makeRawImage(worker.folder, 'downloaded.raw', 64 * mebibyte);
   const converted = await asQcow2(await makeRawImage(worker.folder, 'converted.raw', 160 * mebibyte));
   const source = Object.assign(await serveSlowly(downloaded.path, 5 * mebibyte), { holdAtBytes: 48 * mebibyte });
-  const isConverting = (words: readonly string[]): boolean => words.includes('qemu-img') && words.includes('convert');
   const letGo = holdPrograms(worker.folder, isConverting);
   await writeFile(join(folder, 'hold'), '');
   try {

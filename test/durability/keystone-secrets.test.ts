@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { filesWith } from '../fixtures/files-with.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';
 import { makeQcow2Image } from '../fixtures/images.ts';
 import { startKeystone, type TestKeystone } from '../fixtures/keystone.ts';
@@ -55,17 +56,6 @@ test('a worker with credentials boots a private image, and neither they nor a to
   // A search that would find nothing anyway proves nothing: the image's id is in the database.
   assert.notDeepEqual(await filesWith(up.folder, [id]), []);
 });
-
-async function filesWith(folder: string, texts: readonly string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
-    if (texts.some((text) => bytes.includes(text))) found.push(path);
-  }
-  return found;
-}
 
 test('a worker whose credentials are incomplete ends before it asks for work', async () => {
   const file = join(up.folder, 'clouds.yaml');

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
+import { filesWith } from '../fixtures/files-with.ts';
 import { guestReader, makeGuestImage } from '../fixtures/guest-images.ts';
 import { digestOf, makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
@@ -26,18 +27,6 @@ function planted(): { readonly text: string; readonly forms: readonly string[] }
   const text = `planted-${randomBytes(12).toString('hex')}`;
   // Base64 of the same bytes at each of the three alignments has a part in common; this one begins at a multiple of 3.
   return { text, forms: [text, Buffer.from(text).toString('base64').slice(0, 28)] };
-}
-
-/** Every file below a folder that is no instance's config drive, with the forms that it holds. */
-async function filesWith(folder: string, forms: readonly string[]): Promise<string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (!entry.isFile()) continue;
-    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
-    if (forms.some((form) => bytes.includes(form))) found.push(path);
-  }
-  return found;
 }
 
 /** The argument lists and the environments of all processes, looked at again and again until the work is done. */
