@@ -344,6 +344,7 @@ test('no server, no namespace and no worker are told apart, and quickly', async 
   for (const spec of [smallSpec(), smallSpec({ host: 'host-a' })]) {
     await assert.rejects(empty.createInstance(spec), failsWith('HostUnreachable', /no worker asks for work/));
   }
+  await assert.rejects(empty.show(randomUUID()), failsWith('HostUnreachable', /no worker asks for work/));
   await Promise.all([elsewhere.close(), empty.close()]);
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { failureDocument } from '../../client/failure-document.ts';
-import { operationFailure, parkedFailure } from '../../client/operation-failure.ts';
+import { operationFailure, parkedFailure, workFailure } from '../../client/operation-failure.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 
 const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
@@ -30,6 +30,13 @@ test('ends that are not failures of ours have a code, too', () => {
     [undefined, 'InternalError'],
   ];
   for (const [cause, code] of ends) assert.equal(operationFailure(id, cause).code, code);
+});
+
+test('work on a host that somebody terminated is to be started again, and names no instance', () => {
+  const { code, message, remedy } = workFailure(new TerminatedFailure('by hand'));
+  assert.deepEqual([code, remedy], ['InternalError', 'Start it again.']);
+  assert.match(message, /^it was terminated in Temporal \(by hand\)/);
+  assert.match(operationFailure(id, new TerminatedFailure('by hand')).remedy, new RegExp(`delete ${id}$`));
 });
 
 test('a document says whether the same request may succeed later', () => {
