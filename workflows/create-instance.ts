@@ -3,10 +3,11 @@ import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
 import type { SealedSpec } from '../domain/spec.ts';
+import type { Attempt } from './attempt.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
-import { type Attempt, onHosts } from './on-hosts.ts';
+import { onHosts } from './on-hosts.ts';
 import { trackOperation } from './operation-tracker.ts';
 import { openDesk } from './operator-desk.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -41,8 +42,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
 
   return await undoOnFailure(
     tracker,
-    async (register) => {
-      const undo = attempt.noting(register);
+    async (undo) => {
       const title = `plan ${spec.name}`;
       const { plan, ready } = await firstContact(hostName, tracker, 'planInstance', title, request, history);
       if (ready !== null) return ready;

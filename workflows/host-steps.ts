@@ -52,15 +52,31 @@ export function stepsOn(host: string, tracker: OperationTracker, history: StepHi
     <Name extends StepName>(name: Name): Step<Name> =>
     (summary, input, subject) => {
       const activityId = activityIdOf(subject === undefined ? name : `${name}:${subject}`, history);
-      return oncePerOperation(name, activityId, history.done, () =>
-        tracker.track({ step: name, activityId, summary }, async () => {
-          const options = { ...optionsOf(host, name), activityId, summary };
-          return await callActivity(host, name, options, input);
-        }),
-      ) as ReturnType<HostActivities[Name]>;
+      const which = { host, name, activityId, summary };
+      const call = (options: ActivityOptions) => callActivity(host, name, options, input);
+      return trackedStep(tracker, history, which, call) as ReturnType<HostActivities[Name]>;
     };
   const names = Object.keys(stepPolicies) as StepName[];
   return Object.fromEntries(names.map((name) => [name, step(name)])) as HostSteps;
+}
+
+interface WhichStep {
+  readonly host: string;
+  readonly name: StepName;
+  readonly activityId: string;
+  readonly summary: string;
+}
+
+/** Carries a step out, unless the operation has what it made already, and shows it in the operation's table. */
+async function trackedStep(
+  tracker: OperationTracker,
+  history: StepHistory,
+  { host, name, activityId, summary }: WhichStep,
+  call: (options: ActivityOptions) => Promise<unknown>,
+): Promise<unknown> {
+  return await oncePerOperation(name, activityId, history.done, () =>
+    tracker.track({ step: name, activityId, summary }, () => call({ ...optionsOf(host, name), activityId, summary })),
+  );
 }
 
 function activityIdOf(step: string, { generation = 1 }: StepHistory): string {
@@ -130,17 +146,15 @@ export async function firstContact<Name extends FirstStep>(
   input: Parameters<HostActivities[Name]>[0],
   history: StepHistory = {},
 ): Promise<Awaited<ReturnType<HostActivities[Name]>>> {
-  const activityId = activityIdOf(name, history);
-  const run = () =>
-    tracker.track({ step: name, activityId, summary }, async () => {
-      const options = { ...optionsOf(host, name), activityId, summary };
-      try {
-        const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
-        return await callActivity(host, name, { ...options, ...once }, input);
-      } catch (failure) {
-        if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
-        return await callActivity(host, name, options, input);
-      }
-    });
-  return (await oncePerOperation(name, activityId, history.done, run)) as Awaited<ReturnType<HostActivities[Name]>>;
+  const which = { host, name, activityId: activityIdOf(name, history), summary };
+  const call = async (options: ActivityOptions): Promise<unknown> => {
+    try {
+      const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
+      return await callActivity(host, name, { ...options, ...once }, input);
+    } catch (failure) {
+      if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
+      return await callActivity(host, name, options, input);
+    }
+  };
+  return (await trackedStep(tracker, history, which, call)) as Awaited<ReturnType<HostActivities[Name]>>;
 }

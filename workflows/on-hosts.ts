@@ -1,41 +1,10 @@
-import { ApplicationFailure, CancellationScope, isCancellation, uuid4 } from '@temporalio/workflow';
-import type { Claim } from '../domain/claim.ts';
-import type { FailureCode } from '../domain/failures.ts';
+import { type ApplicationFailure, isCancellation, uuid4 } from '@temporalio/workflow';
 import type { CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
-import type { StepHistory } from './host-steps.ts';
+import { type Attempt, openAttempt } from './attempt.ts';
 import { leaveTombstone } from './leave-tombstone.ts';
-import { type OperationTracker, untilGivenUp } from './operation-tracker.ts';
+import type { OperationTracker } from './operation-tracker.ts';
 import type { OperatorDesk } from './operator-desk.ts';
 import { everbootFailure } from './step-failure.ts';
-import type { FailureRules, RegisterUndo } from './undo-on-failure.ts';
-import { watchingHost } from './watch-host.ts';
-
-/** One try at an instance: on one host, for one request, with claims of its own on everything that it makes. */
-export interface Attempt {
-  readonly host: string;
-  readonly claim: Claim;
-  readonly request: RequestedInstance;
-  /** The operation's, for as long as this try is not given up. */
-  readonly tracker: OperationTracker;
-  /** Of its steps, which a parked try does not do again; and of which try they are. */
-  readonly history: StepHistory;
-  /** What becomes of what was made when it fails, see `undoOnFailure`. */
-  readonly rules: FailureRules;
-  /** Wraps the registration of undos: an attempt that registered none has left nothing. */
-  readonly noting: (undo: RegisterUndo) => RegisterUndo;
-  /** Called before its guest is started: from then on the guest may run there, and the host's silence moves nothing. */
-  readonly startsGuest: () => void;
-}
-
-/** How a try ended, where it did not fail. */
-type End =
-  | { readonly kind: 'made'; readonly made: InstanceResult }
-  /** The host has been away for too long, or never answered. */
-  | { readonly kind: 'unreachable' }
-  /** An operator said that the host is gone. */
-  | { readonly kind: 'gone' }
-  /** An operator changed the request; what was made for the old one is undone. */
-  | { readonly kind: 'changed'; readonly request: RequestedInstance };
 
 /**
  * Builds the instance on the first host; on the next one of the request's hosts when that one is gone, and anew when an
@@ -83,98 +52,4 @@ export async function onHosts(
 function givenUp(host: string): ApplicationFailure {
   const message = `an operator gave the host ${host} up; it removes what it has when it is back`;
   return everbootFailure('HostUnreachable', message);
-}
-
-interface AttemptPlace {
-  readonly host: string;
-  readonly operationId: string;
-  readonly generation: number;
-  readonly request: RequestedInstance;
-  /** True: another host can take over. */
-  readonly mayMove: boolean;
-}
-
-function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: OperatorDesk) {
-  const { host, operationId, generation, request, mayMove } = place;
-  const scope = new CancellationScope();
-  const left = Promise.withResolvers<End>();
-  const history: StepHistory & { readonly done: Map<string, unknown> } = { done: new Map(), generation };
-  const undos = new Set<string>();
-  let startsGuest = false;
-  let isGivenUp = false;
-  let changed: RequestedInstance | undefined;
-  let undone: { readonly failure: unknown } | undefined;
-  const canMove = (failure: unknown): boolean => mayMove && undos.size === 0 && isUnreachable(failure);
-  const moveAway = (): void => {
-    // What is being undone is undone there and nowhere else, and so is what waits for an operator.
-    if (mayMove && !startsGuest && tracker.phase() === 'Building') left.resolve({ kind: 'unreachable' });
-  };
-
-  async function decide(failure: unknown): Promise<'undo' | 'again'> {
-    const { onFailure, holdFor } = request.spec;
-    if (onFailure !== 'hold' || canMove(failure)) return 'undo';
-    const { message } = failure instanceof ApplicationFailure ? failure : { message: String(failure) };
-    tracker.note(`waits for an operator: ${message}`);
-    const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
-    if (decision.kind === 'abandon') {
-      tracker.note('abandoned');
-      return 'undo';
-    }
-    changed = decision.change;
-    if (changed !== undefined) return 'undo';
-    tracker.note('an operator had it go on');
-    tracker.enter('Building');
-    if (tracker.absence()?.phase === 'HostUnreachable') moveAway();
-    return 'again';
-  }
-
-  const attempt: Attempt = {
-    ...{ host, claim: { instanceId: request.spec.id, operationId }, request, history },
-    tracker: untilGivenUp(tracker, () => isGivenUp),
-    rules: {
-      decide,
-      onUndo: (failure) => {
-        undone = { failure };
-      },
-      isGivenUp: () => isGivenUp,
-    },
-    noting: (undo) => (name, run) => {
-      undos.add(name);
-      undo(name, run);
-    },
-    startsGuest: () => {
-      startsGuest = true;
-    },
-  };
-
-  async function toItsEnd(build: (attempt: Attempt) => Promise<InstanceResult>): Promise<End> {
-    try {
-      return { kind: 'made', made: await scope.run(() => build(attempt)) };
-    } catch (error) {
-      if (changed !== undefined) return { kind: 'changed', request: changed };
-      if (canMove(error)) return { kind: 'unreachable' };
-      throw error;
-    }
-  }
-
-  return {
-    /** What a host that is given up has to remove. */
-    left: () => ({ hasLeftSomething: undos.size > 0, withDomain: undos.has('removeDomain') }),
-    /** What the try was being undone for when it was given up. */
-    failure: () => undone?.failure,
-    async run(unreachableAfterMs: number | undefined, build: (attempt: Attempt) => Promise<InstanceResult>) {
-      void desk.hostGone().then(() => left.resolve({ kind: 'gone' }));
-      const rules = { unreachableAfterMs, onUnreachable: moveAway, interrupt: left.promise };
-      const end = await watchingHost<End>(host, tracker, () => toItsEnd(build), rules);
-      if (end.kind === 'unreachable' || end.kind === 'gone') {
-        isGivenUp = true;
-        scope.cancel();
-      }
-      return end;
-    },
-  };
-}
-
-function isUnreachable(error: unknown): boolean {
-  return error instanceof ApplicationFailure && error.type === ('HostUnreachable' satisfies FailureCode);
 }

@@ -30,8 +30,6 @@ export interface OperatorDesk {
   decide(failure: unknown, holding: Holding): Promise<Decision>;
   /** Settles when an operator says that the host is gone for good; never before. */
   hostGone(): Promise<void>;
-  /** What is being created, for whoever wants to change something in it. */
-  request(): RequestedInstance;
 }
 
 /** Opens the desk of a creation. */
@@ -78,7 +76,6 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
       }
     },
     hostGone,
-    request: () => request,
   };
 }
 

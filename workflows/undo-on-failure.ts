@@ -13,6 +13,8 @@ export interface FailureRules {
    * that it has. Throws what the operation is to fail with instead.
    */
   readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
+  /** Told of each undo as it is registered. */
+  readonly onRegister?: (name: string) => void;
   /** Told what the operation fails with, before the undo that may take for ever. */
   readonly onUndo?: (failure: unknown) => void;
   /** True: the host was given up, and whoever gave it up sees to what is there. */
@@ -26,12 +28,21 @@ export interface FailureRules {
 export async function undoOnFailure<Made>(
   tracker: OperationTracker,
   work: (undo: RegisterUndo) => Promise<Made>,
-  { decide = async () => 'undo', onUndo = () => undefined, isGivenUp = () => false }: FailureRules = {},
+  {
+    decide = async () => 'undo',
+    onRegister = () => undefined,
+    onUndo = () => undefined,
+    isGivenUp = () => false,
+  }: FailureRules = {},
 ): Promise<Made> {
   const undos = new Map<string, () => Promise<unknown>>();
+  const register: RegisterUndo = (name, undo) => {
+    undos.set(name, undo);
+    onRegister(name);
+  };
   for (;;) {
     try {
-      return await work((name, undo) => undos.set(name, undo));
+      return await work(register);
     } catch (error) {
       if (isGivenUp()) throw error;
       const { failure, again } = await outcomeOf(error, decide);
