@@ -62,7 +62,7 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
     journal.letGo('on');
     await journal.until(step, 'late');
   }
-  if (fault === 'breakDisk' && (await letAnHourPass(paths))) await tend(stage, input);
+  if (leavesNotes.includes(fault) && (await letAnHourPass(paths))) await tend(stage, input);
   await slate();
   if (fault === 'lateAfter') {
     journal.letGo('later');
@@ -159,10 +159,10 @@ async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Prom
   }
 }
 
-/**
- * A note on a base that was being written as the disk broke cannot be taken back on that disk; a sweep takes it when it is
- * an hour old. Returns whether there is one.
- */
+/** A note on a base that was just being written cannot be taken back by a worker that is dead, nor on a broken disk. */
+const leavesNotes: readonly FaultName[] = ['breakDisk', 'killBefore', 'killDuring', 'killAfter'];
+
+/** A sweep takes such a half-made note when it is an hour old. Returns whether there is one. */
 async function letAnHourPass({ scrubs }: HostPaths): Promise<boolean> {
   const left = (await readdir(scrubs)).filter((name) => name.endsWith(temporarySuffix));
   const then = new Date(Date.now() - 2 * 3_600_000);
