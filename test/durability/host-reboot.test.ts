@@ -36,6 +36,7 @@ before(async () => {
 after(async () => {
   await closeLibvirt();
   await worker.stop();
+  await rm(folder, { recursive: true, force: true });
   await temporal.stop();
 });
 
