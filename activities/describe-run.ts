@@ -1,5 +1,5 @@
 import { getClient } from '@temporalio/activity';
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { EverbootFailure } from '../domain/failures.ts';
 
@@ -16,10 +16,8 @@ interface RunName {
  * A run as the server knows it now; null: it knows none. This is the workflow's own state and not a list, which lags.
  * Throws what the client throws when no answer comes.
  */
-export async function describeRun(
-  client: Client,
-  { workflowId, runId }: RunName,
-): Promise<WorkflowExecutionDescription | null> {
+export async function describeRun({ workflowId, runId }: RunName): Promise<WorkflowExecutionDescription | null> {
+  const client = getClient();
   try {
     const handle = client.workflow.getHandle(workflowId, runId);
     return await client.connection.withDeadline(Date.now() + answerWithinMs, () => handle.describe());
@@ -31,7 +29,7 @@ export async function describeRun(
 
 /** As `describeRun`, for a step that must not go on in ignorance: throws TemporalUnreachable, in these words. */
 export async function askForRun(name: RunName, unknown: string): Promise<WorkflowExecutionDescription | null> {
-  return await orUnreachable(unknown, describeRun(getClient(), name));
+  return await orUnreachable(unknown, describeRun(name));
 }
 
 /** Throws TemporalUnreachable, in these words, where an answer of Temporal's does not come. */

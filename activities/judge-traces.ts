@@ -1,4 +1,3 @@
-import { getClient } from '@temporalio/activity';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { graceMs, judgeClaim, type OperationFacts, type RecordFacts, type TendReason } from '../domain/judge-claim.ts';
 import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/tending/inventory.ts';
@@ -27,7 +26,7 @@ export async function judgeTraces(
   const record = met === 'unreadable' ? undefined : met;
   try {
     const newest = await askOnce(claim.instanceId);
-    const own = await runOf(getClient(), claim, newest);
+    const own = await runOf(claim, newest);
     const reason = judgeClaim({
       ...{ claim, newest, own, ...timing(host), host: host.configuration.host.name },
       record: record === undefined ? null : recordFacts(record),

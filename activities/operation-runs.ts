@@ -1,5 +1,5 @@
 import { getClient } from '@temporalio/activity';
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { Claim } from '../domain/claim.ts';
 import type { OperationFacts } from '../domain/judge-claim.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
@@ -15,10 +15,10 @@ const maxRuns = 100;
 export type NewestRuns = (instanceId: string) => Promise<OperationFacts | null>;
 
 /** Asks Temporal once for each instance, however often it is looked for. */
-export function newestRuns(client: Client): NewestRuns {
+export function newestRuns(): NewestRuns {
   const asked = new Map<string, Promise<OperationFacts | null>>();
   return (instanceId) => {
-    const answer = asked.get(instanceId) ?? newestRun(client, instanceId);
+    const answer = asked.get(instanceId) ?? newestRun(instanceId);
     asked.set(instanceId, answer);
     return answer;
   };
@@ -28,8 +28,8 @@ export function newestRuns(client: Client): NewestRuns {
  * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which lags.
  * Throws what the client throws when no answer comes.
  */
-export async function newestRun(client: Client, instanceId: string): Promise<OperationFacts | null> {
-  const run = await describeRun(client, { workflowId: instanceWorkflowId(instanceId) });
+async function newestRun(instanceId: string): Promise<OperationFacts | null> {
+  const run = await describeRun({ workflowId: instanceWorkflowId(instanceId) });
   return run === null ? null : factsOf(run);
 }
 
@@ -37,16 +37,16 @@ export async function newestRun(client: Client, instanceId: string): Promise<Ope
  * As `newestRun`, for a step that must not go on in ignorance: throws TemporalUnreachable when no answer comes.
  */
 export async function askForNewestRun(instanceId: string): Promise<OperationFacts | null> {
-  return await orUnreachable(`Temporal does not say what became of ${instanceId}`, newestRun(getClient(), instanceId));
+  return await orUnreachable(`Temporal does not say what became of ${instanceId}`, newestRun(instanceId));
 }
 
 /** Finds the run of a claim's own operation, where the newest one is not it. Throws as `newestRun`. */
 export async function runOf(
-  client: Client,
   { instanceId, operationId }: Claim,
   newest: OperationFacts | null,
 ): Promise<OperationFacts | null> {
   if (newest === null || newest.operationId === operationId) return newest;
+  const client = getClient();
   return await client.withDeadline(Date.now() + answerWithinMs, async () => {
     let seen = 0;
     for await (const run of client.workflow.list({ query: `WorkflowId = "${instanceWorkflowId(instanceId)}"` })) {

@@ -1,4 +1,4 @@
-import { getClient, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
 import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
 import { judgeTemporaryFile, type OperationFacts, tendReasons } from '../domain/judge-claim.ts';
@@ -29,7 +29,7 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
   return await withWorkControl(async ({ signal }) => {
     await prepareFolders(paths);
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
-    const tending: Tending = { host, order, inventory, signal, askOnce: newestRuns(getClient()) };
+    const tending: Tending = { host, order, inventory, signal, askOnce: newestRuns() };
     const byInstance = Map.groupBy(inventory.traces.values(), ({ claim }) => claim.instanceId);
     const tended = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) => tendClaims(tending, claims));
     const claimed = tended.flat();
@@ -70,7 +70,7 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
-    const askOnce = newestRuns(getClient());
+    const askOnce = newestRuns();
     const record = await meetRecord(host.paths, claim.instanceId);
     const second = await judgeTraces({ ...tending, askOnce }, traces, record);
     if (record === 'unreadable' || tendReasons[second.reason].action !== 'remove') return second;
