@@ -84,8 +84,9 @@ export async function startDeletion(
   last: DescribedRun | null,
   namedHost: string | undefined,
 ): Promise<string | null> {
-  await checkSomebodyPolls(context);
-  const host = namedHost ?? (last?.memo.host || (await hostWith(context, instanceId)));
+  const known = namedHost ?? (last?.memo.host || undefined);
+  if (known !== undefined) await checkSomebodyPolls(context);
+  const host = known ?? (await hostWith(context, instanceId));
   const operationId = randomUUID();
   const input: DeleteInstanceInput = {
     ...{ operationId, host, instanceId },
