@@ -42,7 +42,7 @@ test('a worker killed with -9 in the middle of the download is followed by the s
     };
     const started = await up.json(['create', '-f', '-', '--detach'], spec);
     const { instanceId } = started.document;
-    await until('a download with something on disk', async () => (await partBytes()) > 24 * mebibyte);
+    await until('a download with something on disk', async () => (await partBytes()) > 24 * mebibyte, 50);
     await up.kill('SIGKILL');
     server.bytesPerSecond = 400 * mebibyte;
     await up.start();
