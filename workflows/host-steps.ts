@@ -10,7 +10,7 @@ import type { HostActivities } from '../domain/host-activities.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { failedStep, unknownStepType } from './step-failure.ts';
-import { isEndless, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
+import { isEndless, isKeptWhileParked, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
 
 /** How long a host's worker has to take the first step of an operation; a host that is never there shows here. */
 const firstContactTimeout = '45 seconds';
@@ -89,8 +89,8 @@ async function oncePerOperation(
   done: DoneSteps | undefined,
   run: () => Promise<unknown>,
 ): Promise<unknown> {
-  if (done === undefined || !standsOverParking(name)) return await run();
-  if (!done.has(activityId)) done.set(activityId, await run());
+  if (done === undefined || !isKeptWhileParked(name)) return await run();
+  if (!done.has(activityId) || !standsOverParking(name)) done.set(activityId, await run());
   return done.get(activityId);
 }
 

@@ -7,6 +7,8 @@ interface StepPolicy {
   readonly endless?: boolean;
   /** Done again when a parked operation goes on: what it found or left in the cache is not its operation's alone. */
   readonly afresh?: boolean;
+  /** Kept while an operation is parked, and yet done again when it goes on: a restart of the machine takes it away. */
+  readonly perishable?: boolean;
 }
 
 /**
@@ -29,8 +31,8 @@ export const stepPolicies = {
   writeConfigDrive: { lane: 'light' },
   growFileSystem: { lane: 'disk' },
   injectFiles: { lane: 'disk' },
-  defineDomain: { lane: 'light' },
-  startDomain: { lane: 'light' },
+  defineDomain: { lane: 'light', perishable: true },
+  startDomain: { lane: 'light', perishable: true },
   markReady: { lane: 'light' },
   releaseInstance: { lane: 'light', endless: true },
   removeDomain: { lane: 'light', endless: true },
@@ -56,8 +58,14 @@ export function isEndless(step: StepName): boolean {
   return policy.endless === true;
 }
 
-/** Whether what a step made is there for as long as the operation's claims are. */
-export function standsOverParking(step: StepName): boolean {
+/** Whether what a step made is there for as long as the operation is parked. */
+export function isKeptWhileParked(step: StepName): boolean {
   const { endless, afresh }: StepPolicy = stepPolicies[step];
   return endless !== true && afresh !== true;
+}
+
+/** Whether what a step made is there for certain when the operation goes on, so that the step need not be done again. */
+export function standsOverParking(step: StepName): boolean {
+  const { perishable }: StepPolicy = stepPolicies[step];
+  return isKeptWhileParked(step) && perishable !== true;
 }

@@ -18,7 +18,10 @@ import {
   type Phase,
   type RequestedInstance,
   type RetryRequest,
+  remainsWorkflowId,
 } from '../../domain/operations.ts';
+import { domainState } from '../../hypervisor/libvirt.ts';
+import { runProgram } from '../../hypervisor/run-program.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
@@ -144,6 +147,34 @@ test('a retry that fails again is parked again', async () => {
   await retry(handle);
   assert.equal(((await handle.result()) as InstanceResult).state, 'defined');
   await remove(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a guest that went down while its boot was parked runs when the boot goes on', async () => {
+  const fault = failing('markReady');
+  const { id, handle } = await createParked({ boot: 'running' });
+  const { parked } = await handle.query<OperationProgress>('progress');
+  assert.deepEqual(parked?.keeps?.slice(-2), ['defineDomain', 'startDomain']);
+  await runProgram('virsh', ['destroy', id], { timeoutMs: 10_000 });
+  fault.on = false;
+  await retry(handle);
+  assert.equal(((await handle.result()) as InstanceResult).state, 'running');
+  assert.equal(await domainState(host.configuration.libvirt.connectionUri, id), 'running');
+  await remove(id);
+  await assertCleanSlate(host.paths, [id]);
+});
+
+test('a parked boot whose host is gone asks nothing of it, and fails with what it was parked for', async () => {
+  failing('createSwapDisk');
+  const { id, handle } = await createParked();
+  host.ran.length = 0;
+  await abandon(handle, { hostGone: true });
+  await assert.rejects(handle.result(), failedWith('InsufficientSpace'));
+  assert.equal((await handle.query<OperationProgress>('progress')).phase, 'Failed');
+  const { operationId } = (await handle.describe()).memo as unknown as OperationMemo;
+  // The host of this test is there, so that its tombstone is heard at once.
+  await host.client.workflow.getHandle(remainsWorkflowId({ host: host.name, instanceId: id, operationId })).result();
+  assert.deepEqual(host.ran, ['removeRemains']);
   await assertCleanSlate(host.paths, [id]);
 });
 

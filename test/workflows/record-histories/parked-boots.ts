@@ -28,6 +28,24 @@ export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle
   return handle;
 }
 
+/** All was done but the last; the guest is started once more, since it may be off by now. */
+export async function heldAtTheEnd(recorder: Recorder): Promise<WorkflowHandle> {
+  failFinally(recorder.host, 'markReady');
+  // What the recorder has for a kernel is none.
+  const { kernel: _, ...spec } = recorder.spec;
+  const begun = await recorder.createAs({ ...spec, onFailure: 'hold', boot: 'running' });
+  await untilPhase(begun, 'NeedsOperator');
+  recorder.host.strike = undefined;
+  await begun.handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{}] });
+  return begun.handle;
+}
+
+export async function heldAndHostGone(recorder: Recorder): Promise<WorkflowHandle> {
+  const { handle } = await parkedBoot(recorder);
+  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+  return handle;
+}
+
 export async function heldAndAbandoned(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
   await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{}] });

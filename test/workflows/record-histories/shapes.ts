@@ -33,6 +33,8 @@ export const shapes: Readonly<Record<string, Shape>> = {
   'create-reset': { run: parked.resetRun },
   'hold-retry': { run: parked.heldAndRetried },
   'hold-retry-changed': { run: parked.heldAndChanged },
+  'hold-retry-at-the-end': { run: parked.heldAtTheEnd },
+  'hold-host-gone': { run: parked.heldAndHostGone },
   'hold-abandon': { run: parked.heldAndAbandoned },
   'hold-cancelled': { run: parked.heldAndCancelled },
   'hold-deadline': { run: parked.heldTooLong },
