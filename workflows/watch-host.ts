@@ -9,11 +9,10 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
+import { firstLookAfterMs, pauseBeforeLook } from '../domain/host-looks.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
-const firstLookAfterMs = 60_000;
-const longestPauseMs = 10 * 60_000;
 /** A host whose worker takes no ping within this time is away; where the limit is short, within half of it. */
 const awayAfterMs = 20_000;
 
@@ -59,12 +58,15 @@ async function lookAfter(
   const { unreachableAfterMs = Number.POSITIVE_INFINITY } = rules;
   const askForMs = Math.min(awayAfterMs, unreachableAfterMs / 2);
   let pauseMs = Math.min(firstLookAfterMs, unreachableAfterMs);
+  let since = Date.now();
   for (;;) {
     // While it is parked nothing is wanted of the host, and looking would fill the history.
-    if (isParked(tracker)) await condition(() => !isParked(tracker));
+    if (isParked(tracker)) {
+      await condition(() => !isParked(tracker));
+      since = Date.now();
+    }
     await sleep(pauseMs, { summary: `look then whether ${host} is there` });
-    // An absence is seen within about the time after which it counts, however long the operation has been running.
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs, Math.max(firstLookAfterMs, unreachableAfterMs));
+    pauseMs = pauseBeforeLook({ pauseMs, lookingForMs: Date.now() - since, unreachableAfterMs });
     if (isParked(tracker) || (await answers(host, askForMs))) continue;
     await untilBack(host, tracker, { ...rules, awayMs: askForMs });
     tracker.hostAway(null);
