@@ -9,6 +9,7 @@ import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
+import { until } from '../fixtures/until.ts';
 
 const mebibyte = 2 ** 20;
 /** The shortest that a spec may ask for. */
@@ -190,6 +191,11 @@ test('a host is given up only where somebody says yes', async () => {
 
 test('nobody comes within the time that a spec says: the boot is abandoned by itself', async () => {
   await sleep(Math.max(0, forgotten.until - Date.now()));
+  // Its own timer may fire a moment later; one that is parked still would not be waited for.
+  await until('the end of the wait', async () => {
+    const { document } = await up.json(['show', forgotten.id]);
+    return document.phase !== 'NeedsOperator';
+  });
   const watched = await up.run(['watch', forgotten.id, '--json']);
   assert.equal(watched.code, 3, watched.stderr);
   const { error } = JSON.parse(watched.stdout.trimEnd().split('\n').at(-1) ?? '');
