@@ -57,9 +57,10 @@ export async function returnSpace(paths: HostPaths, claim: Claim, purpose?: stri
   }
 }
 
-/** Gives back the promises of all operations on an instance. */
-export async function returnSpaceOfInstance(paths: HostPaths, instanceId: string): Promise<void> {
+/** Gives back the promises of all operations on an instance, but for one that is at work. */
+export async function returnSpaceOfInstance(paths: HostPaths, instanceId: string, atWork?: Claim): Promise<void> {
   for (const name of await listFolder(paths.ledger)) {
+    if (atWork !== undefined && name.startsWith(`${claimName(atWork)}.`)) continue;
     if (name.startsWith(`${instanceId}~`)) await removeFile(`${paths.ledger}/${name}`);
   }
 }

@@ -35,7 +35,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
 
 /**
  * Removes what is left of an instance that has no directory any more: what operations made whose removal was killed in
- * the middle, after which no record tells of it. The claims of the given operation stay.
+ * the middle, after which no record tells of it. The claims and promises of the given operation stay: it may be fetching.
  */
 export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   await removeDoomed(paths, claim.instanceId, control);
@@ -44,7 +44,7 @@ export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: T
       await releaseBaseImage(paths, claimed.cacheName, claimed.claim);
   }
   await dropEmptyClaims(paths);
-  await returnSpaceOfInstance(paths, claim.instanceId);
+  await returnSpaceOfInstance(paths, claim.instanceId, claim);
 }
 
 /** Empties what was renamed away, now or before a crash, and drafts that never became a directory. */

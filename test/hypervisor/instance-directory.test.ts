@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { Claim } from '../../domain/claim.ts';
+import { type Claim, claimName } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import { type HostPaths, hostPaths, instanceDirectory } from '../../domain/host-paths.ts';
@@ -17,7 +17,7 @@ import { removeInstance } from '../../hypervisor/instance/remove-instance.ts';
 import { reserveDirectory } from '../../hypervisor/instance/reserve-directory.ts';
 import { removeTemporaryFiles, temporaryName } from '../../hypervisor/publish-file.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
-import { promiseSpace, returnSpace } from '../../hypervisor/space-ledger.ts';
+import { promiseSpace, promisesByClaim, returnSpace } from '../../hypervisor/space-ledger.ts';
 
 const noDomain = async (): Promise<void> => undefined;
 
@@ -56,6 +56,18 @@ test('a reserved directory carries its claim from the first moment, and can be p
   assert.deepEqual(await readInstanceRecord(paths, record.claim.instanceId), record);
   assert.equal((await stat(directory)).mode & 0o777, 0o711);
   assert.equal(await reserveDirectory(paths, record, noDomain), directory, 'reserving twice changes nothing');
+});
+
+test('reserving gives back what earlier operations were promised, and nothing of its own fetch beside it', async () => {
+  const own = newRecord();
+  const earlier = { ...own.claim, operationId: randomUUID() };
+  const other = newRecord().claim;
+  for (const claim of [own.claim, earlier, other]) {
+    const path = join(folder, 'download');
+    await promiseSpace(paths, { claim, purpose: 'download-1', path, bytes: 4096, reservedBytes: 0 });
+  }
+  await reserveDirectory(paths, own, noDomain);
+  assert.deepEqual((await promisesByClaim(paths)).sort(), [own.claim, other].map(claimName).sort());
 });
 
 test('a directory without a claim is never taken, and never removed', async () => {
