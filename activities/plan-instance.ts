@@ -111,6 +111,9 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
       { remedy: 'Start the same request again in a moment: nothing of the old instance is there then.' },
     );
   }
+  // A tombstone that ended between the two looks has removed it.
+  const still = await readInstanceRecord(host.paths, claim.instanceId);
+  if (still?.state !== 'ready' || still.claim.operationId !== record.claim.operationId) return null;
   if (record.specDigest === specDigest) return record.result;
   throw new EverbootFailure(
     'InstanceExists',

@@ -157,6 +157,17 @@ test('a ready instance that a tombstone is about to remove is not told as what t
   }
 });
 
+test('an instance that a tombstone removed a moment ago is not told as what the request made', async () => {
+  const id = crypto.randomUUID();
+  await readyInstance(id);
+  const saying: Describe = async () => {
+    await rm(join(host.paths.instances, id), { recursive: true, force: true });
+    return { status: { name: 'COMPLETED' } };
+  };
+  const { plan: made, ready } = await answer(host, { id }, saying);
+  assert.deepEqual([made?.claim.instanceId, ready], [id, null]);
+});
+
 test('an image that is fetched is named once in the plan', async (t) => {
   const glance = await glanceWith(t, { [ids.root]: {} });
   const { bases, image } = await plan(glance, { image: { glance: ids.root } });
