@@ -30,7 +30,8 @@ export async function lookAfterGuests(host: Host, inventory: Inventory): Promise
   const [bootId, note] = [await readBootId(bootIdFile), await readGuestNote(paths)];
   const wasStarted = note !== undefined && note.bootId !== bootId;
   if (wasStarted && configuration.libvirt.resumeGuestsStateOnHostBoot) return true;
-  await noteGuests(paths, bootId, inventory);
+  // One that could not be started with the machine is off by no wish of anybody's, however often it is seen.
+  await noteGuests(paths, { bootId, inventory }, (id) => note?.unstarted?.includes(id) !== true);
   return false;
 }
 
@@ -43,8 +44,7 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
   const { configuration, paths, bootIdFile } = host;
   const place = { paths, libvirt: configuration.libvirt };
   return await withWorkControl(async ({ signal }) => {
-    const inventory = await takeInventory({ ...place, signal });
-    if (!inventory.libvirtAnswered) throw new EverbootFailure('LibvirtUnavailable', inventory.notes.join('; '));
+    const inventory = await answeredInventory({ ...place, signal });
     const [bootId, note] = [await readBootId(bootIdFile), await readGuestNote(paths)];
     const off = new Set(note?.off);
     const unanswered: unknown[] = [];
@@ -60,12 +60,20 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
     // The next attempt asks again; what was noted before the start of the machine still counts for it.
     if (unanswered.length > 0) throw unanswered[0];
     // From here on the guests of this start count.
-    await noteGuests(paths, bootId, await takeInventory({ ...place, signal }));
+    const after = await answeredInventory({ ...place, signal });
+    await noteGuests(paths, { bootId, inventory: after }, (id) => off.has(id));
     return reportOf(
       configuration.host.name,
       looked.filter((guest) => guest !== null),
     );
   });
+}
+
+/** What is on the host. An inventory without libvirt's word would say that no guest is shut off. */
+async function answeredInventory(place: Parameters<typeof takeInventory>[0]): Promise<Inventory> {
+  const inventory = await takeInventory(place);
+  if (!inventory.libvirtAnswered) throw new EverbootFailure('LibvirtUnavailable', inventory.notes.join('; '));
+  return inventory;
 }
 
 /** What is wrong with no guest, and will be answered later. */

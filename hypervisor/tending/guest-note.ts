@@ -12,6 +12,11 @@ export interface GuestNote {
   readonly bootId: string;
   /** Ids of the instances that should run, and were seen shut off: somebody wanted that. */
   readonly off: readonly string[];
+  /**
+   * Ids of those that were to be started with the machine, are shut off all the same, and that nobody wanted off: the next
+   * start of the machine tries them again. Absent in notes of earlier releases.
+   */
+  readonly unstarted?: readonly string[];
 }
 
 /** Which start of the machine this is. */
@@ -23,16 +28,24 @@ export async function readBootId(path = bootIdFile): Promise<string> {
 export async function readGuestNote({ guests }: HostPaths): Promise<GuestNote | undefined> {
   const note = (await readStateFile(guests)) as Partial<GuestNote> | undefined;
   if (typeof note?.bootId !== 'string' || !Array.isArray(note.off)) return undefined;
-  return { bootId: note.bootId, off: note.off };
+  return { bootId: note.bootId, off: note.off, unstarted: Array.isArray(note.unstarted) ? note.unstarted : [] };
 }
 
-/** Notes which of the guests that should run are shut off. Guests that are not noted are taken for running. */
-export async function noteGuests(paths: HostPaths, bootId: string, inventory: Inventory): Promise<void> {
-  const off = guestsOf(inventory).flatMap(({ wanted, domain, record }) =>
-    wanted && domain === 'shut off' ? [record.claim.instanceId] : [],
-  );
-  const before = await readGuestNote(paths);
-  const note: GuestNote = { bootId, off: off.sort() };
-  if (JSON.stringify(before) === JSON.stringify(note)) return;
+/**
+ * Notes which of the guests that should run are shut off, and, as `isWanted` says of each id, whether somebody wanted that.
+ * Guests that are not noted are taken for running.
+ */
+export async function noteGuests(
+  paths: HostPaths,
+  { bootId, inventory }: { readonly bootId: string; readonly inventory: Inventory },
+  isWanted: (instanceId: string) => boolean,
+): Promise<void> {
+  const ids = guestsOf(inventory)
+    .filter(({ wanted, domain }) => wanted && domain === 'shut off')
+    .map(({ record }) => record.claim.instanceId)
+    .sort();
+  const off = ids.filter(isWanted);
+  const note: GuestNote = { bootId, off, unstarted: ids.filter((id) => !off.includes(id)) };
+  if (JSON.stringify(await readGuestNote(paths)) === JSON.stringify(note)) return;
   await publishText(paths.guests, `${JSON.stringify(note)}\n`, 0o600);
 }

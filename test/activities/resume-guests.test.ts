@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Host } from '../../activities/host.ts';
-import { resumeGuests } from '../../activities/resume-guests.ts';
+import { lookAfterGuests, resumeGuests } from '../../activities/resume-guests.ts';
 import type { Claim } from '../../domain/claim.ts';
 import type { ResumeReport } from '../../domain/host-care.ts';
+import { withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt, defineDomain, domainState, removeDomain } from '../../hypervisor/libvirt.ts';
+import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import type { Describe } from '../fixtures/running-operation-client.ts';
 import { hostThatMakes, recordedInstance } from './recorded-instance.ts';
@@ -18,7 +20,11 @@ let folder: string;
 let host: Host;
 before(async () => {
   folder = await mkdtemp('/var/tmp/everboot-resume-');
-  host = await hostThatMakes(join(folder, 'host'), 'qcow2', `connection_uri = "${uri}"`);
+  host = await hostThatMakes(
+    join(folder, 'host'),
+    'qcow2',
+    `connection_uri = "${uri}"\nresume_guests_state_on_host_boot = true`,
+  );
   await writeFile(join(folder, 'boot-id'), 'second');
   await writeFile(host.paths.guests, JSON.stringify({ bootId: 'first', off: [] }));
   host = { ...host, bootIdFile: join(folder, 'boot-id') };
@@ -49,8 +55,8 @@ async function guestsThatRan(count: number): Promise<readonly Claim[]> {
   );
 }
 
-async function resume(describe: Describe): Promise<ResumeReport> {
-  return (await activityOfRunningOperation(describe).run(() => resumeGuests(host))) as ResumeReport;
+async function resume(describe: Describe, on = host): Promise<ResumeReport> {
+  return (await activityOfRunningOperation(describe).run(() => resumeGuests(on))) as ResumeReport;
 }
 
 async function states(claims: readonly Claim[]): Promise<readonly unknown[]> {
@@ -105,5 +111,25 @@ test('a guest whose start fails in any other way is left off with its reason', a
   });
   assert.deepEqual([guests.length, started], [6, 5]);
   assert.match(guests[0]?.note ?? '', /is not started: there is none/);
+  await forget(claims);
+});
+
+test('a guest that did not start is not taken for one that somebody shut off, at the next start of the machine either', async () => {
+  const claims = await guestsThatRan(3);
+  const [odd, wanted] = claims.map(({ instanceId }) => instanceId);
+  assert.ok(odd !== undefined && wanted !== undefined);
+  await writeFile(host.paths.guests, JSON.stringify({ bootId: 'first', off: [wanted] }));
+  const { guests } = await withInstanceLock(host.paths, odd, { shared: true }, () => resume(async () => undefined));
+  assert.match(guests.find(({ instanceId }) => instanceId === odd)?.note ?? '', /something works on its files/);
+  assert.deepEqual(await states(claims), ['shut off', 'shut off', 'running']);
+  const place = { paths: host.paths, libvirt: host.configuration.libvirt, signal: AbortSignal.timeout(60_000) };
+  const tend = async (): Promise<boolean> => await lookAfterGuests(host, await takeInventory(place));
+  // However often it is seen like that before the machine goes down again.
+  assert.deepEqual([await tend(), await tend()], [false, false]);
+  const next = { ...host, bootIdFile: join(folder, 'next-boot-id') };
+  await writeFile(next.bootIdFile, 'third');
+  assert.equal(await lookAfterGuests(next, await takeInventory(place)), true);
+  assert.equal((await resume(async () => undefined, next)).started, 1);
+  assert.deepEqual(await states(claims), ['running', 'shut off', 'running']);
   await forget(claims);
 });
