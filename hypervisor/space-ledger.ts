@@ -3,8 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
+import { publishNote } from './host-notes.ts';
 import { waitForKernelLock } from './kernel-lock.ts';
-import { isTemporaryNameOf, publishText } from './publish-file.ts';
+import { isTemporaryNameOf } from './publish-file.ts';
 import { listFolder, readStateFile, removeFile } from './small-file.ts';
 
 /**
@@ -40,7 +41,7 @@ export async function promiseSpace(paths: HostPaths, request: SpaceRequest): Pro
     const freeBytes = bavail * bsize - promisedBytes - request.reservedBytes;
     if (neededBytes > freeBytes) throw spaceFailure(paths, request, { neededBytes, promisedBytes, freeBytes });
     const promise: SpacePromise = { bytes: request.bytes, path: request.path };
-    await publishText(`${paths.ledger}/${ownName}`, JSON.stringify(promise), 0o600);
+    await publishNote(paths, `${paths.ledger}/${ownName}`, JSON.stringify(promise), 0o600);
   } finally {
     await guard.release();
   }

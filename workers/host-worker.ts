@@ -9,6 +9,7 @@ import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
 import { rateLimit } from '../hypervisor/download/rate-limit.ts';
+import { removeHalfMadeNotes } from '../hypervisor/host-notes.ts';
 import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import { type Draining, drainOptions, runWorkers } from './drain-workers.ts';
@@ -44,6 +45,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareFolders(paths);
+  await removeHalfMadeNotes(paths);
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
   const { maxDownloadBytesPerSecond } = configuration.host;
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };

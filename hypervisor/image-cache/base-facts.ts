@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
+import { publishNote } from '../host-notes.ts';
 import { inspectImageFile } from '../image-inspector/inspect-image-file.ts';
-import { publishText } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
 
 /**
@@ -61,7 +61,7 @@ export async function readFacts(paths: HostPaths, cacheName: string): Promise<Ba
 /** Notes that everboot makes the blank disk of that name. Written before the disk gets its name. */
 export async function writeBlankMark(paths: HostPaths, cacheName: string): Promise<void> {
   const mark: BlankMark = { version: 1, kind: 'blank', cacheName };
-  await publishText(factsPath(paths, cacheName), `${JSON.stringify(mark)}\n`, 0o640);
+  await publishNote(paths, factsPath(paths, cacheName), `${JSON.stringify(mark)}\n`);
 }
 
 /** Notes that a temporary file is whole, verified and on disk. */
@@ -82,7 +82,7 @@ export async function writeFacts(
     signedBy: image.signature?.certificateId ?? null,
     order,
   };
-  await publishText(factsPath(paths, cacheName), `${JSON.stringify(facts)}\n`, 0o640);
+  await publishNote(paths, factsPath(paths, cacheName), `${JSON.stringify(facts)}\n`);
 }
 
 export async function removeFacts(paths: HostPaths, cacheName: string): Promise<void> {

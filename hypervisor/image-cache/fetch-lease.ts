@@ -3,6 +3,7 @@ import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { StepProgress } from '../../domain/step-progress.ts';
+import { whileWritingNotes } from '../host-notes.ts';
 import { type LockRequest, tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
 import { removeTemporaryFiles, temporaryName } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
@@ -128,8 +129,10 @@ async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease
   const path = leasePath(paths, cacheName);
   const temporaryPath = temporaryName(path);
   try {
-    await writeFile(temporaryPath, JSON.stringify(lease));
-    await rename(temporaryPath, path);
+    await whileWritingNotes(paths, async () => {
+      await writeFile(temporaryPath, JSON.stringify(lease));
+      await rename(temporaryPath, path);
+    });
   } catch (error) {
     // On a full disk there is an empty file of that name.
     await removeFile(temporaryPath);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
-import { publishText } from '../publish-file.ts';
+import { publishNote } from '../host-notes.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
 
 /** How long a refused image is not fetched again, unless it changed at its source. */
@@ -24,7 +24,7 @@ export function refusalPath(paths: HostPaths, cacheName: string): string {
 export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, error: unknown): Promise<void> {
   if (!(error instanceof EverbootFailure) || failureKind(error.code).imageRefused !== true) return;
   const refusal: Refusal = { code: error.code, message: error.message, image: identity(order), atMs: Date.now() };
-  await publishText(refusalPath(paths, order.cacheName), JSON.stringify(refusal), 0o640);
+  await publishNote(paths, refusalPath(paths, order.cacheName), JSON.stringify(refusal));
 }
 
 /** Throws the refusal again, if this very image was refused a short while ago. */

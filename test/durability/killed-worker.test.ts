@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { stat } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runProgram } from '../../hypervisor/run-program.ts';
@@ -19,7 +19,6 @@ after(async () => {
 });
 
 async function partBytes(): Promise<number> {
-  const { readdir } = await import('node:fs/promises');
   const names = await readdir(up.paths.cache).catch(() => [] as string[]);
   const part = names.find((name) => name.endsWith('.part'));
   return part === undefined
@@ -45,7 +44,11 @@ test('a worker killed with -9 in the middle of the download is followed by the s
     await until('a download with something on disk', async () => (await partBytes()) > 24 * mebibyte, 50);
     await up.kill('SIGKILL');
     server.bytesPerSecond = 400 * mebibyte;
+    // What a kill in another moment leaves: nobody goes on with it, however young it is.
+    const halfMade = `${'a'.repeat(40)}.json.0a1b2c3d.everboot-tmp`;
+    await writeFile(join(up.paths.scrubs, halfMade), '{');
     await up.start();
+    assert.ok(!(await readdir(up.paths.scrubs)).includes(halfMade));
 
     await until('the instance', async () => {
       const { document } = await up.json(['show', instanceId]);

@@ -1,6 +1,7 @@
-import { rm, rmdir, stat } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import type { SweptFile } from '../../../domain/cache.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
+import { removeHalfMadeNotes } from '../../host-notes.ts';
 import { temporarySuffix } from '../../publish-file.ts';
 import { isThere, listFolder, removeFile } from '../../small-file.ts';
 import { removeFacts } from '../base-facts.ts';
@@ -57,11 +58,7 @@ export async function tidyState(care: CacheCare, users: CacheUsers): Promise<voi
       if (name.endsWith('.json')) await forgetAbsent(care, name.replace(/\.json$/, ''), users);
     }
   }
-  for (const folder of [paths.refusals, paths.fetches, paths.bases, paths.scrubs, paths.ledger]) {
-    for (const name of await listFolder(folder)) {
-      if (name.endsWith(temporarySuffix)) await removeOldTemporary(`${folder}/${name}`);
-    }
-  }
+  await removeHalfMadeNotes(paths);
 }
 
 /** Forgets a file of which nothing is left and that nobody wants; of one that is there, who was to fetch it. */
@@ -88,12 +85,4 @@ async function isAnythingLeft(paths: HostPaths, cacheName: string): Promise<bool
   // In this order, since the one becomes the other.
   if (own.part || own.converted || (await isThere(fetchFiles(paths, cacheName).final))) return true;
   return (await listFolder(paths.cache)).some((name) => name.startsWith(`${cacheName}.damaged-`));
-}
-
-const hourMs = 3_600_000;
-
-/** What a crash left between writing a small file and giving it its name; nobody writes one for an hour. */
-async function removeOldTemporary(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found !== undefined && Date.now() - found.mtimeMs > hourMs) await removeFile(path);
 }

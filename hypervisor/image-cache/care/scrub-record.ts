@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { HostPaths } from '../../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../../domain/image.ts';
-import { publishText } from '../../publish-file.ts';
+import { publishNote } from '../../host-notes.ts';
 import { readStateFile, removeFile } from '../../small-file.ts';
 import type { BaseFacts } from '../base-facts.ts';
 
@@ -50,7 +50,7 @@ export async function scrubRecordOf(paths: HostPaths, facts: BaseFacts): Promise
 export async function writeScrubRecord(paths: HostPaths, facts: BaseFacts, hash: string): Promise<void> {
   const { cacheName, title, order } = facts;
   const record: ScrubRecord = { version: 1, content: contentOf(facts), hash, scrubbedAtMs: Date.now(), title, order };
-  await publishText(recordPath(paths, cacheName), JSON.stringify(record), 0o640);
+  await publishNote(paths, recordPath(paths, cacheName), JSON.stringify(record));
 }
 
 export async function removeScrubRecord(paths: HostPaths, name: string): Promise<void> {

@@ -13,7 +13,7 @@ import { addClaim } from '../../../hypervisor/image-cache/claims.ts';
 import { releaseBaseImage } from '../../../hypervisor/image-cache/release-base-image.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
-import { makeOld, named, orderOf, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
+import { named, orderOf, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
 
 after(closeLibvirt);
 
@@ -187,21 +187,19 @@ test('the last release leaves a Nova’s half-made files of the same name alone'
   );
 });
 
-test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, temporary names of an hour ago', async (t) => {
+test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, half-made ones', async (t) => {
   const care = await testCache(t);
   const { paths } = care;
   const [old, fresh] = [{ atMs: 1 }, { atMs: Date.now() }].map((refusal) => JSON.stringify(refusal));
   await writeFile(`${paths.refusals}/old.json`, old ?? '');
   await writeFile(`${paths.refusals}/fresh.json`, fresh ?? '');
-  // One that is being written at this moment is neither whole nor old.
   await writeFile(`${paths.refusals}/x.json.0a1b2c3d.everboot-tmp`, '{');
   await writeFile(`${paths.fetches}/${named('a')}.json`, '{}');
   await writeFile(`${paths.scrubs}/${named('a')}.json`, '{}');
   await writeFile(`${paths.bases}/${named('a')}.json.0a1b2c3d.everboot-tmp`, '{');
-  await makeOld(`${paths.bases}/${named('a')}.json.0a1b2c3d.everboot-tmp`);
   await mkdir(`${paths.claims}/${named('a')}`);
   await swept(care);
-  assert.deepEqual((await readdir(paths.refusals)).sort(), ['fresh.json', 'x.json.0a1b2c3d.everboot-tmp']);
+  assert.deepEqual((await readdir(paths.refusals)).sort(), ['fresh.json']);
   for (const folder of [paths.fetches, paths.scrubs, paths.bases, paths.claims]) {
     assert.deepEqual(await readdir(folder), [], folder);
   }

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { test } from 'node:test';
+import { removeHalfMadeNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
+import { named, startProcess, testCache } from '../fixtures/test-cache.ts';
+import { until } from '../fixtures/until.ts';
+
+/** Writes the hash of a cached file again and again, which is a note under a temporary name most of the time. */
+const noting = `
+  const { writeScrubRecord } = await load('hypervisor/image-cache/care/scrub-record.ts');
+  process.stdout.write('ready');
+  for (;;) await writeScrubRecord(given.paths, { cacheName: given.name, title: 'x'.repeat(2 ** 20), order: null }, '');`;
+
+test('a note that a killed worker left half-written goes, and one that is being written stays', {
+  timeout: 300_000,
+}, async (t) => {
+  const { paths } = await testCache(t);
+  const halfMade = async (): Promise<string[]> =>
+    (await readdir(paths.scrubs)).filter((name) => name.endsWith('.everboot-tmp'));
+  for (let round = 0; round < 5; round += 1) {
+    const child = startProcess(t, noting, { paths, name: named('a') });
+    if (child.stdout !== null) await once(child.stdout, 'data');
+    // Stopped in the middle of a note, as a machine under load or a debugger stops one.
+    await until('a note that is being written', async () => {
+      child.kill('SIGCONT');
+      await until('a half-made note', async () => (await halfMade()).length > 0, 1);
+      child.kill('SIGSTOP');
+      return (await halfMade()).length > 0;
+    });
+    const [stopped] = await halfMade();
+    if (round === 0) {
+      await removeHalfMadeNotes(paths);
+      assert.deepEqual(await halfMade(), [stopped], 'its writer is there');
+    }
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    assert.deepEqual(await halfMade(), [stopped]);
+    await removeHalfMadeNotes(paths);
+    assert.deepEqual(await halfMade(), []);
+  }
+});
+
+test('notes are written side by side, and none while half-made ones are looked for', async (t) => {
+  const { paths } = await testCache(t);
+  const first = Promise.withResolvers<void>();
+  const writing = whileWritingNotes(paths, () => first.promise);
+  await whileWritingNotes(paths, async () => undefined);
+  let looked = false;
+  const looking = removeHalfMadeNotes(paths).then(() => {
+    looked = true;
+  });
+  await whileWritingNotes(paths, async () => undefined);
+  assert.equal(looked, false);
+  first.resolve();
+  await Promise.all([writing, looking]);
+  assert.ok(looked);
+});
