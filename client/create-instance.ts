@@ -4,8 +4,9 @@ import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts
 import type { ClientContext } from './client-context.ts';
 import { hostThatRemembers } from './host-that-remembers.ts';
 import { withInstanceId } from './instance-id.ts';
+import { elsewhereRemedy, keptHost } from './kept-host.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
-import { waitForOutcome } from './outcome.ts';
+import { failureCodeOf } from './outcome.ts';
 import { type ResolvedRequest, resolveRequest } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
 import { startOperation } from './start-operation.ts';
@@ -64,9 +65,11 @@ export async function createInstance(
       throw new EverbootFailure(
         'InstanceExists',
         `the instance ${id} exists on ${keptOn}, not on ${wanted.join(', ')}`,
+        { remedy: elsewhereRemedy(id, keptOn) },
       );
     }
-    const started = await startOn(context, request, await hostsToTry(context, { wanted, keptOn }));
+    const place = { hosts: await hostsToTry(context, { wanted, keptOn }), isPinned: keptOn !== null };
+    const started = await startOn(context, request, place);
     if (started !== null) return started;
     mayExist = true;
   }
@@ -107,31 +110,34 @@ async function hostThatHas(
 }
 
 /**
- * The host that keeps the instance, by what the last operation on it says: a second one must not come to be elsewhere.
- * Null where that operation left nothing. Whether the instance is really there, the host itself looks.
+ * The host that keeps the instance, by what the last operation on it says. Throws InstanceExists where that made it from
+ * another spec.
  */
 async function hostThatKeeps(
   context: ClientContext,
-  { memo, status, instanceId, runId }: OperationRun,
+  last: OperationRun,
   { specDigest }: ResolvedRequest,
 ): Promise<string | null> {
-  if (memo.operation === 'delete') return status === 'completed' ? null : memo.host;
-  if (status === 'completed') {
-    if (memo.specDigest === specDigest) return memo.host;
+  const { memo, status, instanceId } = last;
+  if (memo.operation === 'create' && status === 'completed' && memo.specDigest !== specDigest) {
     throw new EverbootFailure(
       'InstanceExists',
       `the instance ${instanceId} ("${memo.name ?? ''}") exists on ${memo.host}, made from another spec`,
     );
   }
-  if (status === 'terminated') return memo.host;
-  const outcome = await waitForOutcome(context, { instanceId, runId });
-  return outcome.failure?.code === 'InstanceExists' ? memo.host : null;
+  return keptHost(last, await failureCodeOf(context, last));
+}
+
+interface Place {
+  readonly hosts: readonly [string, ...string[]];
+  /** True: the host keeps the instance already, or may. */
+  readonly isPinned: boolean;
 }
 
 async function startOn(
   context: ClientContext,
   request: ResolvedRequest,
-  hosts: readonly [string, ...string[]],
+  { hosts, isPinned }: Place,
 ): Promise<StartedInstance | null> {
   const { spec, flavor, specDigest } = request;
   const { id: instanceId, name, onFailure } = spec;
@@ -146,6 +152,7 @@ async function startOn(
   const memo: OperationMemo = {
     ...{ operation: 'create', operationId, firstOperationId: operationId, specDigest, host, name },
     ...(onFailure === 'hold' ? { onFailure } : {}),
+    ...(isPinned ? { pinned: true } : {}),
   };
   const runId = await startOperation(context, {
     ...{ instanceId, workflowType: 'createInstance', input, memo, phase: 'Building' },

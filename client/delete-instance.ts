@@ -12,8 +12,9 @@ import type { ClientContext } from './client-context.ts';
 import { deletionFailure } from './deletion-failure.ts';
 import { checkSomebodyPolls, somePollingHosts } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
+import { elsewhereRemedy, keptHost } from './kept-host.ts';
 import { type DescribedRun, describeRun, findRun, statusOf } from './operation-run.ts';
-import { type WaitOptions, waitForOutcome } from './outcome.ts';
+import { failureCodeOf, type WaitOptions, waitForOutcome } from './outcome.ts';
 import { startOperation } from './start-operation.ts';
 
 /** How often a deletion is tried when other operations on the same id begin in between. */
@@ -31,7 +32,8 @@ export interface DeleteOptions extends WaitOptions {
  * is waited for; one that is not there counts as deleted, and so does one whose host was given up and removes it when it is
  * back.
  *
- * Throws HostUnreachable, InstanceNotFound (its directory on the host is somebody else’s), TemporalUnreachable.
+ * Throws HostUnreachable, InstanceExists (on another host than the one that is named, or perhaps there), InstanceNotFound
+ * (its directory on the host is somebody else’s), TemporalUnreachable.
  */
 export async function deleteInstance(
   context: ClientContext,
@@ -84,6 +86,7 @@ export async function startDeletion(
   last: DescribedRun | null,
   namedHost: string | undefined,
 ): Promise<string | null> {
+  if (namedHost !== undefined) await checkNotElsewhere(context, last, namedHost);
   const known = namedHost ?? (last?.memo.host || undefined);
   if (known !== undefined) await checkSomebodyPolls(context);
   const host = known ?? (await hostWith(context, instanceId));
@@ -99,6 +102,17 @@ export async function startDeletion(
     ...(typeof last?.image === 'string' ? { image: last.image } : {}),
     summary: `delete ${name ?? instanceId} on ${host}`,
     details: `- **id**: ${instanceId}`,
+  });
+}
+
+/** A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one. */
+async function checkNotElsewhere(context: ClientContext, last: DescribedRun | null, namedHost: string): Promise<void> {
+  if (last === null) return;
+  const host = keptHost(last, await failureCodeOf(context, last));
+  if (host === null || host === namedHost) return;
+  const { instanceId } = last;
+  throw new EverbootFailure('InstanceExists', `the instance ${instanceId} is on ${host}, not on ${namedHost}`, {
+    remedy: elsewhereRemedy(instanceId, host),
   });
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { TerminatedFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { EverbootFailure } from '../domain/failures.ts';
+import { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 import {
   type DeleteInstanceResult,
   type InstanceResult,
@@ -12,7 +12,7 @@ import { callTemporal, isConnectionTrouble } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import type { OperationFailure } from './failure-document.ts';
 import { operationFailure } from './operation-failure.ts';
-import { findRun } from './operation-run.ts';
+import { findRun, type OperationRun } from './operation-run.ts';
 
 export interface WaitOptions {
   /** Ends the waiting, not the operation. */
@@ -58,6 +58,12 @@ export async function waitForOutcome(
       runId = goesOnAs;
     }
   }
+}
+
+/** What a run failed with; null: it did not fail, but may have been cancelled or terminated. Throws as `waitForOutcome`. */
+export async function failureCodeOf(context: ClientContext, run: OperationRun): Promise<FailureCode | null> {
+  if (run.status !== 'failed') return null;
+  return (await waitForOutcome(context, run)).failure?.code ?? null;
 }
 
 /** What a run of a workflow returns, see `waitForOutcome`. Throws Temporal’s own error when the run failed. */

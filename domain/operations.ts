@@ -202,5 +202,10 @@ export interface OperationMemo {
   readonly onFailure?: 'hold';
   readonly specDigest?: string;
   readonly host: string;
+  /**
+   * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or may
+   * have. It outlives a creation that did not succeed: that has taken back no more than what it made itself.
+   */
+  readonly pinned?: true;
   readonly name?: string;
 }

@@ -322,6 +322,60 @@ test('an instance that Temporal has forgotten is not built once more on another 
   await assert.rejects(foreign, failsWith('InstanceExists', /no claim/));
 });
 
+/** Builds an instance on a host of its own, which goes away; returns its request, in which another one is the first. */
+async function builtOnAHostThatGoesAway(name: string): Promise<{ id: string; spec: Record<string, unknown> }> {
+  const away = await cloud.addHost(name);
+  const id = randomUUID();
+  const spec = smallSpec({ id, hosts: [name, 'host-a'] });
+  assert.equal((await cloud.client.wait(await cloud.client.createInstance(spec))).host, name);
+  await away.stop();
+  return { id, spec: { ...spec, hosts: ['host-a', name] } };
+}
+
+test('an instance stays on its host, however often it is asked for while that host is away', async () => {
+  const { id, spec } = await builtOnAHostThatGoesAway('host-c');
+  const handle = temporal.workflow.getHandle(`instance/${id}`);
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-c');
+  await cloud.client.cancel(id);
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-c', 'after a creation that was cancelled');
+  await handle.terminate('a test');
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-c', 'after one that was terminated');
+  await cloud.client.cancel(id);
+  const { hosts: _, ...anywhere } = spec;
+  const elsewhere = cloud.client.createInstance(anywhere, { host: 'host-a' });
+  await assert.rejects(elsewhere, failsWith('InstanceExists', /on host-c, not on host-a/));
+  const deletion = assert.rejects(cloud.client.delete(id), failsWith('InternalError', /terminated/));
+  while ((await cloud.client.show(id)).operation !== 'delete') await sleep(50);
+  await handle.terminate('a test');
+  await deletion;
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-c', 'after a deletion that was terminated');
+  await cloud.client.cancel(id);
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-c', 'after a creation that followed it');
+  await cloud.client.cancel(id);
+  assert.equal(host.records.has(id), false);
+});
+
+test('a deletion on another host than the one that has the instance is refused, and frees no id', async () => {
+  const { id, spec } = await builtOnAHostThatGoesAway('host-d');
+  const refused = failsWith('InstanceExists', /on host-d, not on host-a/);
+  await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused);
+  assert.equal((await cloud.client.createInstance(spec)).host, 'host-d');
+  await cloud.client.cancel(id);
+  await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused);
+  assert.equal((await cloud.client.show(id)).operation, 'create');
+});
+
+test('a creation that was undone is kept nowhere: what an earlier one left on another host can be deleted', async () => {
+  host.onStep = async (step) => {
+    if (step === 'defineDomain') throw new EverbootFailure('DomainRejected', 'libvirt said no');
+  };
+  const second = await secondHost();
+  const spec = smallSpec({ id: forgottenInstance(second) });
+  const started = await cloud.client.createInstance(spec, { host: 'host-a' });
+  await assert.rejects(cloud.client.wait(started), failsWith('DomainRejected', /said no/));
+  assert.equal((await cloud.client.delete(started.instanceId, { host: 'host-b' })).existed, true);
+});
+
 test('a host that does not poll keeps no instance from being built on another one', async () => {
   for (const id of [undefined, randomUUID()]) {
     const started = await cloud.client.createInstance(smallSpec({ hosts: ['host-a', 'host-z'], id }));

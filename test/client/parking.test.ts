@@ -140,6 +140,24 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
   await client.delete(instanceId);
 });
 
+test('a creation that may run on its host alone says so for as long as it lasts, built anew or not', async () => {
+  const spec = smallSpec({ onFailure: 'hold' });
+  const { reached } = holdAt(host, 'planInstance');
+  const { instanceId } = await client.createInstance(spec);
+  await reached;
+  const handle = temporal.workflow.getHandle(`instance/${instanceId}`);
+  await handle.terminate('a test');
+  const fault = failing();
+  const again = await client.createInstance({ ...spec, hosts: ['host-z', 'host-a'] });
+  assert.equal(again.host, 'host-a');
+  await assert.rejects(client.wait(again), failsWith('DomainRejected', /said no/));
+  fault.on = false;
+  await client.wait(await client.retry(instanceId, { values: { 'flavor.memoryMb': 256 } }));
+  const { pinned, generation, host: on } = (await handle.describe()).memo as unknown as OperationMemo;
+  assert.deepEqual([pinned, generation, on], [true, 2, 'host-a']);
+  await client.delete(instanceId);
+});
+
 test('a change that makes no spec, or another instance, is refused, and the boot goes on waiting', async () => {
   failing();
   const { instanceId } = await park();
