@@ -1,10 +1,16 @@
-import { type AbandonRequest, abandonUpdateName, type Phase, remainsWorkflowId } from '../domain/operations.ts';
+import {
+  type AbandonRequest,
+  abandonUpdateName,
+  type DeleteInstanceResult,
+  type Phase,
+  remainsWorkflowId,
+} from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
 import { startDeletion } from './delete-instance.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
-import { describeRun, findRun, type OperationRun } from './operation-run.ts';
-import { type WaitOptions, waitForOutcome } from './outcome.ts';
+import { describeRun, findRun, type OperationRun, statusOf } from './operation-run.ts';
+import { failureCodeOf, type Outcome, type WaitOptions, waitForOutcome } from './outcome.ts';
 import { notParked, runningOperation, tellOperation } from './tell-operation.ts';
 
 export interface AbandonOptions extends WaitOptions {
@@ -43,19 +49,21 @@ export async function abandonOperation(
   instanceId: string,
   { hostGone = false, host: saidGone, onTold, ...waiting }: AbandonOptions = {},
 ): Promise<AbandonResult> {
-  if (hostGone) await goOnDeleting(context, instanceId);
+  if (hostGone) await goOnDeleting(context, instanceId, saidGone);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
   const request: AbandonRequest = hostGone ? { hostGone, ...hostMeant(run, saidGone) } : {};
   await tellOperation(context, run, abandonUpdateName, request);
   onTold?.();
-  const { failure } = await waitForOutcome(context, run, waiting);
+  const outcome = await waitForOutcome(context, run, waiting);
+  const { failure } = outcome;
   const ended = (await findRun(context, instanceId, run.runId)) ?? run;
   const { operation, host } = ended.memo;
+  const remainsOn = hostGone ? await hostWithRemains(context, ended, outcome) : null;
   return {
     ...{ instanceId, operation, host, phase: ended.phase },
     ...(failure === undefined ? {} : { error: failureDocument(failure) }),
-    ...(hostGone && (await hasTombstone(context, ended)) ? { remainsOn: host } : {}),
+    ...(remainsOn === null ? {} : { remainsOn }),
   };
 }
 
@@ -65,17 +73,28 @@ function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<A
   return host === '' ? {} : { host };
 }
 
-/** A deletion that found no host to do it left the instance as it was: it is begun once more, to be given up. */
-async function goOnDeleting(context: ClientContext, instanceId: string): Promise<void> {
+/**
+ * A deletion that found no host to do it left the instance as it was: it is begun once more, to be given up. One that ended
+ * for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
+ */
+async function goOnDeleting(context: ClientContext, instanceId: string, saidGone: string | undefined): Promise<void> {
   checkInstanceId(instanceId);
   const last = await findRun(context, instanceId);
-  const isUnfinished = last?.memo.operation === 'delete' && last.status !== 'running' && last.status !== 'completed';
-  if (isUnfinished) await startDeletion(context, instanceId, last, undefined);
+  if (last?.memo.operation !== 'delete' || last.status !== 'failed') return;
+  if (saidGone !== undefined && saidGone !== last.memo.host) return;
+  if ((await failureCodeOf(context, last)) === 'HostUnreachable') {
+    await startDeletion(context, instanceId, last, undefined);
+  }
 }
 
-/** An operation that had made nothing on the host leaves no word for it either. */
-async function hasTombstone(context: ClientContext, { instanceId, memo }: OperationRun): Promise<boolean> {
-  const { host, operation } = memo;
-  const operationId = operation === 'create' ? memo.operationId : null;
-  return (await describeRun(context, remainsWorkflowId({ host, instanceId, operationId }))) !== null;
+/** The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now. */
+async function hostWithRemains(
+  context: ClientContext,
+  { instanceId, memo }: OperationRun,
+  { result }: Outcome,
+): Promise<string | null> {
+  const { host, operation, operationId } = memo;
+  if (operation === 'delete') return (result as DeleteInstanceResult | undefined)?.remainsOn ?? null;
+  const tombstone = await describeRun(context, remainsWorkflowId({ host, instanceId, operationId }));
+  return tombstone !== null && statusOf(tombstone.status.name) === 'running' ? host : null;
 }

@@ -4,7 +4,13 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient, EverbootFailure, failureDocument } from '../../client/index.ts';
-import type { CreateInstanceInput, OperationMemo, RequestedInstance } from '../../domain/operations.ts';
+import {
+  type ClearRemainsInput,
+  type CreateInstanceInput,
+  type OperationMemo,
+  type RequestedInstance,
+  remainsWorkflowId,
+} from '../../domain/operations.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { hold, holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
@@ -12,6 +18,7 @@ let cloud: PretendCloud;
 let host: PretendHost;
 let temporal: Client;
 let client: EverbootClient;
+let unanswered: ReturnType<typeof deletionWithoutHost>;
 before(async () => {
   cloud = await startPretendCloud();
   host = await cloud.addHost('host-a');
@@ -22,6 +29,7 @@ before(async () => {
     { address: cloud.server.address, namespace: 'default' },
     { publicKeyFile, hostUnreachableAfterMs: 5000 },
   );
+  unanswered = deletionWithoutHost();
 });
 after(async () => {
   await client.close();
@@ -31,6 +39,15 @@ after(async () => {
 beforeEach(() => {
   host.onStep = async () => undefined;
 });
+
+/** A deletion on a host that does not take it up. That takes 45 seconds, in which the other tests are done. */
+async function deletionWithoutHost(): Promise<{ instanceId: string; deletion: Promise<unknown> }> {
+  const { instanceId } = await client.createInstance(smallSpec({ host: 'host-lost' }));
+  await temporal.workflow.getHandle(`instance/${instanceId}`).terminate('a test wants a deletion without its host');
+  const deletion = client.delete(instanceId);
+  deletion.catch(() => undefined);
+  return { instanceId, deletion };
+}
 
 function failsWith(code: string, message: RegExp) {
   return (error: unknown) => {
@@ -314,17 +331,63 @@ test('an operation that is on another host than the one that was seen is not giv
   await handle.terminate('a test is done with it');
 });
 
-test('a deletion that found no host to do it can be given up afterwards', async () => {
-  const failed = smallSpec({ host: 'host-c' });
-  await client.createInstance(failed);
-  const lost = String(failed.id);
-  const handle = temporal.workflow.getHandle(`instance/${lost}`);
-  await handle.terminate('a test wants a deletion without its host');
-  const deletion = assert.rejects(client.delete(lost), failsWith('Cancelled', /cancelled/));
-  while ((await client.show(lost)).operation !== 'delete') await sleep(50);
-  await client.cancel(lost);
-  await deletion;
-  const closed = await client.abandon(lost, { hostGone: true });
-  assert.deepEqual([closed.operation, closed.phase, closed.remainsOn], ['delete', 'Deleted', 'host-c']);
-  await assert.rejects(client.abandon(lost, { hostGone: true }), failsWith('OperationEnded', /ended as Deleted/));
+test('a creation that left nothing leaves no word, whatever earlier word there is of it', async () => {
+  const { reached } = holdAt(host, 'planInstance');
+  const { instanceId } = await client.createInstance(smallSpec({ host: 'host-a' }));
+  await reached;
+  const { operationId } = (await temporal.workflow.getHandle(`instance/${instanceId}`).describe())
+    .memo as unknown as OperationMemo;
+  const remains = { host: 'host-a', instanceId, operationId };
+  const workflowId = remainsWorkflowId(remains);
+  const args: [ClearRemainsInput] = [{ ...remains, name: 'web-1' }];
+  const tombstone = await temporal.workflow.start('clearRemains', { args, taskQueue: 'everboot', workflowId });
+  await tombstone.terminate('a test: it is closed');
+  const { phase, remainsOn } = await client.abandon(instanceId, { hostGone: true });
+  assert.deepEqual([phase, remainsOn], ['Failed', undefined]);
+});
+
+test('a deletion that was stopped, or failed otherwise, is not begun again to be given up', async () => {
+  const stops: readonly ((id: string) => Promise<void>)[] = [
+    async (id) => void (await client.cancel(id)),
+    async (id) => void (await temporal.workflow.getHandle(`instance/${id}`).terminate('a test')),
+  ];
+  for (const stop of stops) {
+    const spec = smallSpec({ host: 'host-a' });
+    await client.wait(await client.createInstance(spec));
+    const id = String(spec.id);
+    const { reached } = holdAt(host, 'readInstance');
+    const deletion = assert.rejects(client.delete(id));
+    await reached;
+    await stop(id);
+    await deletion;
+    await staysUndeleted(id);
+  }
+  host.onStep = async (step) => {
+    if (step === 'readInstance') throw new EverbootFailure('InstanceNotFound', 'no claim of everboot’s');
+  };
+  const spec = smallSpec({ host: 'host-a' });
+  await client.wait(await client.createInstance(spec));
+  await assert.rejects(client.delete(String(spec.id)), failsWith('InstanceNotFound', /no claim/));
+  await staysUndeleted(String(spec.id));
+});
+
+async function staysUndeleted(id: string): Promise<void> {
+  host.onStep = async () => undefined;
+  const { runId } = await temporal.workflow.getHandle(`instance/${id}`).describe();
+  await assert.rejects(client.abandon(id, { hostGone: true }), failsWith('OperationEnded', /delete, has ended/));
+  assert.equal((await temporal.workflow.getHandle(`instance/${id}`).describe()).runId, runId);
+  assert.ok(host.records.has(id));
+}
+
+test('a deletion that found no host to do it can be given up afterwards, with that host', async () => {
+  const { instanceId, deletion } = await unanswered;
+  await assert.rejects(deletion, failsWith('HostUnreachable', /host-lost/));
+  const handle = temporal.workflow.getHandle(`instance/${instanceId}`);
+  const { runId } = await handle.describe();
+  const another = client.abandon(instanceId, { hostGone: true, host: 'host-a' });
+  await assert.rejects(another, failsWith('OperationEnded', /delete, has ended as Failed/));
+  assert.equal((await handle.describe()).runId, runId);
+  const closed = await client.abandon(instanceId, { hostGone: true, host: 'host-lost' });
+  assert.deepEqual([closed.operation, closed.phase, closed.remainsOn], ['delete', 'Deleted', 'host-lost']);
+  await assert.rejects(client.abandon(instanceId, { hostGone: true }), failsWith('OperationEnded', /ended as Deleted/));
 });
