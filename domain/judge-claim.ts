@@ -51,6 +51,10 @@ interface ReasonKind {
   readonly remedy?: string;
 }
 
+/** A deletion frees the id: where another host has the instance, a second one could come to be. */
+const deleteHere =
+  'Where `everboot show ID`, with the workers of all hosts up, tells of no other host that has it, ' +
+  '`everboot delete ID --host NAME` removes it.';
 const lookAtIt = 'Where it is nobody’s any more, remove it by hand.';
 
 /** Everything that a tending may say of what it meets. */
@@ -82,13 +86,17 @@ export const tendReasons = {
   Unknown: {
     action: 'report',
     meaning: 'It is not ready, and Temporal does not know its operation, or not any more.',
-    remedy:
-      'Make sure that this is the right Temporal and namespace; then `everboot delete ID --host NAME` removes it.',
+    remedy: `Make sure that this is the right Temporal and namespace. ${deleteHere}`,
+  },
+  BesideReady: {
+    action: 'report',
+    meaning: 'The instance is ready, and this is of another operation on it, of which Temporal does not tell enough.',
+    remedy: 'Nothing: it goes when the instance is deleted. It only takes up room.',
   },
   Unmarked: {
     action: 'report',
     meaning: 'Its operation succeeded, and yet no record on this host says that the instance is ready.',
-    remedy: 'Somebody may have moved or removed its directory: put it back, or `everboot delete ID --host NAME`.',
+    remedy: `Somebody may have moved or removed its directory: put it back. ${deleteHere}`,
   },
   OtherHost: {
     action: 'report',
@@ -151,9 +159,9 @@ export function judgeClaim(facts: ClaimFacts): TendReason {
     return isOn(open, host) ? 'Owned' : 'OtherHost';
   }
   if (own !== null && own.outcome !== 'open') return endedReason(own, facts);
-  // What is left is a claim of which Temporal knows only that another operation came after it, or not even that. An
-  // operation on a ready instance may have succeeded without being the one that made it.
-  if (newest.operationId === null || record?.state === 'ready') return 'Unknown';
+  // What is left is a claim of which Temporal knows only that another operation came after it, or not even that.
+  if (record?.state === 'ready') return besideReadyReason(record, newest, facts);
+  if (newest.operationId === null) return 'Unknown';
   if (!isHere) return 'OtherHost';
   // A guest without its record: somebody may have moved its directory, and it may run on its disks.
   if (record === null && facts.hasDomain !== false) return 'Unknown';
@@ -168,10 +176,24 @@ function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts)
   return newest === null ? 'ReadyUnknown' : 'Ready';
 }
 
+/**
+ * An operation on a ready instance may have succeeded without being the one that made it. Only what came before the one
+ * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whoever's claim it carries.
+ */
+function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: ClaimFacts): TendReason {
+  const { host, isHere, hasDomain } = facts;
+  const isMadeByNewest = newest.outcome === 'succeeded' && newest.operationId === record.operationId;
+  const isReadyHere = record.host === host && isOn(newest, host);
+  if (!isMadeByNewest || !isReadyHere || hasDomain !== false) return 'BesideReady';
+  if (!isHere) return 'OtherHost';
+  return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
+}
+
 function endedReason(own: OperationFacts, facts: ClaimFacts): TendReason {
   const { host, record, newest, isHere } = facts;
   if (own.outcome === 'succeeded') {
     if (record?.state === 'ready') return 'Ready';
+    if (!isHere && !isOn(own, host)) return 'OtherHost';
     const isDeleted = newest?.operation === 'delete' && newest.outcome === 'succeeded' && isOn(newest, host);
     return isDeleted && record === null && isHere ? 'Superseded' : 'Unmarked';
   }

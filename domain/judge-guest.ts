@@ -28,10 +28,12 @@ export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleare
   if (wasOff) return { leftOff: 'it was shut off when it was last seen' };
   if (isBeingCleared) return { leftOff: 'it was given up, and what is here of it is being removed' };
   if (newest === null) return 'start';
+  const isElsewhere = newest.host !== null && newest.host !== host;
   if (newest.operation === 'delete') {
+    // What is removed on another host is not this guest.
+    if (isElsewhere) return 'start';
     return { leftOff: newest.outcome === 'open' ? 'it is being deleted' : 'somebody wanted it deleted' };
   }
-  const isElsewhere = newest.host !== null && newest.host !== host;
   if (isElsewhere && (newest.outcome === 'open' || newest.outcome === 'succeeded')) {
     return { leftOff: `the host ${newest.host} has it by now` };
   }

@@ -24,6 +24,7 @@ const building: RecordFacts = { operationId: 'own', host: 'here', state: 'buildi
 const ready: RecordFacts = { ...building, state: 'ready', hasDomain: true };
 const later = { operationId: 'later' };
 const there = { host: 'there' };
+const laterReady: RecordFacts = { ...ready, ...later };
 const deletion = { operation: 'delete', ...later };
 const unreadable = { record: null, isRecordUnreadable: true };
 const guest = { record: null, hasDomain: true };
@@ -80,7 +81,52 @@ const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
   [
     'a ready instance’s other operation is unknown',
     { newest: run('open', later), own: null, record: { ...ready, operationId: 'first' } },
-    'Unknown',
+    'BesideReady',
+  ],
+  [
+    'a ready instance’s other operation is unknown, and somebody else’s run is the newest',
+    { newest: run('succeeded', { operationId: null }), own: null, record: laterReady },
+    'BesideReady',
+  ],
+  [
+    'an earlier attempt at an instance that a later one made ready',
+    { newest: run('succeeded', later), own: null, record: laterReady },
+    'Superseded',
+  ],
+  [
+    'an earlier attempt at an instance that has been ready for a moment',
+    { newest: run('succeeded', { ...later, sinceMs: nowMs }), own: null, record: laterReady },
+    'JustEnded',
+  ],
+  [
+    'an earlier attempt, and the ready one’s run was terminated',
+    { newest: run('terminated', later), own: null, record: laterReady },
+    'BesideReady',
+  ],
+  [
+    'an earlier attempt, and the record is of another host',
+    { newest: run('succeeded', later), own: null, record: { ...laterReady, ...there } },
+    'BesideReady',
+  ],
+  [
+    'an earlier attempt, and the later one was made ready elsewhere',
+    { newest: run('succeeded', { ...later, ...there }), own: null, record: laterReady },
+    'BesideReady',
+  ],
+  [
+    'an earlier attempt has the domain of an instance that is ready',
+    { newest: run('succeeded', later), own: null, record: laterReady, hasDomain: true },
+    'BesideReady',
+  ],
+  [
+    'an earlier attempt at an instance that is ready, and libvirt is silent',
+    { newest: run('succeeded', later), own: null, record: laterReady, hasDomain: null },
+    'BesideReady',
+  ],
+  [
+    'shared storage alone, of an earlier attempt at an instance that is ready here',
+    { newest: run('succeeded', later), own: null, record: laterReady, isHere: false },
+    'OtherHost',
   ],
   ['it failed, and its record is damaged', { newest: run('failed'), ...unreadable }, 'UnreadableRecord'],
   [
@@ -115,6 +161,11 @@ const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
   [
     'shared storage alone, of another host’s ready instance',
     { newest: run('succeeded', there), record: null, isHere: false },
+    'OtherHost',
+  ],
+  [
+    'shared storage alone, of an instance that was ready here',
+    { newest: run('succeeded'), record: null, isHere: false },
     'Unmarked',
   ],
   [
@@ -170,6 +221,15 @@ for (const [title, ageMs, newest, reason] of files) {
     assert.equal(judgeTemporaryFile({ nowMs, graceMs, modifiedMs: nowMs - ageMs, newest }), reason);
   });
 }
+
+test('a remedy that deletes says first how to see that nothing else is lost, and none stands beside a ready instance', () => {
+  for (const [reason, kind] of Object.entries(tendReasons)) {
+    if ('remedy' in kind && /everboot delete/.test(kind.remedy)) {
+      assert.match(kind.remedy, /everboot show ID.*no other host/s, reason);
+      assert.notEqual(reason, 'BesideReady' satisfies TendReason);
+    }
+  }
+});
 
 test('docs/host-care.md lists exactly these reasons, with their words', async () => {
   const page = await readFile(new URL('../../docs/host-care.md', import.meta.url), 'utf8');

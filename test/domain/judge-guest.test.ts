@@ -10,6 +10,9 @@ function run(outcome: OperationFacts['outcome'], more: Partial<OperationFacts> =
 const known = { host: 'here', wanted: true, isBeingCleared: false } as const;
 const ran: GuestFacts = { ...known, domain: 'shut off', wasOff: false, newest: run('succeeded') };
 
+const deletedThere = { operation: 'delete', host: 'there' };
+const byHand = { operation: 'delete', host: null };
+
 const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] = [
   ['it ran', {}, 'start'],
   ['it ran, and Temporal has forgotten it', { newest: null }, 'start'],
@@ -34,6 +37,9 @@ const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] =
     { isBeingCleared: true, newest: null },
     { leftOff: 'it was given up, and what is here of it is being removed' },
   ],
+  ['its deletion by hand says no host', { newest: run('failed', byHand) }, { leftOff: 'somebody wanted it deleted' }],
+  ['it is being deleted on another host', { newest: run('open', deletedThere) }, 'start'],
+  ['it was deleted on another host', { newest: run('succeeded', deletedThere) }, 'start'],
   ['another host builds it', { newest: run('open', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],
   ['another host has it', { newest: run('succeeded', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],
 ];
