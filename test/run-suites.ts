@@ -20,7 +20,7 @@ interface Suite {
 const suites = {
   check: { folders: [], concurrency: 1, fileTimeoutMs: 0 },
   unit: { folders: ['domain', 'client', 'workers', 'cli', 'setup'], concurrency: 2, fileTimeoutMs: 600_000 },
-  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 1_800_000 },
+  host: { folders: ['hypervisor', 'activities'], concurrency: 2, fileTimeoutMs: 2_700_000 },
   workflows: { folders: ['workflows', 'releases'], concurrency: 2, fileTimeoutMs: 900_000 },
   durability: {
     folders: ['durability'],
