@@ -11,9 +11,10 @@ import { keptReleases, stepsOf, thisCode, unpackRelease } from './releases.ts';
 /** What a release cannot carry on when the workers are rolled back to it, because it lacks what was asked for. */
 const beyond: Readonly<Record<string, readonly string[]>> = {
   '0.1': [
-    ...['hold-retry', 'hold-retry-changed', 'hold-abandon', 'hold-cancelled', 'hold-deadline'],
+    ...['hold-retry', 'hold-retry-changed', 'hold-retry-at-the-end', 'hold-abandon', 'hold-cancelled', 'hold-deadline'],
     ...['host-unreachable-and-back', 'host-gone-next-host', 'host-absent-next-host'],
-    ...['host-gone-abandoned', 'host-gone-tombstone', 'delete-host-gone', 'tend', 'tend-after-reboot'],
+    ...['host-gone-abandoned', 'host-gone-tombstone', 'hold-host-gone', 'delete-host-gone'],
+    ...['tend', 'tend-after-reboot'],
   ],
 };
 
