@@ -129,8 +129,15 @@ export async function checkEnd(
 ): Promise<Outcome> {
   const slate = slateOf(stage, input, paths);
   if (end.kind === 'terminated') {
-    await sweep(stage, input, slate);
-    return 'swept';
+    // Where its last step had its effect the instance is ready, which no tending takes away.
+    const record = await readInstanceRecord(paths, input.spec.id);
+    if (record?.state !== 'ready') {
+      await sweep(stage, input, slate);
+      return 'swept';
+    }
+    await checkReady(stage, procedure, input, paths);
+    await slate();
+    return 'whole';
   }
   if (end.kind === 'done') {
     await assertLikeReference(stage, procedure, end.result as InstanceResult);
