@@ -65,7 +65,7 @@ export async function createInstance(
       throw new EverbootFailure(
         'InstanceExists',
         `the instance ${id} exists on ${keptOn}, not on ${wanted.join(', ')}`,
-        { remedy: elsewhereRemedy(id, keptOn) },
+        { remedy: `Use another id, or name ${keptOn}. ${elsewhereRemedy(id, keptOn)}` },
       );
     }
     const place = { hosts: await hostsToTry(context, { wanted, keptOn }), isPinned: keptOn !== null };

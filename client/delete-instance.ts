@@ -43,13 +43,15 @@ export async function deleteInstance(
   checkInstanceId(instanceId);
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     const last = await findRun(context, instanceId);
+    if (options.host !== undefined) await checkNotElsewhere(context, last, options.host);
     if (last?.status === 'running' && last.memo.operation === 'create') {
       await stop(context, last, options);
       if ((await findRun(context, instanceId, last.runId))?.status === 'cancelled') options.onCreationCancelled?.();
       continue;
     }
     const before = await waitingForItsHost(context, last);
-    if (before !== null) return before;
+    // What is left on another host than the one that is named is no answer for that one.
+    if (before !== null && (options.host ?? before.remainsOn) === before.remainsOn) return before;
     const runId =
       last?.status === 'running' ? last.runId : await startDeletion(context, instanceId, last, options.host);
     if (runId === null) continue;
@@ -86,7 +88,6 @@ export async function startDeletion(
   last: DescribedRun | null,
   namedHost: string | undefined,
 ): Promise<string | null> {
-  if (namedHost !== undefined) await checkNotElsewhere(context, last, namedHost);
   const known = namedHost ?? (last?.memo.host || undefined);
   if (known !== undefined) await checkSomebodyPolls(context);
   const host = known ?? (await hostWith(context, instanceId));

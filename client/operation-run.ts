@@ -80,10 +80,11 @@ export function statusOf(name: WorkflowExecutionInfo['status']['name']): Operati
     case 'COMPLETED':
       return 'completed';
     case 'FAILED':
-    case 'TIMED_OUT':
       return 'failed';
     case 'CANCELLED':
       return 'cancelled';
+    // Neither has undone anything.
+    case 'TIMED_OUT':
     case 'TERMINATED':
       return 'terminated';
     default:

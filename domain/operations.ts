@@ -204,7 +204,7 @@ export interface OperationMemo {
   readonly host: string;
   /**
    * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or may
-   * have. It outlives a creation that did not succeed: that has taken back no more than what it made itself.
+   * have. It counts after a creation that failed, too: that has taken back only what it made itself.
    */
   readonly pinned?: true;
   readonly name?: string;

@@ -360,9 +360,16 @@ test('a deletion on another host than the one that has the instance is refused, 
   const refused = failsWith('InstanceExists', /on host-d, not on host-a/);
   await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused);
   assert.equal((await cloud.client.createInstance(spec)).host, 'host-d');
+  await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused, 'nor is a creation cancelled for it');
+  assert.equal((await cloud.client.show(id)).phase, 'Building');
   await cloud.client.cancel(id);
   await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused);
   assert.equal((await cloud.client.show(id)).operation, 'create');
+  const deletion = assert.rejects(cloud.client.delete(id), failsWith('InternalError', /terminated/));
+  while ((await cloud.client.show(id)).operation !== 'delete') await sleep(50);
+  await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused, 'nor another deletion waited for');
+  await temporal.workflow.getHandle(`instance/${id}`).terminate('a test');
+  await deletion;
 });
 
 test('a creation that was undone is kept nowhere: what an earlier one left on another host can be deleted', async () => {

@@ -314,6 +314,8 @@ test('a host that is gone for good is given up: the creation and the deletion en
   const { runId } = await handle.describe();
   assert.equal((await client.delete(id)).remainsOn, 'host-b', 'nobody is asked for what is deleted already');
   assert.equal((await handle.describe()).runId, runId);
+  const there = await client.delete(id, { host: 'host-a' });
+  assert.deepEqual([there.existed, there.remainsOn], [false, undefined], 'another host is asked all the same');
 });
 
 test('an operation that is on another host than the one that was seen is not given up', async () => {
