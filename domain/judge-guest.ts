@@ -29,9 +29,11 @@ export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleare
   if (isBeingCleared) return { leftOff: 'it was given up, and what is here of it is being removed' };
   if (newest === null) return 'start';
   const isElsewhere = newest.host !== null && newest.host !== host;
+  if (newest.operation === 'delete' && isElsewhere) {
+    // What was removed on another host is not this guest; as long as it was not, it may run there.
+    return newest.outcome === 'succeeded' ? 'start' : { leftOff: `the host ${newest.host} may have it by now` };
+  }
   if (newest.operation === 'delete') {
-    // What is removed on another host is not this guest.
-    if (isElsewhere) return 'start';
     return { leftOff: newest.outcome === 'open' ? 'it is being deleted' : 'somebody wanted it deleted' };
   }
   if (isElsewhere && (newest.outcome === 'open' || newest.outcome === 'succeeded')) {

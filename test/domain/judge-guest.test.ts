@@ -38,7 +38,14 @@ const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] =
     { leftOff: 'it was given up, and what is here of it is being removed' },
   ],
   ['its deletion by hand says no host', { newest: run('failed', byHand) }, { leftOff: 'somebody wanted it deleted' }],
-  ['it is being deleted on another host', { newest: run('open', deletedThere) }, 'start'],
+  ...(['open', 'failed', 'cancelled', 'terminated'] as const).map(
+    (outcome) =>
+      [
+        `its deletion on another host is ${outcome}`,
+        { newest: run(outcome, deletedThere) },
+        { leftOff: 'the host there may have it by now' },
+      ] as const,
+  ),
   ['it was deleted on another host', { newest: run('succeeded', deletedThere) }, 'start'],
   ['another host builds it', { newest: run('open', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],
   ['another host has it', { newest: run('succeeded', { host: 'there' }) }, { leftOff: 'the host there has it by now' }],
