@@ -52,7 +52,7 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
   let startsGuest = false;
   let isGivenUp = false;
   let changed: RequestedInstance | undefined;
-  let undone: { readonly failure: unknown } | undefined;
+  let failed: { readonly failure: unknown } | undefined;
   const canMove = (failure: unknown): boolean => mayMove && undos.size === 0 && isUnreachable(failure);
   const moveAway = (): void => {
     // What is being undone is undone there and nowhere else, and so is what waits for an operator.
@@ -64,6 +64,7 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
     if (onFailure !== 'hold' || canMove(failure)) return 'undo';
     const { message } = failure instanceof ApplicationFailure ? failure : { message: String(failure) };
     tracker.note(`waits for an operator: ${message}`);
+    failed = { failure };
     const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
     if (decision.kind === 'abandon') {
       tracker.note('abandoned');
@@ -71,6 +72,7 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
     }
     changed = decision.change;
     if (changed !== undefined) return 'undo';
+    failed = undefined;
     tracker.note('an operator had it go on');
     tracker.enter('Building');
     if (tracker.absence()?.phase === 'HostUnreachable') moveAway();
@@ -83,7 +85,7 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
     rules: {
       decide,
       onUndo: (failure) => {
-        undone = { failure };
+        failed = { failure };
       },
       isGivenUp: () => isGivenUp,
       // A try that registered no undo has left nothing.
@@ -109,8 +111,8 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
   return {
     /** What a host that is given up has to remove. */
     left: () => ({ hasLeftSomething: undos.size > 0, withDomain: undos.has('removeDomain') }),
-    /** What the try was being undone for when it was given up. */
-    failure: () => undone?.failure,
+    /** What the try was parked or being undone for when it was given up. */
+    failure: () => failed?.failure,
     async run(unreachableAfterMs: number | undefined, build: (attempt: Attempt) => Promise<InstanceResult>) {
       void desk.hostGone().then(() => left.resolve({ kind: 'gone' }));
       const rules = { unreachableAfterMs, onUnreachable: moveAway, interrupt: left.promise };

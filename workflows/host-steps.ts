@@ -90,8 +90,11 @@ async function oncePerOperation(
   run: () => Promise<unknown>,
 ): Promise<unknown> {
   if (done === undefined || !isKeptWhileParked(name)) return await run();
-  if (!done.has(activityId) || !standsOverParking(name)) done.set(activityId, await run());
-  return done.get(activityId);
+  if (done.has(activityId) && standsOverParking(name)) return done.get(activityId);
+  done.delete(activityId);
+  const made = await run();
+  done.set(activityId, made);
+  return made;
 }
 
 function optionsOf(host: string, name: StepName): ActivityOptions {

@@ -58,7 +58,7 @@ export function isEndless(step: StepName): boolean {
   return policy.endless === true;
 }
 
-/** Whether what a step made is there for as long as the operation is parked. */
+/** Whether what a step made counts as kept while the operation is parked. */
 export function isKeptWhileParked(step: StepName): boolean {
   const { endless, afresh }: StepPolicy = stepPolicies[step];
   return endless !== true && afresh !== true;

@@ -47,10 +47,7 @@ export async function undoOnFailure<Made>(
       if (isGivenUp()) throw error;
       const { failure, again } = await outcomeOf(error, decide);
       // While it was parked: whatever was decided, nothing is asked of that host any more.
-      if (isGivenUp()) {
-        onUndo(error);
-        throw error;
-      }
+      if (isGivenUp()) throw error;
       if (again) continue;
       onUndo(failure);
       await CancellationScope.nonCancellable(async () => {

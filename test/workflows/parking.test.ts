@@ -178,6 +178,16 @@ test('a parked boot whose host is gone asks nothing of it, and fails with what i
   await assertCleanSlate(host.paths, [id]);
 });
 
+test('a boot that was parked before it had made anything fails with that, too, when its host is gone', async () => {
+  failing('planInstance');
+  const { id, handle } = await createParked();
+  host.ran.length = 0;
+  await abandon(handle, { hostGone: true });
+  await assert.rejects(handle.result(), failedWith('InsufficientSpace'));
+  assert.deepEqual(host.ran, []);
+  await assertCleanSlate(host.paths, [id]);
+});
+
 test('a flavor that is too small is parked too; a retry with a larger one builds anew under other claims', async () => {
   host.strike = undefined;
   const large = await makeQcow2Image(host.folder, 'large.qcow2', 1100);
