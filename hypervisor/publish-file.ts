@@ -37,7 +37,9 @@ async function removeThose(folder: string, isMeant: (name: string) => boolean, c
   for (const name of await listFolder(folder)) {
     if (!isMeant(name)) continue;
     const path = join(folder, name);
-    if ((await lstat(path)).isDirectory()) await removeTree(path, control);
+    // Its own writer may have taken it away since.
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isDirectory() === true) await removeTree(path, control);
     else await removeFile(path);
   }
 }

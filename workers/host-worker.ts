@@ -45,7 +45,8 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareFolders(paths);
-  await removeHalfMadeNotes(paths);
+  // They harm nothing: what cannot be removed now keeps no step of the host waiting, and goes with the next sweep.
+  await removeHalfMadeNotes(paths).catch(() => undefined);
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
   const { maxDownloadBytesPerSecond } = configuration.host;
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { removeHalfMadeNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
+import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
 import { named, startProcess, testCache } from '../fixtures/test-cache.ts';
 import { until } from '../fixtures/until.ts';
 
@@ -11,6 +13,13 @@ const noting = `
   const { writeScrubRecord } = await load('hypervisor/image-cache/care/scrub-record.ts');
   process.stdout.write('ready');
   for (;;) await writeScrubRecord(given.paths, { cacheName: given.name, title: 'x'.repeat(2 ** 20), order: null }, '');`;
+
+/** A signal stops a thread at the end of what it does in the kernel just then. */
+async function isStopped(pid: number): Promise<boolean> {
+  const tasks = await readdir(`/proc/${pid}/task`);
+  const stats = await Promise.all(tasks.map((task) => readFile(`/proc/${pid}/task/${task}/stat`, 'utf8')));
+  return stats.every((stat) => /^\d+ \(.*\) T/.test(stat));
+}
 
 test('a note that a killed worker left half-written goes, and one that is being written stays', {
   timeout: 300_000,
@@ -26,6 +35,7 @@ test('a note that a killed worker left half-written goes, and one that is being 
       child.kill('SIGCONT');
       await until('a half-made note', async () => (await halfMade()).length > 0, 1);
       child.kill('SIGSTOP');
+      await until('the stop', () => isStopped(child.pid ?? 0), 1);
       return (await halfMade()).length > 0;
     });
     const [stopped] = await halfMade();
@@ -41,18 +51,17 @@ test('a note that a killed worker left half-written goes, and one that is being 
   }
 });
 
-test('notes are written side by side, and none while half-made ones are looked for', async (t) => {
+test('notes are written side by side, and none while half-made ones are removed', async (t) => {
   const { paths } = await testCache(t);
-  const first = Promise.withResolvers<void>();
-  const writing = whileWritingNotes(paths, () => first.promise);
-  await whileWritingNotes(paths, async () => undefined);
-  let looked = false;
-  const looking = removeHalfMadeNotes(paths).then(() => {
-    looked = true;
+  await whileWritingNotes(paths, () => whileWritingNotes(paths, async () => undefined));
+  const removing = await tryKernelLock({ lockFile: paths.locks, key: 'notes' });
+  let written = false;
+  const writing = whileWritingNotes(paths, async () => {
+    written = true;
   });
-  await whileWritingNotes(paths, async () => undefined);
-  assert.equal(looked, false);
-  first.resolve();
-  await Promise.all([writing, looking]);
-  assert.ok(looked);
+  await sleep(200);
+  assert.equal(written, false);
+  await removing?.release();
+  await writing;
+  assert.ok(written);
 });
