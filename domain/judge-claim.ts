@@ -91,7 +91,7 @@ export const tendReasons = {
   BesideReady: {
     action: 'report',
     meaning: 'The instance is ready, and this is of another operation on it, of which Temporal does not tell enough.',
-    remedy: 'Nothing: it goes when the instance is deleted. It only takes up room.',
+    remedy: 'Nothing, where it is files: they go when the instance is deleted. Look at a domain with virsh first.',
   },
   Unmarked: {
     action: 'report',
