@@ -31,7 +31,7 @@ export async function lookAfterGuests(host: Host, inventory: Inventory): Promise
   const wasStarted = note !== undefined && note.bootId !== bootId;
   if (wasStarted && configuration.libvirt.resumeGuestsStateOnHostBoot) return true;
   // One that could not be started with the machine is off by no wish of anybody's, however often it is seen.
-  await noteGuests(paths, { bootId, inventory }, (id) => note?.unstarted?.includes(id) !== true);
+  await noteGuests(paths, { bootId, inventory }, (id) => note?.unstarted.includes(id) !== true);
   return false;
 }
 

@@ -4,9 +4,8 @@ import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts
 import type { ClientContext } from './client-context.ts';
 import { hostThatRemembers } from './host-that-remembers.ts';
 import { withInstanceId } from './instance-id.ts';
-import { elsewhereRemedy, keptHost } from './kept-host.ts';
+import { elsewhereRemedy, findKeptHost } from './kept-host.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
-import { failureCodeOf } from './outcome.ts';
 import { type ResolvedRequest, resolveRequest } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
 import { startOperation } from './start-operation.ts';
@@ -125,7 +124,7 @@ async function hostThatKeeps(
       `the instance ${instanceId} ("${memo.name ?? ''}") exists on ${memo.host}, made from another spec`,
     );
   }
-  return keptHost(last, await failureCodeOf(context, last));
+  return await findKeptHost(context, last);
 }
 
 interface Place {

@@ -12,9 +12,9 @@ import type { ClientContext } from './client-context.ts';
 import { deletionFailure } from './deletion-failure.ts';
 import { checkSomebodyPolls, somePollingHosts } from './hosts.ts';
 import { checkInstanceId } from './instance-id.ts';
-import { elsewhereRemedy, keptHost } from './kept-host.ts';
+import { elsewhereRemedy, findKeptHost } from './kept-host.ts';
 import { type DescribedRun, describeRun, findRun, statusOf } from './operation-run.ts';
-import { failureCodeOf, type WaitOptions, waitForOutcome } from './outcome.ts';
+import { type WaitOptions, waitForOutcome } from './outcome.ts';
 import { startOperation } from './start-operation.ts';
 
 /** How often a deletion is tried when other operations on the same id begin in between. */
@@ -109,7 +109,7 @@ export async function startDeletion(
 /** A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one. */
 async function checkNotElsewhere(context: ClientContext, last: DescribedRun | null, namedHost: string): Promise<void> {
   if (last === null) return;
-  const host = keptHost(last, await failureCodeOf(context, last));
+  const host = await findKeptHost(context, last);
   if (host === null || host === namedHost) return;
   const { instanceId } = last;
   throw new EverbootFailure('InstanceExists', `the instance ${instanceId} is on ${host}, not on ${namedHost}`, {

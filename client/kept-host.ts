@@ -1,5 +1,7 @@
 import type { FailureCode } from '../domain/failures.ts';
+import type { ClientContext } from './client-context.ts';
 import type { OperationRun } from './operation-run.ts';
+import { failureCodeOf } from './outcome.ts';
 
 /**
  * The host that has an instance, or may have it, by how the last operation on it ended (`failedWith`, where it failed);
@@ -19,6 +21,11 @@ export function keptHost(
   if (memo.operation === 'delete') return status === 'completed' ? null : host;
   const isUndone = status === 'failed' || status === 'cancelled';
   return isUndone && memo.pinned !== true && failedWith !== 'InstanceExists' ? null : host;
+}
+
+/** As `keptHost`, of a run whose failure is asked for. Throws as `waitForOutcome`. */
+export async function findKeptHost(context: ClientContext, last: OperationRun): Promise<string | null> {
+  return keptHost(last, await failureCodeOf(context, last));
 }
 
 /** What to do where a host was named that does not have the instance, and another one has it, or may. */

@@ -14,9 +14,9 @@ export interface GuestNote {
   readonly off: readonly string[];
   /**
    * Ids of those that were to be started with the machine, are shut off all the same, and that nobody wanted off: the next
-   * start of the machine tries them again. Absent in notes of earlier releases.
+   * start of the machine tries them again. None in notes of earlier releases.
    */
-  readonly unstarted?: readonly string[];
+  readonly unstarted: readonly string[];
 }
 
 /** Which start of the machine this is. */
@@ -32,20 +32,19 @@ export async function readGuestNote({ guests }: HostPaths): Promise<GuestNote | 
 }
 
 /**
- * Notes which of the guests that should run are shut off, and, as `isWanted` says of each id, whether somebody wanted that.
+ * Notes which of the guests that should run are shut off, and, as `isOnPurpose` says of each id, whether somebody wanted that.
  * Guests that are not noted are taken for running.
  */
 export async function noteGuests(
   paths: HostPaths,
   { bootId, inventory }: { readonly bootId: string; readonly inventory: Inventory },
-  isWanted: (instanceId: string) => boolean,
+  isOnPurpose: (instanceId: string) => boolean,
 ): Promise<void> {
   const ids = guestsOf(inventory)
     .filter(({ wanted, domain }) => wanted && domain === 'shut off')
     .map(({ record }) => record.claim.instanceId)
     .sort();
-  const off = ids.filter(isWanted);
-  const note: GuestNote = { bootId, off, unstarted: ids.filter((id) => !off.includes(id)) };
+  const note: GuestNote = { bootId, off: ids.filter(isOnPurpose), unstarted: ids.filter((id) => !isOnPurpose(id)) };
   if (JSON.stringify(await readGuestNote(paths)) === JSON.stringify(note)) return;
   await publishText(paths.guests, `${JSON.stringify(note)}\n`, 0o600);
 }

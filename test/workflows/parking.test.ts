@@ -164,12 +164,18 @@ test('a guest that went down while its boot was parked runs when the boot goes o
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a parked boot whose host is gone asks nothing of it, and fails with what it was parked for', async () => {
-  failing('createSwapDisk');
-  const { id, handle } = await createParked();
+/** Parks a boot at a step, and gives its host up; it fails with what it was parked for. */
+async function givenUpAt(step: keyof HostActivities): Promise<{ id: string; handle: WorkflowHandle }> {
+  failing(step);
+  const parked = await createParked();
   host.ran.length = 0;
-  await abandon(handle, { hostGone: true });
-  await assert.rejects(handle.result(), failedWith('InsufficientSpace'));
+  await abandon(parked.handle, { hostGone: true });
+  await assert.rejects(parked.handle.result(), failedWith('InsufficientSpace'));
+  return parked;
+}
+
+test('a parked boot whose host is gone asks nothing of it, and fails with what it was parked for', async () => {
+  const { id, handle } = await givenUpAt('createSwapDisk');
   assert.equal((await handle.query<OperationProgress>('progress')).phase, 'Failed');
   const { operationId } = (await handle.describe()).memo as unknown as OperationMemo;
   // The host of this test is there, so that its tombstone is heard at once.
@@ -179,11 +185,7 @@ test('a parked boot whose host is gone asks nothing of it, and fails with what i
 });
 
 test('a boot that was parked before it had made anything fails with that, too, when its host is gone', async () => {
-  failing('planInstance');
-  const { id, handle } = await createParked();
-  host.ran.length = 0;
-  await abandon(handle, { hostGone: true });
-  await assert.rejects(handle.result(), failedWith('InsufficientSpace'));
+  const { id } = await givenUpAt('planInstance');
   assert.deepEqual(host.ran, []);
   await assertCleanSlate(host.paths, [id]);
 });
