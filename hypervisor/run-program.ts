@@ -70,6 +70,7 @@ const packageOf: Readonly<Record<string, string>> = {
   'mkfs.ext4': 'e2fsprogs',
   'mkfs.ext3': 'e2fsprogs',
   'mkfs.ext2': 'e2fsprogs',
+  e2fsck: 'e2fsprogs',
   'mkfs.vfat': 'dosfstools',
   'mkfs.xfs': 'xfsprogs',
   'mkfs.ntfs': 'ntfs-3g',

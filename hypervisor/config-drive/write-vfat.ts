@@ -1,5 +1,6 @@
-import { open, readdir } from 'node:fs/promises';
+import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { EverbootFailure } from '../../domain/failures.ts';
 import { runProgram } from '../run-program.ts';
 import { type DriveControl, type DriveWriter, maxDriveBytes, programOptions, volumeLabel } from './drive-writer.ts';
 import type { StagingFolder } from './staging-folder.ts';
@@ -12,11 +13,30 @@ export const writeVfat: DriveWriter = async (staging, control) => {
   await makeSparseFile(staging.image, maxDriveBytes);
   await runProgram('mkfs.vfat', ['-n', volumeLabel, staging.image], programOptions(control));
   await copyTree(staging, control);
+  await checkTree(staging, control);
 };
 
 async function copyTree(staging: StagingFolder, control: DriveControl): Promise<void> {
   const folders = (await readdir(staging.tree)).map((name) => join(staging.tree, name));
   await runProgram('mcopy', ['-i', staging.image, '-s', '-Q', ...folders, '::/'], programOptions(control));
+}
+
+/**
+ * Reads the drive back: mcopy keeps sectors in memory, and ends with success though the write of one of them failed, for
+ * want of room or by a broken disk. Throws HostIoError: made once more, the drive may be whole.
+ */
+async function checkTree({ tree, image }: StagingFolder, control: DriveControl): Promise<void> {
+  const readBack = `${tree}-read-back`;
+  await mkdir(readBack, { mode: 0o700 });
+  try {
+    await runProgram('mcopy', ['-i', image, '-s', '-n', '::/*', readBack], programOptions(control));
+    await runProgram('diff', ['-r', '-q', tree, readBack], programOptions(control));
+  } catch (error) {
+    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
+    throw new EverbootFailure('HostIoError', `the config drive ${image} does not hold what was written to it`, {
+      cause: error,
+    });
+  }
 }
 
 async function makeSparseFile(path: string, sizeBytes: number): Promise<void> {

@@ -1,15 +1,13 @@
-import { stat, statfs } from 'node:fs/promises';
 import type { PlannedEphemeralDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type FileSystemName, fileSystemProblem, isFileSystemName } from '../../domain/file-systems.ts';
 import { mkfsWords, ownMkfsCommand, targetWord, wordsFor } from '../../domain/mkfs-commands.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { tellingOfFullDisk } from '../full-disk.ts';
 import { runProgram } from '../run-program.ts';
 import { timeForBytesMs } from '../time-for-bytes.ts';
+import { checkNewFileSystem } from './check-new-file-system.ts';
 import type { DiskFile } from './disk-context.ts';
-
-/** With less room than this, no disk can be formatted. */
-const leastRoomBytes = 64 * 1024;
 
 /** The programs and their flags. -F and the like: the disk is a file, which some of them ask about. */
 const programs = {
@@ -40,38 +38,24 @@ export function fileSystemCommand(shape: EphemeralShape, virtMkfs: readonly stri
   return [...programs[fileSystem], label, targetWord];
 }
 
-/** Runs a command that makes a file system, on a whole disk that holds nothing yet. */
+/** Runs a command that makes a file system, on a whole disk that holds nothing yet, and looks whether it is whole. */
 export async function makeFileSystem(words: readonly string[], disk: DiskFile, control: WorkControl): Promise<void> {
-  await format(wordsFor(words, disk.path), disk, control);
+  await tellingOfFullDisk(disk.path, async () => {
+    await format(wordsFor(words, disk.path), disk, control);
+    await checkNewFileSystem(disk, control);
+  });
 }
 
 /** Makes a swap area of a whole disk that holds nothing yet. */
 export async function makeSwapArea(disk: DiskFile, control: WorkControl): Promise<void> {
-  await format(['mkswap', disk.path], disk, control);
+  await tellingOfFullDisk(disk.path, () => format(['mkswap', disk.path], disk, control));
 }
 
 async function format(
   [program = '', ...args]: readonly string[],
-  { path, sizeBytes, heldLocks }: DiskFile,
+  { sizeBytes, heldLocks }: DiskFile,
   { signal }: WorkControl,
 ): Promise<void> {
   const limits = { fileSizeBytes: sizeBytes };
-  try {
-    await runProgram(program, args, { signal, heldLocks, limits, timeoutMs: timeForBytesMs(sizeBytes) });
-  } catch (error) {
-    throw (await isFileSystemFull(path)) ? fullFailure(path, error) : error;
-  }
-}
-
-/** Some of these programs fail on a full disk without saying so: mkswap is "unable to erase bootbits sectors". */
-async function isFileSystemFull(path: string): Promise<boolean> {
-  // A device takes nothing of the file system that its node is in.
-  if (!(await stat(path)).isFile()) return false;
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize < leastRoomBytes;
-}
-
-function fullFailure(path: string, error: unknown): unknown {
-  if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return error;
-  return new EverbootFailure('InsufficientSpace', `no room is left for ${path}: ${error.message}`, { cause: error });
+  await runProgram(program, args, { signal, heldLocks, limits, timeoutMs: timeForBytesMs(sizeBytes) });
 }

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { EverbootFailure } from '../../domain/failures.ts';
 import type { ConfigDriveContents } from '../../hypervisor/config-drive/contents.ts';
 import { openstackVersions } from '../../hypervisor/config-drive/openstack-metadata.ts';
 import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
+import { breakFolder, mendFolder, mountFailing } from '../durability/harness/small-file-systems.ts';
 import { extractDrive, filesOf } from './extract-drive.ts';
 
 const folder = await mkdtemp('/var/tmp/everboot-test-drive-');
@@ -142,4 +145,31 @@ test('the guest is told which device is which', async () => {
     String((await readIso(path)).get('ec2/latest/meta-data.json')),
   );
   assert.deepEqual(mapping, { ami: 'vda', root: '/dev/vda', ephemeral0: '/dev/vdb', swap: '/dev/vdc' });
+});
+
+test('a vfat drive that lost a write is never published, though mcopy says nothing of it', async () => {
+  const failing = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
+  const directory = `${failing.folder}/host/instances`;
+  await mkdir(directory, { recursive: true });
+  const userData = randomBytes(200_000).toString('base64');
+  const large = { ...contents, secrets: { ...contents.secrets, userData } };
+  const write = () => writeConfigDrive(`${directory}/disk.config`, large, vfat, control);
+  const silent: number[] = [];
+  try {
+    for (let first = 900; first <= 1800; first += 60) {
+      await breakFolder(directory, [first, first + 30]);
+      await assert.rejects(write, (error: EverbootFailure) => {
+        if (/does not hold/.test(error.message)) silent.push(first);
+        return true;
+      });
+      await mendFolder(directory);
+      assert.deepEqual(await readdir(directory), []);
+    }
+    assert.ok(silent.length > 0, 'some of them are lost in silence');
+    await write();
+    const files = await readDrive(`${directory}/disk.config`, 'vfat');
+    assert.equal(files.get('openstack/latest/user_data')?.toString('base64'), userData);
+  } finally {
+    await failing.unmount();
+  }
 });

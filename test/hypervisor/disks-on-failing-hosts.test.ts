@@ -11,6 +11,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { makeRootDisk } from '../../hypervisor/disks/root-disk.ts';
+import { breakFolder, mendFolder, mountFailing } from '../durability/harness/small-file-systems.ts';
 import { makeBlankBase, makeBlankDisk } from '../fixtures/blank-disks.ts';
 import { countProcesses } from '../fixtures/processes.ts';
 
@@ -81,6 +82,36 @@ test('a full disk fails every disk with InsufficientSpace, and leaves nothing', 
   await assert.rejects(makeBlankDisk(swap, null, context, control), isOutOfSpace);
   await assert.rejects(makeRootDisk({ ...root, format: 'qcow2' }, base, context, control), isOutOfSpace);
   assert.deepEqual(await readdir(directory), ['filler']);
+});
+
+test('a file system of which a write was lost is never published, though mke2fs says nothing of it', async () => {
+  const failing = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
+  const directory = `${failing.folder}/host/instances`;
+  await mkdir(directory, { recursive: true });
+  const disk = { ...ephemeral, sizeBytes: 8 * mebibyte };
+  const context = { directory, preallocate: 'none', heldLocks: [] } as const;
+  const format = async (): Promise<void> => {
+    run('truncate', ['-s', `${disk.sizeBytes}`, `${directory}/silent`]);
+    run('mkfs.ext4', ['-q', '-F', `${directory}/silent`]);
+    await rm(`${directory}/silent`);
+  };
+  const makers = [
+    () => makeBlankBase(`${directory}/base`, disk, control),
+    () => makeBlankDisk(disk, null, context, control),
+  ];
+  try {
+    for (const make of [format, ...makers]) {
+      await breakFolder(directory, [10, 50]);
+      if (make === format) await make();
+      else await assert.rejects(make, { code: 'HostIoError' });
+      await mendFolder(directory);
+      assert.deepEqual(await readdir(directory), []);
+    }
+    for (const make of makers) await make();
+    for (const name of ['base', 'disk.local']) run('e2fsck', ['-f', '-n', `${directory}/${name}`]);
+  } finally {
+    await failing.unmount();
+  }
 });
 
 test('where the file system can, a raw root disk shares the blocks of its base', async (t) => {

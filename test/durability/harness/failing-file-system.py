@@ -1,6 +1,7 @@
 """Shows a folder as a file system that fails with EIO: whatever changes something in a broken case's folder, or syncs it.
 
-Usage: failing-file-system.py BACKING MOUNT. The case `x` is broken while the file MOUNT.broken/x is there.
+Usage: failing-file-system.py BACKING MOUNT. The case `x` is broken while the file MOUNT.broken/x is there. Where that
+file holds two numbers, only the writes from the first to the second of them fail, counted since it was there.
 """
 
 import errno
@@ -14,15 +15,26 @@ class FailingFiles(Operations):
     def __init__(self, backing, marks):
         self.backing = backing
         self.marks = marks
+        self.writes = {}
 
     def real(self, path):
         return self.backing + path
 
-    def change(self, path):
+    def change(self, path, is_write=False):
         case = path.split("/")[1]
-        if os.path.exists(f"{self.marks}/{case}"):
+        try:
+            with open(f"{self.marks}/{case}") as mark:
+                made = os.fstat(mark.fileno()).st_mtime_ns
+                span = mark.read().split()
+        except FileNotFoundError:
+            return self.real(path)
+        if not span or (is_write and self.is_within((case, made), *map(int, span))):
             raise FuseOSError(errno.EIO)
         return self.real(path)
+
+    def is_within(self, mark, first, last):
+        self.writes[mark] = self.writes.get(mark, 0) + 1
+        return first <= self.writes[mark] <= last
 
     def getattr(self, path, fh=None):
         found = os.lstat(self.real(path)) if fh is None else os.fstat(fh)
@@ -51,7 +63,7 @@ class FailingFiles(Operations):
         return os.pread(fh, size, offset)
 
     def write(self, path, data, offset, fh):
-        self.change(path)
+        self.change(path, is_write=True)
         return os.pwrite(fh, data, offset)
 
     def truncate(self, path, length, fh=None):
