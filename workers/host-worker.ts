@@ -9,9 +9,8 @@ import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
 import { rateLimit } from '../hypervisor/download/rate-limit.ts';
-import { removeHalfMadeNotes } from '../hypervisor/host-notes.ts';
-import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
+import { prepareHost } from '../hypervisor/prepare-host.ts';
 import { type Draining, drainOptions, runWorkers } from './drain-workers.ts';
 import { runningSteps } from './running-steps.ts';
 import { workflowBundle } from './workflow-bundle.ts';
@@ -44,9 +43,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const { name, instancesPath, maxConcurrentDownloads, maxConcurrentDiskOps } = configuration.host;
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
-  await prepareFolders(paths);
-  // They harm nothing: what cannot be removed now keeps no step of the host waiting, and goes with the next sweep.
-  await removeHalfMadeNotes(paths).catch(() => undefined);
+  await prepareHost(paths);
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
   const { maxDownloadBytesPerSecond } = configuration.host;
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };

@@ -8,8 +8,9 @@ import { makeGuestImage } from '../../cli/demo/guest-image.ts';
 import { type RunningProgram, runProgram, startProgram } from '../../hypervisor/run-program.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { untilReported } from '../fixtures/guest-console.ts';
-import { freePort, type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
+import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';
 
 const timeoutMs = 60_000;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Command } from 'commander';
 import { everbootProgram } from '../../cli/program.ts';
-import { freePort } from '../fixtures/running-everboot.ts';
+import { freePort } from '../fixtures/free-port.ts';
 
 const main = new URL('../../cli/everboot.ts', import.meta.url).pathname;
 

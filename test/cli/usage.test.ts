@@ -3,14 +3,14 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { freePorts } from '../fixtures/free-port.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { runEverboot } from './run-everboot.ts';
 
 let folder: string;
 let environment: NodeJS.ProcessEnv;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'everboot-usage-'));
-  const [port] = await freePorts(1);
+  const port = await freePort();
   environment = { EVERBOOT_STATE_DIR: folder, TEMPORAL_ADDRESS: `127.0.0.1:${port}` };
 });
 after(async () => {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, EverbootFailure, failureDocument } from '../../client/index.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
-import { freePorts } from '../fixtures/free-port.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
 let cloud: PretendCloud;
@@ -391,7 +391,7 @@ test('a host that does not poll keeps no instance from being built on another on
 });
 
 test('no server, no namespace and no worker are told apart, and quickly', async () => {
-  const nowhere = connectClient({ address: `127.0.0.1:${await freePorts(1)}`, namespace: 'default' });
+  const nowhere = connectClient({ address: `127.0.0.1:${await freePort()}`, namespace: 'default' });
   await assert.rejects(nowhere, failsWith('TemporalUnreachable', /no Temporal server answers/));
   const { address } = cloud.server;
   const elsewhere = await connectClient({ address, namespace: 'elsewhere' });

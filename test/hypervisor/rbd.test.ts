@@ -10,7 +10,7 @@ import { type CephCluster, cephCluster, cephFsid } from '../../hypervisor/ceph.t
 import { createRbdImage, listRbdImages, rbdImageSize, removeRbdImage } from '../../hypervisor/rbd.ts';
 import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
 import { cephSettings, newCephInstance, setFull } from '../fixtures/ceph-host.ts';
-import { freePorts } from '../fixtures/free-port.ts';
+import { freePort } from '../fixtures/free-port.ts';
 import { makeRawImage } from '../fixtures/images.ts';
 
 const mebibyte = 2 ** 20;
@@ -51,7 +51,7 @@ test('an image that is absent is an answer; a pool, a user, a right or a configu
 });
 
 test('monitors that nobody reaches are StorageUnavailable', async () => {
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const conf = join(ceph.folder, 'nowhere.conf');
   const text = await readFile(ceph.conf, 'utf8');
   await writeFile(conf, text.replace(/^mon host.*$/m, `mon host = v1:127.0.0.1:${port}`));

@@ -3,7 +3,7 @@ import { failureInterceptor } from '../../../activities/failure-interceptor.ts';
 import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
-import { prepareFolders } from '../../../hypervisor/image-cache/prepare-folders.ts';
+import { prepareHost } from '../../../hypervisor/prepare-host.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
 import { openJournal } from './journal.ts';
 import type { Step } from './procedures.ts';
@@ -36,7 +36,7 @@ export async function serveHost(connection: NativeConnection, order: HostOrder):
   const configuration = await testConfiguration(filesFolder, name, toml, [images]);
   const { instancesPath } = configuration.host;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
-  await prepareFolders(paths);
+  await prepareHost(paths);
   const host = { configuration, paths, stateDirectory: folder, tendGraceMs: 0 };
   const place = { folder, instancesPath, journal: openJournal(folder), broken, watchesPrograms };
   const inbound = failureInterceptor({});
