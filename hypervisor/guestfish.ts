@@ -1,6 +1,7 @@
 import type { DiskFormat } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
+import { tellingOfFullDisk } from './full-disk.ts';
 import { endedFailure, failureAtWork, failureBefore, reasonIn, startFailure } from './guestfish-failures.ts';
 import { commandLine } from './guestfish-line.ts';
 import { openTalk, type Talk } from './guestfish-talk.ts';
@@ -64,7 +65,8 @@ const openCommands: ReadonlySet<string> = new Set([
  * the kernel; and QEMU itself locks the disk's file.
  *
  * Throws ProgramMissing, HostUnsuitable (the appliance does not start), ImageUnacceptable (it was ended by what it found
- * on the disk, or by the time this took) and what `work` throws.
+ * on the disk, or by the time this took), HostIoError and InsufficientSpace (the host's disk failed or was full, whatever
+ * `work` made of that) and what `work` throws.
  */
 export async function withGuestfish<Made>(
   disk: GuestDisk,
@@ -95,11 +97,16 @@ export async function withGuestfish<Made>(
   const session = async (): Promise<Made> => {
     await launch(talk, disk);
     isLaunched = true;
-    const made = await work({ run: (command, ...args) => say(talk, command, ...args) });
-    // Only now is everything written, and known to be.
-    await say(talk, 'umount-all');
-    await say(talk, 'shutdown');
-    return made;
+    try {
+      const made = await work({ run: (command, ...args) => say(talk, command, ...args) });
+      // Only now is everything written.
+      await say(talk, 'umount-all');
+      return made;
+    } finally {
+      // It comes first: a disk that fails is not what the tenant put on it.
+      await tellingOfFullDisk(disk.path, () => checkDiskHeld(talk));
+      await say(talk, 'shutdown');
+    }
   };
   try {
     return await Promise.race([session(), ended]);
@@ -120,12 +127,31 @@ function environmentOf({ folder, forceTcg }: GuestfishControl): Record<string, s
 
 async function launch(talk: Talk, { path, format }: GuestDisk): Promise<void> {
   try {
+    // Else QEMU stops the appliance for good as soon as the host has no room for a write.
+    await say(talk, 'config -set drive.hd0.werror=report');
     // The format is always given: a guest can write any header into its own raw disk.
     await say(talk, 'add', path, `format:${format}`);
     await say(talk, 'run');
   } catch (error) {
     throw error instanceof EverbootFailure ? startFailure(error.message) : error;
   }
+}
+
+/**
+ * How the appliance's kernel tells that one of its two disks, which are files of the host, did not read or write. Which of
+ * them is its sda is another matter than what guestfish calls so.
+ */
+const diskErrors =
+  /^.*\b(?:I\/O|critical \w+(?: \w+)?) error, dev sd[ab], sector \d+ op 0x[0-9a-f]+:\((?:READ|WRITE|FLUSH)\)/m;
+
+/**
+ * What a file system cannot write back is told to nobody: neither umount nor the appliance's end fail. Its kernel has
+ * noted it. Throws HostIoError.
+ */
+async function checkDiskHeld(talk: Talk): Promise<void> {
+  const [line] = diskErrors.exec(await say(talk, 'dmesg')) ?? [];
+  if (line !== undefined)
+    throw new EverbootFailure('HostIoError', `the host’s disk failed below the appliance: ${line}`);
 }
 
 async function say(talk: Talk, command: string, ...args: readonly string[]): Promise<string> {
