@@ -24,7 +24,7 @@ export async function changingRootDisk<Made>(
     const { directory, heldLocks } = context;
     const place = { instanceId: claim.instanceId, directory, settings };
     const root = await rootGuestDisk(host, disk, place, control.signal);
-    // QEMU would wait for room on the host, and the image would be blamed for the time.
+    // QEMU takes whatever room the host has, and what it leaves is the others' as well.
     return await keepingReserve(directory, reservedBytes, control, (kept) =>
       withPrivateFolder(`${directory}/${disk.name}`, (folder) =>
         change(root.disk, { ...kept, heldLocks, folder, forceTcg: root.forceTcg }),

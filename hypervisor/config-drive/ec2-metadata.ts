@@ -26,6 +26,7 @@ function metaData(contents: ConfigDriveContents): unknown {
   return {
     'ami-id': spec.image === undefined ? null : imageId('ami', spec.image),
     'ami-launch-index': spec.launchIndex ?? 0,
+    // Nova's own value.
     'ami-manifest-path': 'FIXME',
     'instance-id': shortId('i', spec.id.replaceAll('-', '')),
     hostname: spec.hostname,

@@ -17,7 +17,7 @@ type DriveSettings = Pick<ConfigDriveSettings, 'configDriveFormat' | 'mkisofsCmd
  * Writes an instance's config drive, readable by its owner only, and returns its size. One that is there already stays:
  * it was published whole, by an earlier run of the same step.
  *
- * Throws ProgramMissing, ProgramFailed, ProgramTimedOut and InsufficientSpace.
+ * Throws ProgramMissing, ProgramFailed, ProgramTimedOut, InsufficientSpace and HostIoError.
  */
 export async function writeConfigDrive(
   destination: string,

@@ -1,6 +1,6 @@
 import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EverbootFailure } from '../../domain/failures.ts';
+import { lookingForLostWrites } from '../lost-writes.ts';
 import { runProgram } from '../run-program.ts';
 import { type DriveControl, type DriveWriter, maxDriveBytes, programOptions, volumeLabel } from './drive-writer.ts';
 import type { StagingFolder } from './staging-folder.ts';
@@ -22,21 +22,16 @@ async function copyTree(staging: StagingFolder, control: DriveControl): Promise<
 }
 
 /**
- * Reads the drive back: mcopy keeps sectors in memory, and ends with success though the write of one of them failed, for
- * want of room or by a broken disk. Throws HostIoError: made once more, the drive may be whole.
+ * Reads the drive back: mcopy keeps sectors in memory, and ends with success though the write of one of them failed.
+ * Throws HostIoError.
  */
 async function checkTree({ tree, image }: StagingFolder, control: DriveControl): Promise<void> {
   const readBack = `${tree}-read-back`;
   await mkdir(readBack, { mode: 0o700 });
-  try {
+  await lookingForLostWrites(`the config drive ${image} does not hold what was written to it`, async () => {
     await runProgram('mcopy', ['-i', image, '-s', '-n', '::/*', readBack], programOptions(control));
     await runProgram('diff', ['-r', '-q', tree, readBack], programOptions(control));
-  } catch (error) {
-    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
-    throw new EverbootFailure('HostIoError', `the config drive ${image} does not hold what was written to it`, {
-      cause: error,
-    });
-  }
+  });
 }
 
 async function makeSparseFile(path: string, sizeBytes: number): Promise<void> {

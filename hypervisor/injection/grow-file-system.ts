@@ -12,7 +12,7 @@ const device = '/dev/sda';
  * It is grown while it is mounted, since the kernel does that under the journal: resize2fs on a file system that is not
  * mounted leaves a wreck when it is killed.
  *
- * Throws ProgramMissing and HostUnsuitable.
+ * Throws ProgramMissing and HostUnsuitable; HostIoError and InsufficientSpace where the host's disk failed or was full.
  */
 export async function growFileSystem(disk: GuestDisk, control: GuestfishControl): Promise<GrowthReport> {
   try {

@@ -21,8 +21,8 @@ export interface InjectionTarget {
  * The disk has its final name already, and is changed in place: each run writes the same, a file is replaced in one move,
  * and a file system that a killed run left open is put in order first. So a run that was cut short is simply run again.
  *
- * Throws ImageUnacceptable where files cannot be injected; ProgramMissing and HostUnsuitable where it is the host that
- * cannot. No message quotes a path that a tenant gave.
+ * Throws ImageUnacceptable where files cannot be injected; ProgramMissing, HostUnsuitable, HostIoError and
+ * InsufficientSpace where it is the host that cannot. No message quotes a path that a tenant gave.
  */
 export async function injectIntoDisk(
   { disk, place, title }: InjectionTarget,

@@ -16,7 +16,7 @@ const codesOfImage: ReadonlySet<string> = new Set(['ProgramFailed', 'ImageUnacce
  * was judged. The whole disk is the file system, as Nova's `setup_container` has it.
  *
  * Throws ImageUnacceptable (no file system there, or one that is no container's), ProgramMissing, HostUnsuitable, and
- * HostIoError for an appliance that was killed.
+ * HostIoError for an appliance that was killed or whose disk failed.
  */
 export async function extractTree(
   disk: GuestDisk,

@@ -8,7 +8,7 @@ import type { ConfigDriveContents } from '../../hypervisor/config-drive/contents
 import { openstackVersions } from '../../hypervisor/config-drive/openstack-metadata.ts';
 import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
-import { breakFolder, mendFolder, mountFailing } from '../durability/harness/small-file-systems.ts';
+import { makeFailingFolder } from '../durability/harness/small-file-systems.ts';
 import { extractDrive, filesOf } from './extract-drive.ts';
 
 const folder = await mkdtemp('/var/tmp/everboot-test-drive-');
@@ -148,21 +148,20 @@ test('the guest is told which device is which', async () => {
 });
 
 test('a vfat drive that lost a write is never published, though mcopy says nothing of it', async () => {
-  const failing = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
-  const directory = `${failing.folder}/host/instances`;
-  await mkdir(directory, { recursive: true });
+  const failing = await makeFailingFolder(folder);
+  const { directory } = failing;
   const userData = randomBytes(200_000).toString('base64');
   const large = { ...contents, secrets: { ...contents.secrets, userData } };
   const write = () => writeConfigDrive(`${directory}/disk.config`, large, vfat, control);
   const silent: number[] = [];
   try {
     for (let first = 900; first <= 1800; first += 60) {
-      await breakFolder(directory, [first, first + 30]);
+      await failing.break([first, first + 30]);
       await assert.rejects(write, (error: EverbootFailure) => {
         if (/does not hold/.test(error.message)) silent.push(first);
         return true;
       });
-      await mendFolder(directory);
+      await failing.mend();
       assert.deepEqual(await readdir(directory), []);
     }
     assert.ok(silent.length > 0, 'some of them are lost in silence');

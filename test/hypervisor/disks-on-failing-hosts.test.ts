@@ -11,7 +11,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
 import { makeRootDisk } from '../../hypervisor/disks/root-disk.ts';
-import { breakFolder, mendFolder, mountFailing } from '../durability/harness/small-file-systems.ts';
+import { makeFailingFolder } from '../durability/harness/small-file-systems.ts';
 import { makeBlankBase, makeBlankDisk } from '../fixtures/blank-disks.ts';
 import { countProcesses } from '../fixtures/processes.ts';
 
@@ -85,26 +85,24 @@ test('a full disk fails every disk with InsufficientSpace, and leaves nothing', 
 });
 
 test('a file system of which a write was lost is never published, though mke2fs says nothing of it', async () => {
-  const failing = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
-  const directory = `${failing.folder}/host/instances`;
-  await mkdir(directory, { recursive: true });
+  const failing = await makeFailingFolder(folder);
+  const { directory } = failing;
   const disk = { ...ephemeral, sizeBytes: 8 * mebibyte };
+  const lostWrites = [10, 50] as const;
   const context = { directory, preallocate: 'none', heldLocks: [] } as const;
-  const format = async (): Promise<void> => {
-    run('truncate', ['-s', `${disk.sizeBytes}`, `${directory}/silent`]);
-    run('mkfs.ext4', ['-q', '-F', `${directory}/silent`]);
-    await rm(`${directory}/silent`);
-  };
   const makers = [
     () => makeBlankBase(`${directory}/base`, disk, control),
     () => makeBlankDisk(disk, null, context, control),
   ];
   try {
-    for (const make of [format, ...makers]) {
-      await breakFolder(directory, [10, 50]);
-      if (make === format) await make();
-      else await assert.rejects(make, { code: 'HostIoError' });
-      await mendFolder(directory);
+    await failing.break(lostWrites);
+    run('truncate', ['-s', `${disk.sizeBytes}`, `${directory}/silent`]);
+    run('mkfs.ext4', ['-q', '-F', `${directory}/silent`]);
+    await rm(`${directory}/silent`);
+    for (const make of makers) {
+      await failing.break(lostWrites);
+      await assert.rejects(make, { code: 'HostIoError' });
+      await failing.mend();
       assert.deepEqual(await readdir(directory), []);
     }
     for (const make of makers) await make();

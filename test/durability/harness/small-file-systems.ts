@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 
@@ -77,4 +77,18 @@ export async function breakFolder(instancesPath: string, writes: readonly [numbe
 
 export async function mendFolder(instancesPath: string): Promise<void> {
   if (existsSync(mark(instancesPath))) await rm(mark(instancesPath));
+}
+
+/** A folder for a host's instances that fails when it is told to, for a test outside of the matrix. */
+export async function makeFailingFolder(folder: string) {
+  const { folder: mounted, unmount } = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
+  const directory = join(mounted, 'host', 'instances');
+  await mkdir(directory, { recursive: true });
+  return {
+    directory,
+    /** See `breakFolder`. */
+    break: (writes?: readonly [number, number]): Promise<void> => breakFolder(directory, writes),
+    mend: (): Promise<void> => mendFolder(directory),
+    unmount,
+  };
 }

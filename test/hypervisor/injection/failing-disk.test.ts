@@ -4,28 +4,17 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { withGuestfish } from '../../../hypervisor/guestfish.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
-import {
-  breakFolder,
-  type FailingFileSystem,
-  fillFileSystem,
-  mendFolder,
-  mountFailing,
-  mountSmall,
-  unmount,
-} from '../../durability/harness/small-file-systems.ts';
+import { fillFileSystem, makeFailingFolder, mountSmall, unmount } from '../../durability/harness/small-file-systems.ts';
 import { guestReader } from '../../fixtures/guest-images.ts';
 import { inject, withGuestfishControl } from '../../fixtures/injecting.ts';
 
 const timeoutMs = 60_000;
 let folder: string;
-let failing: FailingFileSystem;
-let directory: string;
+let failing: Awaited<ReturnType<typeof makeFailingFolder>>;
 before(async () => {
   folder = await mkdtemp('/var/tmp/everboot-test-failing-');
   await chmod(folder, 0o711);
-  failing = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
-  directory = join(failing.folder, 'host', 'instances');
-  await mkdir(directory, { recursive: true });
+  failing = await makeFailingFolder(folder);
 });
 after(async () => {
   await failing.unmount();
@@ -40,7 +29,7 @@ async function makeDisk(path: string): Promise<string> {
 }
 
 test('what the appliance could not write back is a failure of the host’s disk, though umount says nothing', async () => {
-  const path = await makeDisk(join(directory, 'silent'));
+  const path = await makeDisk(join(failing.directory, 'silent'));
   const write = (meanwhile: () => Promise<void>): Promise<void> =>
     withGuestfishControl(folder, (control) =>
       withGuestfish({ path, format: 'raw' }, control, async ({ run }) => {
@@ -50,20 +39,20 @@ test('what the appliance could not write back is a failure of the host’s disk,
       }),
     );
   await assert.rejects(
-    write(() => breakFolder(directory)),
+    write(() => failing.break()),
     { code: 'HostIoError' },
   );
-  await mendFolder(directory);
+  await failing.mend();
   await write(async () => undefined);
   assert.equal(await guestReader(path).text('/note'), 'kept');
 });
 
 test('on a failing disk nothing is blamed on the image', async () => {
-  const path = await makeDisk(join(directory, 'broken'));
+  const path = await makeDisk(join(failing.directory, 'broken'));
   const contents = { metadata: { role: 'web' } };
-  await breakFolder(directory);
+  await failing.break();
   await assert.rejects(inject(folder, { path, format: 'raw' }, 'disk', contents), { code: 'HostIoError' });
-  await mendFolder(directory);
+  await failing.mend();
   assert.deepEqual((await inject(folder, { path, format: 'raw' }, 'disk', contents)).injected, ['metadata']);
   assert.equal(await guestReader(path).text('/meta.js'), '{"role":"web"}');
 });
