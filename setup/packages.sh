@@ -111,6 +111,7 @@ install_packages() {
     case $answer in '' | [Yy]*) ;; *) die "nothing was installed. As root, run: $by_hand" ;; esac
   fi
   refresh_package_lists
+  name_packages_as_here
   say 'installing them'
   # shellcheck disable=SC2086 # $as_root and $packages are lists
   logged apt-install.log $as_root env DEBIAN_FRONTEND=noninteractive \
@@ -123,6 +124,17 @@ refresh_package_lists() {
   # shellcheck disable=SC2086 # $as_root is a list
   $as_root apt-get -o DPkg::Lock::Timeout=600 update >"$state/apt-update.log" 2>&1 </dev/null ||
     say "they could not all be read (see $state/apt-update.log); going on with those that are there"
+}
+
+# What needs another package on an older release. The lists are asked, so this comes after they were read.
+name_packages_as_here() {
+  named=''
+  for package in $packages; do
+    # Until Debian 13, virtiofsd was a part of QEMU.
+    [ "$package" != virtiofsd ] || apt-cache show virtiofsd >/dev/null 2>&1 || package=qemu-system-common
+    named="$named $package"
+  done
+  packages=$named
 }
 
 # Sets $as_root to what goes before a command that needs root. sudo may ask for a password on a terminal only.
