@@ -60,17 +60,23 @@ avoid_second_node() {
   export LDFLAGS
 }
 
-# Sets $node to one that runs TypeScript as it is: the checkout's, else the machine's.
+# Sets $node to one that runs TypeScript as it is and honours a proxy: the checkout's, else the machine's.
 find_node() {
   node=$root/node_modules/.bin/node
   [ ! -x "$node" ] || return 0
-  node=$(command -v node) || die 'there is no Node; install Node 22.18 or later'
+  node=$(command -v node) || die 'there is no Node; install Node 24'
   version=$("$node" --version)
-  major=${version#v}
-  minor=${major#*.}
-  major=${major%%.*}
+  is_new_enough "${version#v}" ||
+    die "Node $version does not do: 22.21, 24.5 or later is needed. Run: cd $root && npm ci"
+}
+
+# The same as `engines` in package.json: older ones ignore a proxy in silence.
+is_new_enough() {
+  major=${1%%.*} minor=${1#*.}
   minor=${minor%%.*}
-  if [ "$major" -lt 22 ] || { [ "$major" -eq 22 ] && [ "$minor" -lt 18 ]; }; then
-    die "Node $version is too old: 22.18 or later is needed. Run: cd $root && npm ci"
-  fi
+  case $major in
+    22) [ "$minor" -ge 21 ] ;;
+    24) [ "$minor" -ge 5 ] ;;
+    *) [ "$major" -gt 24 ] ;;
+  esac
 }

@@ -25,7 +25,7 @@ const codeFolders = [
 const checks = {
   'the types agree': ['typescript/bin/tsc', '--noEmit', '--project', '.'],
   'lint and format': ['@biomejs/biome/bin/biome', 'ci', '--colors=off'],
-  'the import arrows': ['dependency-cruiser/bin/dependency-cruise.mjs', ...codeFolders],
+  'the import arrows': ['dependency-cruiser/bin/dependency-cruiser.mjs', ...codeFolders],
 } as const;
 
 /** Makes all checks, one after the other, and shows what a tool that objects has to say. */
