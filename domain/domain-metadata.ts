@@ -5,7 +5,7 @@ import type { InstanceSpec } from './spec.ts';
 import { element, type XmlElement } from './xml.ts';
 
 /** The namespace of what everboot keeps in a domain's metadata. */
-const metadataNamespace = 'urn:everboot:instance:1';
+export const metadataNamespace = 'urn:everboot:instance:1';
 
 interface DomainOwner {
   readonly claim: Claim;
@@ -25,13 +25,4 @@ export function instanceMetadata({ claim, spec, flavor, image }: DomainOwner): X
       element('everboot:owner', { project: spec.project, user: spec.user }),
     ]),
   ]);
-}
-
-/** Texts in the metadata are escaped, so that no name of a tenant's can look like a claim. */
-const claimPattern = /<everboot:claim instance=['"]([^'"<>]{1,100})['"] operation=['"]([^'"<>]{1,100})['"]\/>/;
-
-/** The claim in a domain's XML as libvirt gives it back; undefined for a domain that everboot did not define. */
-export function claimInDomainXml(xml: string): Claim | undefined {
-  const [, instanceId, operationId] = claimPattern.exec(xml) ?? [];
-  return instanceId === undefined || operationId === undefined ? undefined : { instanceId, operationId };
 }

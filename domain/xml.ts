@@ -54,10 +54,5 @@ function escapeText(text: string, place: string): string {
   if (unwritable.test(text)) {
     throw new EverbootFailure('SpecInvalid', `the text for ${place} has a control character: ${JSON.stringify(text)}`);
   }
-  return escapeXmlText(text);
-}
-
-/** A text as it stands in a document, in quotes of either kind. */
-export function escapeXmlText(text: string): string {
   return text.replace(/[&<>'"]/g, (character) => entities[character] ?? character);
 }

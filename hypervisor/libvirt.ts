@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Domain, DomainGetXMLDescFlags, Hypervisor } from 'libvirt';
 import { type Claim, claimName } from '../domain/claim.ts';
-import { claimInDomainXml } from '../domain/domain-metadata.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { type Call, type KeptConnection, keepConnection, wordsOf } from './libvirt-connection.ts';
+import { type PoolVolume, readDomainXml } from './read-domain-xml.ts';
 import { runProgram } from './run-program.ts';
 
 type LibvirtCall = Call<Hypervisor>;
@@ -143,6 +143,12 @@ export async function domainsOfHost(uri: string): Promise<readonly HostDomain[]>
   });
 }
 
+/** The path of a pool's volume. The binding knows no pools. Throws ProgramFailed where libvirt knows no such volume. */
+export async function volumePath(uri: string, { pool, volume }: PoolVolume): Promise<string> {
+  const args = ['-c', uri, 'vol-path', `--pool=${pool}`, `--vol=${volume}`];
+  return (await runProgram('virsh', args, { timeoutMs: 30_000 })).stdout.trim();
+}
+
 /** The machine as libvirt sees it. */
 export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; readonly memoryMb: number }> {
   const { cpus, memory } = await withLibvirt(uri, 'describe the host', (call) =>
@@ -207,7 +213,7 @@ async function findDomain(call: LibvirtCall, instanceId: string): Promise<Domain
 }
 
 async function claimOf(call: LibvirtCall, domain: Domain): Promise<Claim | undefined> {
-  return claimInDomainXml(await call(() => domain.getXMLDesc()));
+  return readDomainXml(await call(() => domain.getXMLDesc())).claim;
 }
 
 function claimWords(owner?: Claim): string {

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageReference } from '../../domain/image.ts';
+import { readDomainXml } from '../../hypervisor/read-domain-xml.ts';
 import { runningUp } from '../find-temporal.ts';
 import type { Output } from '../output.ts';
 import { durationText, sizeText } from '../units.ts';
@@ -99,7 +100,7 @@ export async function createGuest(
 
 /** Waits for the guest's words, and says on a terminal for how long already. */
 export async function lookOn({ folder, output, signal }: Stage, { directory }: MadeInstance): Promise<GuestReport> {
-  const isEmulated = /<domain type=["']qemu["']/.test(await readFile(join(directory, 'libvirt.xml'), 'utf8'));
+  const isEmulated = readDomainXml(await readFile(join(directory, 'libvirt.xml'), 'utf8')).type === 'qemu';
   const how = isEmulated ? 'its processor is emulated: about 15 s' : 'under KVM: a few seconds';
   output.note(`waiting for the guest to report on its console (${how})`);
   const { stderr } = process;

@@ -1,9 +1,8 @@
 import { isClaim } from '../../domain/claim.ts';
-import { claimInDomainXml } from '../../domain/domain-metadata.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { escapeXmlText } from '../../domain/xml.ts';
 import { domainsOfHost, type HostDomain } from '../libvirt.ts';
+import { readDomainXml } from '../read-domain-xml.ts';
 import { type Inventory, type InventoryPlace, tracesOf } from './inventory.ts';
 
 /**
@@ -21,15 +20,15 @@ export async function findDomains({ paths, libvirt }: InventoryPlace, inventory:
   }
   inventory.libvirtAnswered = true;
   for (const { id, name, xml, state } of domains) {
-    const claim = claimInDomainXml(xml);
+    const { claim, paths: named } = readDomainXml(xml);
     const subject = `the domain ${name.slice(0, 100)} (${id})`;
     if (!isClaim(claim) || claim.instanceId !== id) inventory.foreign.push({ subject, reason: 'NoClaim' });
-    else if (!hasFilesHere(paths, id, xml)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
+    else if (!hasFilesHere(paths, id, named)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
     else tracesOf(inventory, claim).domain = state;
   }
 }
 
 /** Every domain of ours names its console log, which is in its instance's directory. */
-function hasFilesHere({ instances }: HostPaths, instanceId: string, xml: string): boolean {
-  return xml.includes(`'${escapeXmlText(`${instances}/${instanceId}`)}/`);
+function hasFilesHere({ instances }: HostPaths, instanceId: string, named: readonly string[]): boolean {
+  return named.some((path) => path.startsWith(`${instances}/${instanceId}/`));
 }

@@ -1,7 +1,8 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { allDomains } from '../../libvirt.ts';
+import { allDomains, volumePath } from '../../libvirt.ts';
+import { readDomainXml } from '../../read-domain-xml.ts';
 import { listFolder } from '../../small-file.ts';
 import { claimsOn } from '../claims.ts';
 import { backingChain } from './backing-chain.ts';
@@ -106,21 +107,8 @@ function userNamed(directory: string): string {
 
 async function visitDomainFiles(uri: string, visit: Visit): Promise<void> {
   for (const { id, xml } of await allDomains(uri)) {
-    for (const path of filesInDomainXml(xml)) await visit(path, id);
+    const { files, volumes } = readDomainXml(xml);
+    for (const path of files) await visit(path, id);
+    for (const volume of volumes) await visit(await volumePath(uri, volume), id);
   }
-}
-
-/** Disks, the chains below them as far as libvirt tells them, kernels and ramdisks. */
-function filesInDomainXml(xml: string): string[] {
-  const found = [...xml.matchAll(/<source\b[^>]*?\sfile=(?:'([^']*)'|"([^"]*)")/g)].map(
-    ([, one, other]) => one ?? other,
-  );
-  const boot = [...xml.matchAll(/<(?:kernel|initrd)>([^<]*)</g)].map(([, path]) => path);
-  return [...found, ...boot].flatMap((path) => (path === undefined ? [] : [unescaped(path)]));
-}
-
-const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-function unescaped(text: string): string {
-  return text.replace(/&(amp|lt|gt|quot|apos);/g, (whole, name: string) => entities[name] ?? whole);
 }

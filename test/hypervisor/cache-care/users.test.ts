@@ -155,3 +155,41 @@ test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdis
   await define();
   assert.deepEqual(await swept(care), [named('f')]);
 });
+
+test('a file that a domain names as other tools write it is used: numeric references, a pool and its volume', {
+  timeout: 300_000,
+}, async (t) => {
+  const libvirt = await startPrivateLibvirt(t);
+  if (libvirt === undefined) return;
+  const care = { ...(await testCache(t)), connectionUri: libvirt.uri };
+  const { paths } = care;
+  for (const letter of 'abcd') await putBase(paths, named(letter));
+  const virsh = async (...args: string[]): Promise<void> => {
+    await runProgram('virsh', ['-c', libvirt.uri, ...args], { timeoutMs: 120_000 });
+  };
+  // This driver forgets everything when the last connection to it is closed, so that one has to be open before.
+  await listCache(care);
+  await virsh('pool-create-as', 'bases', 'dir', '--target', paths.cache);
+  await virsh('vol-create-as', 'bases', named('b'), '1M');
+  const id = randomUUID();
+  const folder = paths.cache.replaceAll('/', '&#x2F;').replaceAll('_', '&#95;');
+  const file = join(paths.instances, '..', 'domain.xml');
+  const define = async (volume: string): Promise<void> => {
+    await writeFile(
+      file,
+      `<domain type='test'><name>${id}</name><uuid>${id}</uuid><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+    <os><type>hvm</type><kernel>${folder}/${named('c')}</kernel></os>
+    <devices>
+      <disk type='file' device='disk'><source file='${folder}/${named('a')}'/><target dev='vda'/></disk>
+      <disk type='volume' device='disk'><source volume='${volume}' pool='bases'/><target dev='vdb'/></disk>
+    </devices></domain>`,
+    );
+    await virsh('define', file);
+  };
+  await define('nobody-knows-it');
+  const { removed, notes } = await sweepCache(care, { dryRun: false }, control);
+  assert.deepEqual(removed, [], 'a volume whose file is not known may be any base');
+  assert.match(notes.join(), /nobody-knows-it/);
+  await define(named('b'));
+  assert.deepEqual(await swept(care), [named('d')]);
+});
