@@ -16,7 +16,7 @@ async function checkoutWith(t: TestContext, tests: Readonly<Record<string, strin
   for (const name of ['node_modules', 'hypervisor', 'workers', 'domain', 'package.json']) {
     await symlink(join(root, name), join(folder, name));
   }
-  for (const name of ['run-suites.ts', 'run-file.ts', 'run-checks.ts', 'fixtures']) {
+  for (const name of ['run-suites.ts', 'run-file.ts', 'run-checks.ts', 'runner', 'checks', 'fixtures']) {
     await cp(join(root, 'test', name), join(folder, 'test', name), { recursive: true });
   }
   for (const [path, body] of Object.entries(tests)) {
@@ -32,7 +32,7 @@ async function runSuites(t: TestContext, checkout: string, names: readonly strin
   // node:test does not run files for a process that it takes for a test file itself.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
   const child = spawn(process.execPath, [join(checkout, 'test', 'run-suites.ts'), ...names], {
-    env: { ...environment, ...sharedServerEnvironment(server) },
+    env: { ...environment, ...sharedServerEnvironment(server), EVERBOOT_STATE_DIR: join(checkout, 'state') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
