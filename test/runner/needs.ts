@@ -1,10 +1,12 @@
+import { isBelow } from './suites.ts';
+
 /** What only one file at a time may have. */
 export type Need = 'guest';
 
-/** The files that need something for themselves, by how their paths in test/ begin. */
-const needs: readonly { readonly paths: readonly string[]; readonly need: Need; readonly reason: string }[] = [
+/** The files and folders of test/ that need something for themselves, each with its reason. */
+export const needs: readonly { readonly paths: readonly string[]; readonly need: Need; readonly reason: string }[] = [
   {
-    paths: ['boot/', 'hypervisor/lvm-clearing', 'hypervisor/lvm-thick', 'hypervisor/lvm-thin'],
+    paths: ['boot/', 'hypervisor/lvm-clearing.test.ts', 'hypervisor/lvm-thick.test.ts', 'hypervisor/lvm-thin.test.ts'],
     need: 'guest',
     reason:
       'An emulated guest computes on every core that it has, and what waits for its report gives up after minutes; two of ' +
@@ -14,5 +16,5 @@ const needs: readonly { readonly paths: readonly string[]; readonly need: Need; 
 
 /** What a test file needs for itself. */
 export function needsOf(path: string): Need[] {
-  return needs.filter(({ paths }) => paths.some((start) => path.startsWith(start))).map(({ need }) => need);
+  return needs.filter(({ paths }) => paths.some((entry) => isBelow(path, entry))).map(({ need }) => need);
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { quick } from './quick.ts';
-import { suiteNames, suiteOf, suites, testPaths } from './suites.ts';
+import { isBelow, suiteNames, suiteOf, suites, testPaths } from './suites.ts';
 
 /** Selections that are no suite, each with its meaning for people. */
 export const otherNames = {
@@ -60,11 +60,6 @@ async function pathsOf(name: string, all: readonly string[], testFolder: string)
   if (name === 'long') return await withFamilies(all, testFolder);
   const path = [relative(testFolder, resolve(name)), name].find((each) => all.includes(each));
   return path === undefined ? undefined : [path];
-}
-
-/** Whether a path is this file or lies in this folder, whose name ends with a slash. */
-export function isBelow(path: string, entry: string): boolean {
-  return entry.endsWith('/') ? path.startsWith(entry) : path === entry;
 }
 
 /** The files that take samples of families of cases: each imports what takes them. */

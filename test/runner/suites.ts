@@ -33,3 +33,8 @@ export async function testPaths(testFolder: string): Promise<string[]> {
   for await (const path of glob('**/*.test.ts', { cwd: testFolder })) paths.push(path);
   return paths.sort();
 }
+
+/** Whether a path is this file or lies in this folder, whose name ends with a slash. */
+export function isBelow(path: string, entry: string): boolean {
+  return entry.endsWith('/') ? path.startsWith(entry) : path === entry;
+}
