@@ -1,16 +1,25 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { evidenceVariable } from './fixtures/evidence.ts';
 import { failureText } from './fixtures/failure-text.ts';
+import { readText, signal as send } from './fixtures/host-programs.ts';
 import { endLeftProcesses } from './fixtures/left-processes.ts';
 import type { TestOutcome } from './fixtures/test-outcomes.ts';
+import type { Figures } from './runner/figures.ts';
 
 export interface FileRun {
   readonly outcomes: readonly TestOutcome[];
   /** All that the file's process and its children printed, with node:test's own report. */
   readonly said: string;
+  readonly figures: Figures;
+}
+
+export interface FileOptions {
+  /** A new folder of the run, in which stays what the file printed and what its fixtures keep. */
+  readonly folder: string;
+  readonly timeoutMs: number;
 }
 
 /** By it every process that a file has started is known. */
@@ -21,23 +30,32 @@ const graceMs = 10_000;
 
 const ownName = 'the file itself';
 
+/** Runs a command and writes what it and its descendants cost into a file; ends as the command did. */
+const measured = `"$@"
+status=$?
+times >"$0"
+if [ $status -gt 128 ]; then kill -$((status - 128)) $$; fi
+exit $status`;
+
 /**
  * Runs one file of tests in a process of its own. It prints into a file and not into a pipe, which a process left behind
  * would hold open, so that its end would never be seen. A file that takes too long is ended, and so is every process
  * that one leaves behind; both are failures.
  */
-export async function runFile(file: string, timeoutMs: number): Promise<FileRun> {
-  const folder = await mkdtemp(join(tmpdir(), 'everboot-run-'));
-  const [printed, told] = [join(folder, 'printed'), join(folder, 'outcomes')];
-  try {
-    const end = await endOf(file, { printed, told, timeoutMs, mark: folder });
-    const left = await endLeftProcesses(fileVariable, folder);
-    const said = await readFile(printed, 'utf8');
-    const outcomes = outcomesIn(await readFile(told, 'utf8').catch(() => ''));
-    return { outcomes: [...outcomes, ...ownFailures(end, { outcomes, left, said })], said };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+export async function runFile(file: string, options: FileOptions): Promise<FileRun> {
+  const { folder } = options;
+  await mkdir(folder, { recursive: true });
+  const started = Date.now();
+  const end = await endOf(file, options);
+  const seconds = (Date.now() - started) / 1000;
+  const left = await endLeftProcesses(fileVariable, folder);
+  const said = await readFile(join(folder, 'printed'), 'utf8');
+  const outcomes = outcomesIn(readText(join(folder, 'outcomes')));
+  return {
+    outcomes: [...outcomes, ...ownFailures(end, { outcomes, left, said })],
+    said,
+    figures: { seconds, cpuSeconds: cpuSecondsIn(readText(join(folder, 'times'))) },
+  };
 }
 
 interface ProcessEnd {
@@ -47,25 +65,19 @@ interface ProcessEnd {
   readonly tookTooLong?: string;
 }
 
-interface RunOptions {
-  readonly printed: string;
-  readonly told: string;
-  readonly timeoutMs: number;
-  readonly mark: string;
-}
-
-async function endOf(file: string, { printed, told, timeoutMs, mark }: RunOptions): Promise<ProcessEnd> {
+async function endOf(file: string, { folder, timeoutMs }: FileOptions): Promise<ProcessEnd> {
   const reporters = [
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...[`--test-reporter=${join(import.meta.dirname, 'fixtures/test-outcomes.ts')}`],
-    `--test-reporter-destination=${told}`,
+    `--test-reporter-destination=${join(folder, 'outcomes')}`,
   ];
   // By this variable node:test knows that it runs inside of itself, and then does not report.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-  const output = await open(printed, 'a');
+  const command = [process.execPath, '--disable-warning=ExperimentalWarning', ...reporters, file];
+  const output = await open(join(folder, 'printed'), 'a');
   try {
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...reporters, file], {
-      env: { ...environment, [fileVariable]: mark },
+    const child = spawn('sh', ['-c', measured, join(folder, 'times'), ...command], {
+      env: { ...environment, [fileVariable]: folder, [evidenceVariable]: join(folder, 'evidence') },
       stdio: ['ignore', output.fd, output.fd],
     });
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
@@ -73,9 +85,11 @@ async function endOf(file: string, { printed, told, timeoutMs, mark }: RunOption
     const timers = [
       setTimeout(() => {
         tookTooLong = `it did not end within ${timeoutMs / 1000} s`;
-        child.kill('SIGTERM');
+        for (const pid of childrenOf(child.pid)) send(pid, 'SIGTERM');
       }, timeoutMs),
-      setTimeout(() => child.kill('SIGKILL'), timeoutMs + graceMs),
+      setTimeout(() => {
+        for (const pid of childrenOf(child.pid)) send(pid, 'SIGKILL');
+      }, timeoutMs + graceMs),
     ];
     const [exitCode, signal] = await ended;
     for (const timer of timers) clearTimeout(timer);
@@ -83,6 +97,18 @@ async function endOf(file: string, { printed, told, timeoutMs, mark }: RunOption
   } finally {
     await output.close();
   }
+}
+
+/** The shell that measures has one child: the file's process. */
+function childrenOf(pid = 0): number[] {
+  return readText(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+}
+
+/** The second line of `times`: what all children have cost, in the processor's user and system mode. */
+function cpuSecondsIn(times: string): number {
+  const [, children = ''] = times.split('\n');
+  const parts = [...children.matchAll(/(\d+)m([\d.]+)s/g)];
+  return parts.reduce((total, [, minutes, seconds]) => total + Number(minutes) * 60 + Number(seconds), 0);
 }
 
 /** The last line of a process that was killed may be half a line. */
@@ -94,16 +120,16 @@ function outcomesIn(text: string): TestOutcome[] {
     .map((line) => JSON.parse(line));
 }
 
-/** What no test of the file tells: that its process ended badly, or left others behind. */
+/** Failures that no test of the file reports: its process ended badly, or left others behind. */
 function ownFailures(
   { exitCode, signal, tookTooLong }: ProcessEnd,
   { outcomes, left, said }: { outcomes: readonly TestOutcome[]; left: readonly string[]; said: string },
 ): TestOutcome[] {
   const failed = (reason: string): TestOutcome => ({ name: ownName, outcome: 'failed', reason });
   const failures: TestOutcome[] = [];
-  const isTold = exitCode === 1 && outcomes.some(({ outcome }) => outcome === 'failed');
+  const isReported = exitCode === 1 && outcomes.some(({ outcome }) => outcome === 'failed');
   if (tookTooLong !== undefined) failures.push(failed(tookTooLong));
-  else if (exitCode !== 0 && !isTold) failures.push(failed(failureText({ message: '', exitCode, signal }, said)));
+  else if (exitCode !== 0 && !isReported) failures.push(failed(failureText({ message: '', exitCode, signal }, said)));
   if (left.length > 0) failures.push(failed(`it left processes behind, which were ended:\n${left.join('\n')}`));
   return failures;
 }

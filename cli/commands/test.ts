@@ -3,31 +3,44 @@ import { outputOf } from '../output.ts';
 
 /** The suites are no part of what is installed on a host, so nothing of the command line may depend on them. */
 interface Suites {
-  runSuites(names: readonly string[]): Promise<number>;
+  runSuites(names: readonly string[], options: TestOptions): Promise<number>;
+}
+
+interface Titles {
+  printTitleChanges(before: string, after: string): Promise<number>;
 }
 
 /** Boots with faults in combination, for as long as one likes: no suite, and run only by its name. */
 interface Soak {
-  runSoak(options: SoakOptions): Promise<number>;
+  runSoak(options: TestOptions): Promise<number>;
 }
 
-interface SoakOptions {
+interface TestOptions {
   readonly seed?: number;
   readonly minutes?: number;
 }
 
+const help = `
+Suites: check, unit, host, workflows, durability, boot. Instead of a suite:
+  FILE                 one file of tests
+  quick                before a commit: checks, unit tests, workflows on a real server, one real boot
+  long                 whole, the families of cases of which every other run takes a sample
+  soak                 boots with faults at random
+  titles BEFORE AFTER  how the tests of two runs differ, by the lists of titles that runs keep`;
+
 export function addTestCommand(program: Command): void {
   program
     .command('test [suite...]')
-    .description('run all suites of tests, or those named; `soak` boots with faults at random')
-    .option('--seed <number>', 'soak: the schedule to run (default: another one each time)', wholeNumber)
+    .description('run all tests, or the named suites or files')
+    .option('--seed <number>', 'the samples, or the schedule of the soak, to run (default: new each time)', wholeNumber)
     .option('--minutes <number>', 'soak: for how long (default: 200 boots)', wholeNumber)
-    .action(async (names: string[], options: SoakOptions, command: Command) => {
+    .addHelpText('after', help)
+    .action(async (names: string[], options: TestOptions, command: Command) => {
       const isSoak = names.length === 1 && names[0] === 'soak';
-      if (!isSoak && (options.seed !== undefined || options.minutes !== undefined)) {
-        command.error('--seed and --minutes are for `everboot test soak` alone');
+      if (!isSoak && options.minutes !== undefined) {
+        command.error('--minutes is for `everboot test soak` alone');
       }
-      const run = isSoak ? await soak(options) : await suites(names);
+      const run = await runOf(names, options, command);
       const output = outputOf(command);
       if (!output.json) {
         process.exitCode = await run();
@@ -40,14 +53,20 @@ export function addTestCommand(program: Command): void {
     });
 }
 
-async function suites(names: readonly string[]): Promise<() => Promise<number>> {
+async function runOf(names: readonly string[], options: TestOptions, command: Command): Promise<() => Promise<number>> {
+  const [first, before, after, ...more] = names;
+  if (first === 'titles') {
+    if (before === undefined || after === undefined || more.length > 0)
+      command.error('titles takes two lists of titles');
+    const { printTitleChanges } = (await load('../../test/runner/compare-titles.ts')) as Titles;
+    return () => printTitleChanges(before, after);
+  }
+  if (first === 'soak' && names.length === 1) {
+    const { runSoak } = (await load('../../test/durability/harness/soak.ts')) as Soak;
+    return () => runSoak(options);
+  }
   const { runSuites } = (await load('../../test/run-suites.ts')) as Suites;
-  return () => runSuites(names);
-}
-
-async function soak(options: SoakOptions): Promise<() => Promise<number>> {
-  const { runSoak } = (await load('../../test/durability/harness/soak.ts')) as Soak;
-  return () => runSoak(options);
+  return () => runSuites(names, options);
 }
 
 async function load(file: string): Promise<unknown> {

@@ -9,7 +9,7 @@ import type { ImageDescription } from '../../domain/image.ts';
 import { downloadImage } from '../../hypervisor/download/download-image.ts';
 import { describeImage } from '../../hypervisor/sources/describe-image.ts';
 import { type CuttingProxy, cuttingProxy, type LineFault } from '../fixtures/cutting-proxy.ts';
-import { fetchAgain } from '../fixtures/fetch-again.ts';
+import { fetchOnce } from '../fixtures/fetch-once.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';
 import { glanceSettings } from '../fixtures/image-server.ts';
 
@@ -39,7 +39,7 @@ async function described(id: string): Promise<ImageDescription> {
 
 /** Asks Glance for something else than its images; throws unless it does that. */
 async function tell(path: string, init: RequestInit): Promise<Response> {
-  const answer = await fetchAgain(`${glance.endpoint}${path}`, init);
+  const answer = await fetchOnce(`${glance.endpoint}${path}`, init);
   assert.ok(answer.ok, `${path} answered ${answer.status} ${await answer.clone().text()}`);
   return answer;
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import { hostTaskQueue, workflowTaskQueue } from '../../domain/task-queues.ts';
+import { keepEvidence } from '../fixtures/evidence.ts';
 import type { Release } from './releases.ts';
 
 const stepsOnly = new URL('./steps-only.ts', import.meta.url).pathname;
@@ -65,6 +66,7 @@ export async function makeReleaseHost(address: string): Promise<ReleaseHost> {
     async stop() {
       await Promise.all([...running].map((worker) => worker.end()));
       await connection.close();
+      await keepEvidence(folder);
       await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };

@@ -11,7 +11,7 @@ test('a file that takes too long is ended, and what had passed is told', async (
   const file = join(folder, 'slow.test.ts');
   const slow = "test('is slow', () => new Promise(() => setInterval(() => {}, 1000)));";
   await writeFile(file, `import { test } from 'node:test';\ntest('is quick', () => {});\n${slow}\n`);
-  const { outcomes } = await runFile(file, 3000);
+  const { outcomes } = await runFile(file, { folder: join(folder, 'run'), timeoutMs: 3000 });
   const [first, ...others] = outcomes;
   assert.deepEqual(first, { name: 'is quick', outcome: 'passed' });
   assert.deepEqual(others.at(-1), {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -16,7 +16,7 @@ async function checkoutWith(t: TestContext, tests: Readonly<Record<string, strin
   for (const name of ['node_modules', 'hypervisor', 'workers', 'domain', 'package.json']) {
     await symlink(join(root, name), join(folder, name));
   }
-  for (const name of ['run-suites.ts', 'run-file.ts', 'run-checks.ts', 'fixtures']) {
+  for (const name of ['run-suites.ts', 'run-file.ts', 'run-checks.ts', 'runner', 'checks', 'fixtures']) {
     await cp(join(root, 'test', name), join(folder, 'test', name), { recursive: true });
   }
   for (const [path, body] of Object.entries(tests)) {
@@ -32,7 +32,7 @@ async function runSuites(t: TestContext, checkout: string, names: readonly strin
   // node:test does not run files for a process that it takes for a test file itself.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
   const child = spawn(process.execPath, [join(checkout, 'test', 'run-suites.ts'), ...names], {
-    env: { ...environment, ...sharedServerEnvironment(server) },
+    env: { ...environment, ...sharedServerEnvironment(server), EVERBOOT_STATE_DIR: join(checkout, 'state') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
@@ -116,4 +116,61 @@ test('a name that is no suite’s is a mistake of usage', async (t) => {
   const { exitCode, stderr } = await runSuites(t, await checkoutWith(t, {}), ['everything']);
   assert.equal(exitCode, 2);
   assert.match(stderr, /there are check, unit, host, workflows, durability, boot/);
+});
+
+test('a run names its slowest files and its seed, keeps their figures, and lists the titles of its tests', async (t) => {
+  const checkout = await checkoutWith(t, {
+    'domain/computes.test.ts': `
+      test('computes', () => { while (process.cpuUsage().user < 1_000_000); });
+      test('does not', (t) => t.skip('it need not'));`,
+    'cli/waits.test.ts': "test('waits', () => new Promise((later) => setTimeout(later, 2500)));",
+    'cli/not-named.test.ts': "test('does not run', () => {});",
+  });
+  const files = [join(checkout, 'test/domain/computes.test.ts'), 'cli/waits.test.ts'];
+  const { exitCode, stdout } = await runSuites(t, checkout, files);
+  assert.equal(exitCode, 0, stdout);
+  const time = String.raw`\d+\.\d s, CPU \d+\.\d s`;
+  const slowest = new RegExp(
+    `\n(slowest:\n(?: {2}\\S+: ${time}\n)+)\ntitles: (.*)\nseed: \\d+\n\n1 skipped\n2 passed, 0 failed\n$`,
+  );
+  const [, lines = '', titles = ''] = slowest.exec(stdout) ?? assert.fail(stdout);
+  assert.deepEqual([...lines.matchAll(/ {2}(\S+):/g)].map(([, path]) => path).sort(), [
+    'cli/waits.test.ts',
+    'domain/computes.test.ts',
+  ]);
+  assert.equal(
+    await readFile(titles, 'utf8'),
+    'cli/waits.test.ts: waits\ndomain/computes.test.ts: computes\ndomain/computes.test.ts: does not\n',
+  );
+  const figures = JSON.parse(await readFile(join(checkout, 'state/tests/figures.json'), 'utf8'));
+  const { 'domain/computes.test.ts': computes, 'cli/waits.test.ts': waits } = figures;
+  assert.ok(computes.cpuSeconds >= 1 && waits.cpuSeconds < 1 && waits.seconds >= 2.5, JSON.stringify(figures));
+});
+
+test('the output of a file that fails is kept, with what its fixtures keep, and its failure says where', async (t) => {
+  const checkout = await checkoutWith(t, {
+    'domain/fails.test.ts': `
+      import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+      import { tmpdir } from 'node:os';
+      import { join } from 'node:path';
+      import { keepEvidence } from '../fixtures/evidence.ts';
+      const folder = await mkdtemp(join(tmpdir(), 'everboot-host-'));
+      await writeFile(join(folder, 'console.log'), 'a guest’s last words');
+      await writeFile(join(folder, 'disk'), Buffer.alloc(2 ** 21));
+      await keepEvidence(folder);
+      await rm(folder, { recursive: true });
+      process.stderr.write('what happened\\n');
+      test('fails', () => { throw new Error('as it should'); });`,
+    'domain/passes.test.ts': "test('passes', () => {});",
+  });
+  const { stdout } = await runSuites(t, checkout, ['unit']);
+  const [, kept = ''] = /as it should[\s\S]*\n +its output and what its fixtures kept: (.*)\n/.exec(stdout) ?? [];
+  assert.match(await readFile(join(kept, 'printed'), 'utf8'), /what happened/);
+  const [host = ''] = await readdir(join(kept, 'evidence'));
+  assert.deepEqual(await readdir(join(kept, 'evidence', host)), ['console.log'], 'and no disk');
+  assert.equal(await readFile(join(kept, 'evidence', host, 'console.log'), 'utf8'), 'a guest’s last words');
+  assert.deepEqual(
+    (await readdir(join(kept, '..'))).filter((name) => name.endsWith('.test.ts')),
+    ['domain.fails.test.ts'],
+  );
 });

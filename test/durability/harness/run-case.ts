@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { keepEvidence } from '../../fixtures/evidence.ts';
 import { makePlace } from './case-place.ts';
 import { type CaseWorker, workerHere, workerProcess } from './case-worker.ts';
 import { type Case, checkOutcome } from './check-outcome.ts';
@@ -62,6 +63,9 @@ export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemp
     if (times !== undefined) assert.equal(struck, times, `${step} was struck ${times} times`);
     assert.equal(outcome, expectedOutcome(procedure, step, fault), JSON.stringify(journal.notes()));
     return { outcome, struck };
+  } catch (error) {
+    await keepEvidence(place.folder);
+    throw error;
   } finally {
     journal.letGo('on');
     journal.letGo('later');

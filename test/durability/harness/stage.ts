@@ -7,6 +7,7 @@ import { workflowTaskQueue } from '../../../domain/task-queues.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { installTemporalRuntime } from '../../../workers/temporal-runtime.ts';
 import { workflowBundle } from '../../../workers/workflow-bundle.ts';
+import { keepEvidence } from '../../fixtures/evidence.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
 import type { Procedure } from './procedures.ts';
 import { type FailingFileSystem, mountFailing } from './small-file-systems.ts';
@@ -58,6 +59,7 @@ export async function openStage(address: string): Promise<Stage> {
       await (await failing)?.unmount();
       await control.close();
       await connection.close();
+      await keepEvidence(folder);
       await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };

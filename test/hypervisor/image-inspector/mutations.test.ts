@@ -5,13 +5,17 @@ import { EverbootFailure } from '../../../domain/failures.ts';
 import { type ImageFile, maxHeadBytes, maxReadBytes } from '../../../hypervisor/image-inspector/image-bytes.ts';
 import { inspectImage } from '../../../hypervisor/image-inspector/inspect-image.ts';
 import { judgeHead } from '../../../hypervisor/image-inspector/judge-head.ts';
+import { sampled } from '../../fixtures/sampled.ts';
 import { type Kind, kinds, limits, openWorkshop, qemuSize, randomNumbers, type Workshop } from './made-images.ts';
 
-/** How many changed images are judged for each kind. A longer run by hand sets more, and another seed. */
-const rounds = Number(process.env.EVERBOOT_TEST_MUTATIONS ?? 100);
-const seed = Number(process.env.EVERBOOT_TEST_SEED ?? 1);
-/** How many of those that are accepted qemu-img looks at, too: each costs a process. */
-const maxComparisons = Math.ceil(rounds / 50);
+/** Every run judges these: the changed images of each kind that one seed makes, one after the other. */
+const rounds = 100;
+const firstSeed = 1;
+/** The search goes on with changed images that have a seed each, so that any of them can be had alone. */
+const furtherSeeds = [...Array(3000).keys()].map((number) => number + 2);
+const sampledSeeds = 25;
+/** How many of so many images qemu-img looks at, too, where they are accepted: each costs a process. */
+const maxComparisons = (images: number): number => Math.ceil(images / 50);
 
 let workshop: Workshop;
 before(async () => {
@@ -47,24 +51,42 @@ function inMemory(bytes: Buffer): { image: ImageFile; readBytes: () => number } 
 for (const [kind, { format }] of Object.entries(kinds)) {
   test(`a ${kind} with changed bytes gets a verdict, for no more reading than the file is long`, async () => {
     const original = await readFile(await workshop.make(kind as Kind));
-    const random = randomNumbers(seed);
+    const random = randomNumbers(firstSeed);
     let comparisons = 0;
     for (let round = 0; round < rounds; round++) {
-      const bytes = mutate(original, random);
-      const { image, readBytes } = inMemory(bytes);
-      const { verdict, reasons, code, virtualSizeBytes } = await inspectImage(image, format, limits);
-      const label = `${kind}, seed ${seed}, round ${round}`;
-      assert.equal(verdict === 'refused', reasons.length > 0 && code !== null, label);
-      assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
-      const headCode = codeOfHead(bytes, format);
-      if (verdict === 'accepted') {
-        assert.equal(headCode, null, label);
-        if (comparisons++ > maxComparisons) continue;
-        const path = await workshop.write('mutated', bytes);
-        assert.equal(virtualSizeBytes, await qemuSize(path, format), label);
-      }
+      const compares = comparisons <= maxComparisons(rounds);
+      const isAccepted = await judge(mutate(original, random), {
+        ...{ format, label: `${kind}, seed ${firstSeed}, round ${round}`, compares },
+      });
+      if (isAccepted) comparisons++;
+    }
+    comparisons = 0;
+    const seeds = sampled(`changed bytes of a ${kind}`, furtherSeeds, sampledSeeds);
+    for (const seed of seeds) {
+      const compares = comparisons <= maxComparisons(seeds.length);
+      const bytes = mutate(original, randomNumbers(seed));
+      if (await judge(bytes, { format, label: `${kind}, seed ${seed}`, compares })) comparisons++;
     }
   });
+}
+
+/** Judges changed bytes, as a whole and by their head; where it compares, QEMU has to agree on the size. */
+async function judge(
+  bytes: Buffer,
+  { format, label, compares }: { readonly format: string; readonly label: string; readonly compares: boolean },
+): Promise<boolean> {
+  const { image, readBytes } = inMemory(bytes);
+  const { verdict, reasons, code, virtualSizeBytes } = await inspectImage(image, format, limits);
+  assert.equal(verdict === 'refused', reasons.length > 0 && code !== null, label);
+  assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
+  const headCode = codeOfHead(bytes, format);
+  if (verdict !== 'accepted') return false;
+  assert.equal(headCode, null, label);
+  if (compares) {
+    const path = await workshop.write('mutated', bytes);
+    assert.equal(virtualSizeBytes, await qemuSize(path, format), label);
+  }
+  return true;
 }
 
 function codeOfHead(bytes: Buffer, format: string): string | null {
@@ -100,20 +122,30 @@ const signatures: readonly (readonly [number, string])[] = [
 ];
 
 test('random bytes behind each signature get a verdict, as a whole, as a head, and as any format', async () => {
-  const random = randomNumbers(seed);
-  const declared = [null, 'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami'];
+  const random = randomNumbers(firstSeed);
   for (let round = 0; round < rounds * signatures.length; round++) {
-    const noise = Buffer.from(Array.from({ length: 251 }, () => random() & (random() & 0xff)));
-    const bytes = Buffer.alloc(random() % 80_000, noise);
-    const [at, text] = signatures[round % signatures.length] ?? [0, ''];
-    bytes.write(text, Math.min(at, bytes.length), 'latin1');
-    const format = declared[random() % declared.length] ?? null;
-    const { image, readBytes } = inMemory(bytes);
-    const { verdict, reasons } = await inspectImage(image, format, limits);
-    const label = `${JSON.stringify(text)} as ${format}, seed ${seed}, round ${round}`;
-    assert.equal(verdict === 'refused', reasons.length > 0, label);
-    assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
-    const headCode = codeOfHead(bytes, format ?? 'raw');
-    if (verdict === 'accepted' && format !== null) assert.equal(headCode, null, label);
+    await judgeNoise(random, round, `seed ${firstSeed}, round ${round}`);
+  }
+  const places = [...signatures.keys()];
+  const cases = furtherSeeds.flatMap((seed) => places.map((place) => ({ seed, place })));
+  for (const { seed, place } of sampled('random bytes behind signatures', cases, sampledSeeds * signatures.length)) {
+    await judgeNoise(randomNumbers(seed * signatures.length + place), place, `seed ${seed}, signature ${place}`);
   }
 });
+
+const declared = [null, 'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'ami'];
+
+async function judgeNoise(random: () => number, round: number, about: string): Promise<void> {
+  const noise = Buffer.from(Array.from({ length: 251 }, () => random() & (random() & 0xff)));
+  const bytes = Buffer.alloc(random() % 80_000, noise);
+  const [at, text] = signatures[round % signatures.length] ?? [0, ''];
+  bytes.write(text, Math.min(at, bytes.length), 'latin1');
+  const format = declared[random() % declared.length] ?? null;
+  const { image, readBytes } = inMemory(bytes);
+  const { verdict, reasons } = await inspectImage(image, format, limits);
+  const label = `${JSON.stringify(text)} as ${format}, ${about}`;
+  assert.equal(verdict === 'refused', reasons.length > 0, label);
+  assert.ok(readBytes() <= 4 * bytes.length + maxReadBytes, `${label} read ${readBytes()} bytes`);
+  const headCode = codeOfHead(bytes, format ?? 'raw');
+  if (verdict === 'accepted' && format !== null) assert.equal(headCode, null, label);
+}

@@ -4,12 +4,16 @@ import { glob, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runProgram } from '../../../hypervisor/run-program.ts';
+import { sampled } from '../../fixtures/sampled.ts';
 import { stateDirectory } from '../../fixtures/state-directory.ts';
 import { inspect, type Kind, kinds, openWorkshop, randomNumbers, sampleDisk, type Workshop } from './made-images.ts';
 
-/** How many changed images of each kind are compared. A longer run by hand sets more, and another seed. */
-const rounds = Number(process.env.EVERBOOT_TEST_MUTATIONS ?? 4);
-const seed = Number(process.env.EVERBOOT_TEST_SEED ?? 1);
+/** Every run compares these: the changed images of each kind that one seed makes, one after the other. */
+const rounds = 4;
+const firstSeed = 1;
+/** Then come changed images that have a seed each. */
+const furtherSeeds = [...Array(80).keys()].map((number) => number + 2);
+const sampledSeeds = 2;
 
 /** The Glance of the tests brings oslo.utils with it. */
 const python = process.env.EVERBOOT_TEST_OSLO_PYTHON ?? join(stateDirectory(), 'glance', 'bin', 'python');
@@ -58,18 +62,25 @@ async function isQcow2Version2(path: string): Promise<boolean> {
 }
 
 async function changedImages(): Promise<string[]> {
-  const random = randomNumbers(seed);
+  const random = randomNumbers(firstSeed);
+  const further = sampled('images with changed headers', furtherSeeds, sampledSeeds);
   const paths: string[] = [];
   for (const kind of Object.keys(kinds) as Kind[]) {
     const original = await readFile(await workshop.make(kind));
-    for (let round = 0; round < rounds; round++) {
-      // Enough for every header, and as much as a comparison of so many can bear.
-      const bytes = Buffer.from(original.subarray(0, round % 2 === 0 ? 2 ** 19 : original.length));
-      for (let change = random() % 5; change >= 0; change--) bytes[random() % 1024] = random() & 0xff;
-      paths.push(await workshop.write(`${kind}-${round}`.replaceAll(' ', '-'), bytes));
-    }
+    const write = async (name: string, bytes: Buffer): Promise<void> => {
+      paths.push(await workshop.write(`${kind}-${name}`.replaceAll(' ', '-'), bytes));
+    };
+    for (let round = 0; round < rounds; round++) await write(`${round}`, withChangedHeader(original, round, random));
+    for (const seed of further) await write(`seed-${seed}`, withChangedHeader(original, seed, randomNumbers(seed)));
   }
   return paths;
+}
+
+/** Every second one is cut: enough for every header, and as much as a comparison of so many can bear. */
+function withChangedHeader(original: Buffer, number: number, random: () => number): Buffer {
+  const bytes = Buffer.from(original.subarray(0, number % 2 === 0 ? 2 ** 19 : original.length));
+  for (let change = random() % 5; change >= 0; change--) bytes[random() % 1024] = random() & 0xff;
+  return bytes;
 }
 
 /** Disks with marks of other formats, alone and two at a time. */
