@@ -1,9 +1,9 @@
-import { suite, test } from 'node:test';
+import { suite } from 'node:test';
+import { testCrashPoints } from './crash-points/case-tests.ts';
 import { instanceCases } from './crash-points/instance-cases.ts';
-import { sweepCrashPoints } from './crash-points/sweep.ts';
 
-suite('a kill before any call by which an instance’s files change leaves none half made under a final name', () => {
-  for (const [title, crash] of Object.entries(instanceCases)) {
-    test(title, { timeout: 300_000 }, (t) => sweepCrashPoints(t, crash));
-  }
+suite('a kill before any call by which an instance’s files change leaves none half made under a final name', {
+  concurrency: 2,
+}, () => {
+  testCrashPoints(instanceCases);
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { after, suite, type TestContext, test } from 'node:test';
+import { after, suite, test } from 'node:test';
 import type { Host } from '../../activities/host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import type { EverbootFailure } from '../../domain/failures.ts';
@@ -11,8 +10,8 @@ import { claim, directoryOf, putBaseImage, undo, undoAll } from './crash-points/
 import { diskCases } from './crash-points/disk-cases.ts';
 import { makeImageCases } from './crash-points/image-cases.ts';
 import { instanceCases } from './crash-points/instance-cases.ts';
+import { type CrashCase, makeLane } from './crash-points/lane.ts';
 import { stopStep } from './crash-points/late-step.ts';
-import { type CrashCase, makeLane } from './crash-points/sweep.ts';
 import { isTemporary, type Tree, treeOf } from './crash-points/tree.ts';
 
 const images = await makeImageCases(await mkdtemp('/var/tmp/everboot-late-images-'));
@@ -28,12 +27,6 @@ const isLaters = { status: { name: 'RUNNING' }, memo: { operationId: laterOperat
 
 /** Whoever wants a lock begins with opening the file that the host's locks are in. */
 const beforeItsLock = ({ path }: Call): boolean => path.endsWith('/.everboot/locks');
-
-async function laneOf(t: TestContext, crash: CrashCase) {
-  const folder = await mkdtemp('/var/tmp/everboot-late-');
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return await makeLane(join(folder, 'host'), crash);
-}
 
 /** Another operation's instance under the same id, whole, with every file that an earlier step could write. */
 async function putLaterInstance(host: Host, state: 'building' | 'ready'): Promise<void> {
@@ -87,7 +80,7 @@ suite('a step that stood still before it took its lock, until its operation was 
       // Only what takes a whole instance looks at whether that is ready.
       if (next === 'another instance is ready' && !takers.has(crash.name)) continue;
       test(`changes nothing: ${title}, and ${next}`, { timeout: 120_000 }, async (t) => {
-        const { folder, host, step } = await laneOf(t, crash);
+        const { folder, host, step } = await makeLane(t, crash);
         const late = await stopStep(t, step, { program, folder, mode: 'stop', isDue: beforeItsLock });
         await undoAll(host);
         if (next !== 'nothing is there') await putLaterInstance(host, next.endsWith('ready') ? 'ready' : 'building');
@@ -133,7 +126,7 @@ suite('a step that stands still in its middle, with its lock', { concurrency: 5 
   for (const [title, crash, mode, isDue] of middles) {
     assert.ok(crash);
     test(`lets nobody past, and ends right: ${title}`, { timeout: 120_000 }, async (t) => {
-      const { folder, host, step, runAgain } = await laneOf(t, crash);
+      const { folder, host, step, runAgain } = await makeLane(t, crash);
       const late = await stopStep(t, step, { program, folder, mode, isDue });
       const before = temporaries(await filesOf(folder));
       const [again, undone] = await Promise.allSettled([runAgain(), undo(host)]);

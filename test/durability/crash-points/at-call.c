@@ -1,13 +1,16 @@
 /*
  * Runs a program with its threads and children, and strikes at the Nth of the system calls by which they change files
  * below a folder. A debugger's hook in the kernel (seccomp with ptrace) stops each such call before anything of it was
- * done, whichever process makes it, so that the count is one for all of them; strace counts for each thread alone.
+ * done, whichever process makes it, so that the count is one for all of them; strace counts for each thread alone. They
+ * are made one after the other: none starts before the one before it has returned.
  *
  *   at-call LOG FOLDER MODE N program [argument...]
  *
- * MODE is `count` (N is not looked at), `kill` (everything is killed before call N), `stop` (the worker, which is the
- * program itself, gets SIGSTOP, and whoever makes call N waits before it, too) or `stop-worker` (the worker gets SIGSTOP,
- * and a child program that makes call N goes on). SIGUSR1 lets everything that was stopped go on.
+ * MODE is `count` (N is not looked at), `copy` (the same, and before each call the folder is copied to LOG with the
+ * call's number behind it), `kill` (the folder is copied so before call N only, and then everything is killed), `stop`
+ * (the worker, which is the program itself, gets SIGSTOP, and whoever makes call N waits before it, too) or `stop-worker`
+ * (the worker gets SIGSTOP, and a child program that makes call N goes on). SIGUSR1 lets everything that was stopped go
+ * on.
  *
  * LOG gets a line a call: number, process, its program, the call, inode, path and, where it has one, the second path.
  * Exits as the program does; with 99 when it killed.
@@ -52,8 +55,8 @@ static const struct { int number, names; const char *name; } calls[] = {
 };
 enum { callCount = sizeof calls / sizeof calls[0], maxTasks = 4096 };
 
-static pid_t tasks[maxTasks], root, held;
-static int taskCount, isStopped;
+static pid_t tasks[maxTasks], waiting[maxTasks], root, held, busy;
+static int taskCount, waitingCount, isStopped;
 static volatile sig_atomic_t isToGoOn;
 
 static void die(const char *what) {
@@ -138,6 +141,19 @@ static void killAll(void) {
   }
 }
 
+/* Copies the folder as a crash would leave it now: no call is under way, and who wants to make one waits. */
+static void copyFolder(const char *folder, const char *log, int number) {
+  char copy[PATH_MAX];
+  snprintf(copy, sizeof copy, "%s.%d", log, number);
+  const pid_t child = fork();
+  if (child == 0) {
+    execlp("cp", "cp", "-a", "--sparse=always", folder, copy, NULL);
+    _exit(98);
+  }
+  int status = -1;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) die("cp");
+}
+
 static pid_t processOf(pid_t task) {
   char line[256], name[64];
   snprintf(name, sizeof name, "/proc/%d/status", task);
@@ -150,15 +166,18 @@ static pid_t processOf(pid_t task) {
   return process;
 }
 
-/* Notes a call that a task is about to make, and strikes where it is the one. Returns 1 where the task has to wait. */
-static int seeCall(pid_t task, FILE *log, const char *folder, const char *mode, int target) {
+enum { ELSEWHERE, COUNTED, HELD };
+
+/* Notes a call that a task is about to make, and strikes where it is the one. */
+static int seeCall(pid_t task, FILE *log, char **argv) {
   static int count;
+  const char *folder = argv[2], *mode = argv[3];
   struct __ptrace_syscall_info info;
-  if (ptrace(PTRACE_GET_SYSCALL_INFO, task, sizeof info, &info) < 0) return 0;
+  if (ptrace(PTRACE_GET_SYSCALL_INFO, task, sizeof info, &info) < 0) return ELSEWHERE;
   const __uint64_t *given = info.seccomp.args;
   int which = 0;
   while (which < callCount && calls[which].number != (int)info.seccomp.nr) which++;
-  if (which == callCount) return 0;
+  if (which == callCount) return ELSEWHERE;
   char path[PATH_MAX] = "", second[PATH_MAX] = "", program[PATH_MAX] = "";
   switch (calls[which].names) {
   case FD: pathOfDescriptor(task, given[0], path); break;
@@ -169,7 +188,7 @@ static int seeCall(pid_t task, FILE *log, const char *folder, const char *mode, 
   case AT_AT: pathAt(task, given[0], given[1], path), pathAt(task, given[2], given[3], second); break;
   }
   const size_t length = strlen(folder);
-  if (strncmp(path, folder, length) != 0 && strncmp(second, folder, length) != 0) return 0;
+  if (strncmp(path, folder, length) != 0 && strncmp(second, folder, length) != 0) return ELSEWHERE;
   struct stat found = {0};
   stat(path, &found);
   linkOf(task, "exe", program);
@@ -178,15 +197,38 @@ static int seeCall(pid_t task, FILE *log, const char *folder, const char *mode, 
   fprintf(log, "%d\t%d\t%s\t%s\t%lu\t%s\t%s\n", count, process, strrchr(program, '/') + 1, calls[which].name,
           (unsigned long)found.st_ino, path, second);
   fflush(log);
-  if (count != target || strcmp(mode, "count") == 0) return 0;
-  if (strcmp(mode, "kill") == 0) killAll();
+  const int isCopying = strcmp(mode, "copy") == 0, isKilling = strcmp(mode, "kill") == 0;
+  const int isDue = count == atoi(argv[4]) && !isCopying && strcmp(mode, "count") != 0;
+  if (isCopying || (isKilling && isDue)) copyFolder(folder, argv[1], count);
+  if (!isDue) return COUNTED;
+  if (isKilling) killAll();
   kill(root, SIGSTOP);
   isStopped = 1;
   fprintf(log, "stopped\n");
   fflush(log);
-  if (strcmp(mode, "stop-worker") == 0 && process != root) return 0;
+  if (strcmp(mode, "stop-worker") == 0 && process != root) return COUNTED;
   held = task;
-  return 1;
+  return HELD;
+}
+
+/* Lets those make their calls that wait to, one at a time. */
+static void letNextGo(FILE *log, char **argv) {
+  while (busy == 0 && waitingCount > 0) {
+    const pid_t task = waiting[0];
+    memmove(waiting, waiting + 1, --waitingCount * sizeof waiting[0]);
+    const int seen = seeCall(task, log, argv);
+    if (seen == COUNTED) busy = task;
+    /* One that is let go by PTRACE_SYSCALL stops again when its call has returned. */
+    if (seen != HELD) ptrace(seen == COUNTED ? PTRACE_SYSCALL : PTRACE_CONT, task, 0, 0);
+  }
+}
+
+static void forget(pid_t task) {
+  for (int i = 0; i < taskCount; i++)
+    if (tasks[i] == task) tasks[i--] = tasks[--taskCount];
+  for (int i = 0; i < waitingCount; i++)
+    if (waiting[i] == task) memmove(waiting + i, waiting + i + 1, (--waitingCount - i) * sizeof waiting[0]);
+  if (busy == task) busy = 0;
 }
 
 static void goOn(int signal) {
@@ -219,7 +261,7 @@ int main(int argc, char **argv) {
     die(argv[5]);
   }
   const long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                       PTRACE_O_TRACECLONE;
+                       PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD;
   if (ptrace(PTRACE_SEIZE, root, 0, options) != 0) die("ptrace");
   tasks[taskCount++] = root;
   if (write(ready[1], "", 1) != 1) die("start");
@@ -234,8 +276,8 @@ int main(int argc, char **argv) {
     if (task < 0) continue;
     if (!WIFSTOPPED(status)) {
       if (task == root) end = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-      for (int i = 0; i < taskCount; i++)
-        if (tasks[i] == task) tasks[i--] = tasks[--taskCount];
+      forget(task);
+      letNextGo(log, argv);
       continue;
     }
     int isKnown = 0;
@@ -243,7 +285,12 @@ int main(int argc, char **argv) {
     if (!isKnown && taskCount < maxTasks) tasks[taskCount++] = task;
     const int event = status >> 16, signal = WSTOPSIG(status);
     if (event == PTRACE_EVENT_SECCOMP) {
-      if (!seeCall(task, log, argv[2], argv[3], atoi(argv[4]))) ptrace(PTRACE_CONT, task, 0, 0);
+      waiting[waitingCount++] = task;
+      letNextGo(log, argv);
+    } else if (signal == (SIGTRAP | 0x80)) {
+      if (busy == task) busy = 0;
+      ptrace(PTRACE_CONT, task, 0, 0);
+      letNextGo(log, argv);
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
       ptrace(PTRACE_LISTEN, task, 0, 0);
     } else {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What happens at a call: nothing, or see at-call.c. */
-export type Mode = 'count' | 'kill' | 'stop' | 'stop-worker';
+/** What the tracer does at a call, see at-call.c. */
+export type Mode = 'count' | 'copy' | 'kill' | 'stop' | 'stop-worker';
 
 /** One system call that changes a file, as at-call.c notes it. */
 export interface Call {

@@ -1,7 +1,7 @@
 import type { Host } from '../../../activities/host.ts';
 import type { PlannedBlankDisk, PlannedRootDisk } from '../../../domain/disk-plan.ts';
 import { baseIn, claim, crashHostWithInstance, putBaseImage, undo } from './crash-hosts.ts';
-import type { CrashCase } from './sweep.ts';
+import type { CrashCase } from './lane.ts';
 
 const mebibyte = 2 ** 20;
 const place = { device: 'vda', bus: 'virtio' } as const;

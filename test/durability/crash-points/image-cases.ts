@@ -11,8 +11,8 @@ import { prepareFolders } from '../../../hypervisor/image-cache/prepare-folders.
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
 import { serveSlowly } from '../../fixtures/slow-image-server.ts';
 import { claim, crashHost, undo } from './crash-hosts.ts';
+import type { CrashCase } from './lane.ts';
 import { asActivity } from './step-context.ts';
-import type { CrashCase } from './sweep.ts';
 
 const mebibyte = 2 ** 20;
 
@@ -45,10 +45,8 @@ export async function makeImageCases(folder: string): Promise<ImageCases> {
   });
   const fetched = [claimBaseImage, downloadImage];
   const judged = [...fetched, verifyImage];
-  // A second after the publication its process has the file's hash recorded.
-  const publication = (order: FetchOrder, earlier: readonly Step[]): CrashCase => {
-    return { ...caseOf('publish-base-image', 'publishBaseImage', order, earlier), goesOn: true };
-  };
+  const publication = (order: FetchOrder, earlier: readonly Step[]): CrashCase =>
+    caseOf('publish-base-image', 'publishBaseImage', order, earlier);
   const cases = {
     'the claim on an image': caseOf('claim-base-image', 'claimBaseImage', raw, []),
     'a download': caseOf('download-image', 'downloadImage', served, [claimBaseImage]),

@@ -7,7 +7,7 @@ import { planDisks } from '../../../domain/plan-disks.ts';
 import { prepareFolders } from '../../../hypervisor/image-cache/prepare-folders.ts';
 import { promiseSpace } from '../../../hypervisor/space-ledger.ts';
 import { claim, crashHost, crashHostWithInstance, directoryOf, putBaseImage, undo, undoAll } from './crash-hosts.ts';
-import type { CrashCase } from './sweep.ts';
+import type { CrashCase } from './lane.ts';
 
 const flavor = { name: 'inline', vcpus: 1, memoryMb: 128, rootGb: 0, ephemeralGb: 0, swapMb: 64 };
 const { spec: parsed } = parseSpec({

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Described } from '../../fixtures/running-operation-client.ts';
 import { type Call, readCalls, type StepOrder, startStep } from './at-call.ts';
-import { replace } from './sweep.ts';
+import { restore } from './lane.ts';
 
 export interface Said {
   readonly ownRun: Described;
@@ -46,7 +46,7 @@ export async function stopStep(t: TestContext, step: StepOrder, stop: Stop): Pro
   await say({ ownRun: isOpen, anyRun: isOpen });
   const trace = { program, log, folder: `${folder}/` };
   const counted = await startStep({ ...step, described }, { ...trace, mode: 'count' }).ended;
-  await replace(folder, `${folder}.before`);
+  await restore(folder);
   const call = (await readCalls(log)).find(isDue);
   assert.ok(call, `${step.name} makes the call, ended with ${counted.code}: ${counted.said}`);
 

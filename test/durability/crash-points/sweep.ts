@@ -1,106 +1,78 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rename, rm } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
-import { promisify } from 'node:util';
-import type { Host } from '../../../activities/host.ts';
-import { buildAtCall, type Call, killed, readCalls, type StepOrder, startStep } from './at-call.ts';
+import { type Call, killed, type Mode, readCalls, startStep } from './at-call.ts';
 import { damaged } from './contents.ts';
-import { asActivity } from './step-context.ts';
+import { type CrashCase, copyFolder, type Lane, makeLane, restore } from './lane.ts';
 import { unsyncedNames } from './sync-order.ts';
-import { isPassing, isTemporary, type Tree, treeOf } from './tree.ts';
+import { entriesOf, isPassing, isTemporary, type Tree, treeOf } from './tree.ts';
 
-/** A step, what it finds, and what takes it back. */
-export interface CrashCase {
-  readonly module: string;
-  readonly name: string;
-  /** Makes a host in a new folder, with what the step finds there. */
-  prepare(folder: string): Promise<Host>;
-  order(host: Host): unknown;
-  /** Takes everything back that was made for the instance. */
-  undo(host: Host): Promise<void>;
-  /** True: its process goes on with something when it is done, so it gets one of its own when it runs again, too. */
-  readonly goesOn?: boolean;
-}
-
-const run = promisify(execFile);
-
-/** So many runs go on at once. */
-const laneCount = 2;
-/** Of calls that there may be very many of, so many are struck. */
+/** Of calls that there may be very many of, so many are crash points. */
 const maxOfMany = 5;
 
 /**
- * Kills a step before each of the system calls by which it changes files, one after the other. After each kill what has
- * a final name is whole; then the step runs again, and leaves what it leaves undisturbed; then the undo leaves nothing.
+ * Recovers from a crash before each of the system calls by which a step changes files. One run of the step leaves a copy
+ * of the host's folder from before each call, and a real kill in the middle shows that such a copy is what a kill leaves.
+ * In each copy what has a final name is whole; then the step runs again, and leaves what it leaves undisturbed; then the
+ * undo leaves nothing.
  */
-export async function sweepCrashPoints(t: TestContext, crash: CrashCase): Promise<void> {
-  const folder = await mkdtemp('/var/tmp/everboot-crash-');
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const tracer = buildAtCall(folder);
-  const lanes: Lane[] = [];
-  for (let index = 0; index < laneCount; index += 1) lanes.push(await makeLane(join(folder, `lane${index}`), crash));
-  const [first] = lanes as [Lane];
-
-  const calls = await traced(tracer, first, 'count', 0);
+export async function sweepCrashPoints(t: TestContext, tracer: string, crash: CrashCase): Promise<void> {
+  const lane = await makeLane(t, crash);
+  const calls = await traced(tracer, lane, 'copy');
   assert.deepEqual(unsyncedNames(calls), []);
-  const expected = await treeOf(first.folder);
+  const sweep: Sweep = { tracer, lane, expected: await treeOf(lane.folder) };
   const points = chosen(calls);
   const names = [...new Set(points.map(({ name }) => name))].sort().join(', ');
   t.diagnostic(`${points.length} crash points of ${calls.length} calls: ${names}`);
+  for (const call of calls) if (!points.includes(call)) await remove(copyBefore(lane, call));
 
-  const waiting = [...points];
-  const strike = async (lane: Lane): Promise<void> => {
-    for (let point = waiting.shift(); point !== undefined; point = waiting.shift()) {
-      const where = `killed before call ${point.number}, ${point.name} of ${point.path} by ${point.program}`;
-      await strikeOnce(tracer, lane, point, { expected, where });
-    }
-  };
-  await Promise.all(lanes.map(strike));
+  const middle = points[Math.floor(points.length / 2)];
+  assert.ok(middle, 'the step changes files');
+  await killOnce(sweep, middle);
+  for (const point of points) {
+    await recover(sweep, copyBefore(lane, point), `as copied ${beforeCall(point)}`);
+  }
 }
 
-/** A host of its own, which is put back to what it was before each run. */
-export interface Lane {
-  readonly folder: string;
-  readonly host: Host;
-  readonly before: Tree;
-  readonly crash: CrashCase;
-  readonly step: StepOrder;
-  readonly runAgain: () => Promise<unknown>;
+interface Sweep {
+  readonly tracer: string;
+  readonly lane: Lane;
+  /** What the undisturbed step leaves. */
+  readonly expected: Tree;
 }
 
-export async function makeLane(folder: string, crash: CrashCase): Promise<Lane> {
-  await mkdir(folder);
-  const host = await crash.prepare(folder);
-  await replace(`${folder}.before`, folder);
-  const { [crash.name]: step } = await import(`../../../activities/${crash.module}.ts`);
-  const order = crash.order(host);
-  return {
-    folder,
-    host,
-    crash,
-    before: await treeOf(folder),
-    step: { module: crash.module, name: crash.name, host, order },
-    runAgain: () => asActivity(() => step(host, order)),
-  };
+/** A real kill leaves what a copy from before the same call holds, byte by byte, and what it leaves is recovered from. */
+async function killOnce(sweep: Sweep, { number }: Call): Promise<void> {
+  const { lane } = sweep;
+  await restore(lane.folder);
+  const log = `${lane.log}-killed`;
+  const [point] = (await traced(sweep.tracer, { ...lane, log }, 'kill', number)).slice(-1);
+  assert.ok(point);
+  const where = `killed ${beforeCall(point)}`;
+  assert.deepEqual(await entriesOf(lane.folder), await entriesOf(copyBefore({ log }, point)), where);
+  const left = `${lane.folder}.killed`;
+  await rename(lane.folder, left);
+  await recover(sweep, left, where);
 }
 
-async function strikeOnce(
-  tracer: string,
-  lane: Lane,
-  point: Call,
-  { expected, where }: { readonly expected: Tree; readonly where: string },
-): Promise<void> {
-  await replace(lane.folder, `${lane.folder}.before`);
-  await traced(tracer, lane, 'kill', point.number);
+/** Where the tracer leaves the host's folder as it was before a call. */
+function copyBefore({ log }: Pick<Lane, 'log'>, { number }: Call): string {
+  return `${log}.${number}`;
+}
+
+function beforeCall({ number, name, path, program }: Call): string {
+  return `before call ${number}, ${name} of ${path} by ${program}`;
+}
+
+/** Recovers from what a crash left, in both ways, at the place where the host lies. Takes what it left. */
+async function recover({ lane, expected }: Sweep, left: string, where: string): Promise<void> {
+  await copyFolder(left, lane.folder);
   for (const [name, found] of await treeOf(lane.folder)) {
     const isWhole = lane.before.get(name) === found || expected.get(name) === found;
     const isSound = isTemporary(name) || isWhole || (isPassing(name) && !found.includes(damaged));
     assert.ok(isSound, `${where}: ${name} is ${found}, expected ${expected.get(name) ?? lane.before.get(name)}`);
   }
-  await replace(`${lane.folder}.killed`, lane.folder);
-  await (lane.crash.goesOn ? traced(tracer, lane, 'count', 0) : lane.runAgain());
+  await lane.runAgain();
   assert.deepEqual(
     withoutLeavings(await treeOf(lane.folder)),
     Object.fromEntries(expected),
@@ -108,15 +80,14 @@ async function strikeOnce(
   );
   await lane.crash.undo(lane.host);
   assert.deepEqual(leftIn(await treeOf(lane.folder), lane.before), [], `${where}, run again and taken back`);
-  await replace(lane.folder, `${lane.folder}.killed`);
+  await remove(lane.folder);
+  await rename(left, lane.folder);
   await lane.crash.undo(lane.host);
   assert.deepEqual(leftIn(await treeOf(lane.folder), lane.before), [], `${where}, then taken back`);
 }
 
-/** Makes a folder what another one is. */
-export async function replace(folder: string, by: string): Promise<void> {
-  await run('rm', ['-rf', folder]);
-  await run('cp', ['-a', '--sparse=always', by, folder]);
+async function remove(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
 }
 
 /** Everything but the leavings of small files, which go when the instance is ready or taken back. */
@@ -135,12 +106,10 @@ function leftIn(tree: Tree, before: Tree): string[] {
   });
 }
 
-async function traced(program: string, lane: Lane, mode: 'count' | 'kill', at: number): Promise<Call[]> {
-  const log = `${lane.folder}.log`;
-  const { ended } = startStep(lane.step, { program, log, folder: `${lane.folder}/`, mode, at });
-  const { code, said } = await ended;
+async function traced(program: string, { step, folder, log }: Lane, mode: Mode, at = 0): Promise<Call[]> {
+  const { code, said } = await startStep(step, { program, log, folder: `${folder}/`, mode, at }).ended;
   const calls = await readCalls(log);
-  assert.equal(code, mode === 'kill' ? killed : 0, `${lane.step.name} at call ${at} of ${calls.length}: ${said}`);
+  assert.equal(code, mode === 'kill' ? killed : 0, `${step.name} at call ${at} of ${calls.length}: ${said}`);
   return calls;
 }
 

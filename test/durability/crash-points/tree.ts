@@ -1,4 +1,5 @@
-import { lstat, readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { contentOf } from './contents.ts';
 
@@ -17,6 +18,22 @@ export async function treeOf(folder: string): Promise<Tree> {
     tree.set(name, `${mode.toString(8)} ${uid}:${gid}${content}`);
   }
   return tree;
+}
+
+/** Everything below a folder as it is to the byte, with modes, owners and the times of the last changes. */
+export async function entriesOf(folder: string): Promise<Tree> {
+  const entries = new Map<string, string>();
+  for (const name of (await readdir(folder, { recursive: true })).sort()) {
+    const path = join(folder, name);
+    const stats = await lstat(path, { bigint: true });
+    const content = stats.isFile()
+      ? createHash('sha256')
+          .update(await readFile(path))
+          .digest('hex')
+      : '';
+    entries.set(name, `${stats.mode} ${stats.uid}:${stats.gid} ${stats.mtimeNs} ${content}`);
+  }
+  return entries;
 }
 
 /** Whether a path is that of something half made, or lies in it. */
