@@ -1,7 +1,4 @@
-/** The first look at a host comes after this: an operation that is quick costs none. */
-export const firstLookAfterMs = 60_000;
-
-const longestPauseMs = 10 * 60_000;
+import { stepTimes } from './step-times.ts';
 
 /** The part of an operation's time that may go by until an absence is seen: a look costs its history about ten events. */
 const leastPart = 0.02;
@@ -21,6 +18,7 @@ export interface LookTimes {
  * years (an undo that fails again and again) still has a history of some hundred looks.
  */
 export function pauseBeforeLook({ pauseMs, lookingForMs, unreachableAfterMs }: LookTimes): number {
-  const pause = Math.min(pauseMs * 2, longestPauseMs, Math.max(firstLookAfterMs, unreachableAfterMs));
+  const { firstLookAfterMs, longestPauseBetweenLooksMs } = stepTimes;
+  const pause = Math.min(pauseMs * 2, longestPauseBetweenLooksMs, Math.max(firstLookAfterMs, unreachableAfterMs));
   return Math.max(pause, Math.round(lookingForMs * leastPart));
 }

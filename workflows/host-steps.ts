@@ -7,19 +7,11 @@ import {
   proxyActivities,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
+import { stepTimes } from '../domain/step-times.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { failedStep, unknownStepType } from './step-failure.ts';
 import { isEndless, isKeptWhileParked, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
-
-/** How long a host's worker has to take the first step of an operation; a host that is never there shows here. */
-const firstContactTimeout = '45 seconds';
-
-/** A worker that says nothing for this long is taken for dead, and the step is given to the next one. */
-const heartbeatTimeout = '10 seconds';
-
-/** The most that a forward step may take with all its attempts, the host away in between; and one attempt of an undo. */
-const stepTimeout = '24 hours';
 
 /** The steps behind their names only; `Step` gives each its own types back. */
 type UntypedActivities = Record<StepName, (input: unknown) => Promise<unknown>>;
@@ -100,17 +92,21 @@ async function oncePerOperation(
 function optionsOf(host: string, name: StepName): ActivityOptions {
   return {
     taskQueue: hostTaskQueue(host, stepPolicies[name].lane),
-    heartbeatTimeout,
+    heartbeatTimeout: stepTimes.heartbeatTimeoutMs,
     // Nothing may still write when an undo begins.
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // A worker's death is no failure of the step, so attempts are not counted.
     retry: {
-      ...{ initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' },
+      initialInterval: stepTimes.firstRetryAfterMs,
+      backoffCoefficient: 2,
+      maximumInterval: stepTimes.longestRetryPauseMs,
       // A host of an older release does not get to know a step by being asked again; only an undo waits until it does.
       ...(isEndless(name) ? {} : { nonRetryableErrorTypes: [unknownStepType] }),
     },
     // An undo has no end, but each attempt has: clearing a large volume takes hours. A dead worker's shows by its heartbeats.
-    ...(isEndless(name) ? { startToCloseTimeout: stepTimeout } : { scheduleToCloseTimeout: stepTimeout }),
+    ...(isEndless(name)
+      ? { startToCloseTimeout: stepTimes.stepTimeoutMs }
+      : { scheduleToCloseTimeout: stepTimes.stepTimeoutMs }),
   };
 }
 
@@ -152,7 +148,7 @@ export async function firstContact<Name extends FirstStep>(
   const which = { host, name, activityId: activityIdOf(name, history), summary };
   const call = async (options: ActivityOptions): Promise<unknown> => {
     try {
-      const once = { scheduleToStartTimeout: firstContactTimeout, retry: { maximumAttempts: 1 } };
+      const once = { scheduleToStartTimeout: stepTimes.firstContactTimeoutMs, retry: { maximumAttempts: 1 } };
       return await callActivity(host, name, { ...options, ...once }, input);
     } catch (failure) {
       if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;

@@ -9,6 +9,7 @@ import {
   requestQueryName,
   retryUpdateName,
 } from '../domain/operations.ts';
+import { stepTimes } from '../domain/step-times.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { everbootFailure, type FailureReport } from './step-failure.ts';
 
@@ -129,15 +130,12 @@ function notParked(): ApplicationFailure {
 }
 
 /** Reminds of itself ever more seldom, since each time costs the history a few events. */
-const firstReminderMs = 60_000;
-const longestReminderMs = 24 * 3_600_000;
-
 async function untilDecided(
   tracker: OperationTracker,
   { until }: ParkedReport,
   decision: () => Decision | undefined,
 ): Promise<Decision> {
-  let pauseMs = firstReminderMs;
+  let pauseMs = stepTimes.firstReminderMs;
   for (;;) {
     const leftMs = until === undefined ? Number.POSITIVE_INFINITY : until - Date.now();
     if (leftMs <= 0) return { kind: 'abandon' };
@@ -145,7 +143,7 @@ async function untilDecided(
     const decided = decision();
     if (decided !== undefined) return decided;
     tracker.show();
-    pauseMs = Math.min(pauseMs * 2, longestReminderMs);
+    pauseMs = Math.min(pauseMs * 2, stepTimes.longestPauseBetweenRemindersMs);
   }
 }
 

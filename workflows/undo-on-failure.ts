@@ -1,4 +1,5 @@
 import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
+import { stepTimes } from '../domain/step-times.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
 /**
@@ -76,7 +77,7 @@ async function untilDone(undo: () => Promise<unknown>): Promise<void> {
       await undo();
       return;
     } catch {
-      await sleep('30 seconds', { summary: 'try the undo again' });
+      await sleep(stepTimes.undoAgainAfterMs, { summary: 'try the undo again' });
     }
   }
 }

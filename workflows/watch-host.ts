@@ -9,15 +9,10 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
-import { firstLookAfterMs, pauseBeforeLook } from '../domain/host-looks.ts';
+import { pauseBeforeLook } from '../domain/host-looks.ts';
+import { stepTimes } from '../domain/step-times.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
-
-/** A host whose worker takes no ping within this time is away; where the limit is short, within half of it. */
-const awayAfterMs = 20_000;
-
-const longQuestionMs = 12 * 3_600_000;
-const pingTimeoutMs = 10_000;
 
 export interface WatchRules<Made> {
   /** For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, for ever. */
@@ -56,8 +51,8 @@ async function lookAfter(
   rules: Omit<WatchRules<never>, 'interrupt'>,
 ): Promise<void> {
   const { unreachableAfterMs = Number.POSITIVE_INFINITY } = rules;
-  const askForMs = Math.min(awayAfterMs, unreachableAfterMs / 2);
-  let pauseMs = Math.min(firstLookAfterMs, unreachableAfterMs);
+  const askForMs = Math.min(stepTimes.awayAfterMs, unreachableAfterMs / 2);
+  let pauseMs = Math.min(stepTimes.firstLookAfterMs, unreachableAfterMs);
   let since = Date.now();
   for (;;) {
     // While it is parked nothing is wanted of the host, and looking would fill the history.
@@ -96,8 +91,8 @@ async function untilBack(
     tracker.hostAway({ since, phase: 'HostUnreachable' });
     onUnreachable?.();
   }
-  // One long question costs the history less than many short ones, and is answered as soon as the host is back.
-  while (!(await answers(host, longQuestionMs)));
+  // One long ping costs the history less than many short ones, and is answered as soon as the host is back.
+  while (!(await answers(host, stepTimes.longPingMs)));
 }
 
 /** How often the question is put again to a worker that took it and then said nothing. */
@@ -119,7 +114,7 @@ async function ping(host: string, within: number): Promise<'there' | 'nobody' | 
   const { pingHost } = proxyActivities<Pick<HostActivities, 'pingHost'>>({
     taskQueue: hostTaskQueue(host, 'light'),
     scheduleToStartTimeout: within,
-    startToCloseTimeout: Math.min(pingTimeoutMs, within),
+    startToCloseTimeout: Math.min(stepTimes.pingTimeoutMs, within),
     // A ping does nothing on the host, so nobody has to wait for its end.
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },

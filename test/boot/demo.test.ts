@@ -8,12 +8,14 @@ import { listFolder } from '../../hypervisor/small-file.ts';
 import { findTemporalCli } from '../../workers/temporal-server.ts';
 import { domainIds } from '../fixtures/clean-slate.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';
+import { plantBundle } from '../fixtures/test-bundle.ts';
 
 const main = new URL('../../cli/everboot.ts', import.meta.url).pathname;
 const folder = await mkdtemp('/var/tmp/everboot-test-demo-');
 await chmod(folder, 0o711);
 // What was set up for the tests, in a state folder of this test's own.
 for (const name of ['guest', 'bin']) await symlink(join(stateDirectory(), name), join(folder, name));
+await plantBundle(folder);
 after(() => rm(folder, { recursive: true, force: true }));
 
 /** Why the demo cannot run here; undefined: it can. */

@@ -10,8 +10,8 @@ import { connectClient, type EverbootClient } from '../../client/connect-client.
 import type { HostActivities } from '../../domain/host-activities.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import { hostTaskQueue, workflowTaskQueue } from '../../domain/task-queues.ts';
-import { workflowBundle } from '../../workers/workflow-bundle.ts';
 import { startOwnTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
+import { testBundle } from '../fixtures/test-bundle.ts';
 
 type Step = keyof HostActivities;
 
@@ -44,7 +44,7 @@ export async function startPretendCloud(): Promise<PretendCloud> {
   return {
     ...{ server, client, folder },
     async addHost(name) {
-      const host = await startPretendHost(name, server.address, folder);
+      const host = await startPretendHost(name, server.address);
       hosts.push(host);
       while (!(await client.hosts()).includes(name)) await sleep(20);
       return host;
@@ -58,7 +58,7 @@ export async function startPretendCloud(): Promise<PretendCloud> {
   };
 }
 
-async function startPretendHost(name: string, address: string, folder: string): Promise<PretendHost> {
+async function startPretendHost(name: string, address: string): Promise<PretendHost> {
   const connection = await NativeConnection.connect({ address });
   const records = new Map<string, InstanceRecord>();
   const host: PretendHost = { name, records, onStep: async () => undefined, stop };
@@ -74,7 +74,7 @@ async function startPretendHost(name: string, address: string, folder: string): 
   const shared = { connection, identity: `everboot/${name}/${process.pid}`, shutdownGraceTime: 100 } as const;
   const inbound = failureInterceptor({});
   const workers = await Promise.all([
-    Worker.create({ ...shared, taskQueue: workflowTaskQueue, workflowBundle: await workflowBundle(folder) }),
+    Worker.create({ ...shared, taskQueue: workflowTaskQueue, workflowBundle: await testBundle('short') }),
     Worker.create({
       ...shared,
       taskQueue: hostTaskQueue(name, 'light'),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { firstLookAfterMs, pauseBeforeLook } from '../../domain/host-looks.ts';
+import { pauseBeforeLook } from '../../domain/host-looks.ts';
+import { stepTimes } from '../../domain/step-times.ts';
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
@@ -8,7 +9,7 @@ const dayMs = 24 * 60 * minuteMs;
 /** When an operation looks, in ms from its start, until it has lasted for so long. */
 function looksWithin(lastsMs: number, unreachableAfterMs: number): readonly number[] {
   const looks: number[] = [];
-  let pauseMs = Math.min(firstLookAfterMs, unreachableAfterMs);
+  let pauseMs = Math.min(stepTimes.firstLookAfterMs, unreachableAfterMs);
   for (let at = pauseMs; at <= lastsMs; at += pauseMs) {
     looks.push(at);
     pauseMs = pauseBeforeLook({ pauseMs, lookingForMs: at, unreachableAfterMs });

@@ -11,10 +11,10 @@ const mebibyte = 2 ** 20;
 
 test('a host that goes away in the middle is waited for, and said so; the boot goes on when it is back', async () => {
   const temporal = await startOwnTemporalServer();
-  const environment = { TEMPORAL_ADDRESS: temporal.address };
-  const host = await startEverboot({ command: 'worker', environment });
+  const common = { command: 'worker', times: 'short', environment: { TEMPORAL_ADDRESS: temporal.address } } as const;
+  const host = await startEverboot(common);
   // Another host's worker stays, so that somebody still takes the workflow's own tasks.
-  const other = await startEverboot({ command: 'worker', environment });
+  const other = await startEverboot(common);
   const image = await makeRawImage(host.folder, 'away.raw', 16 * mebibyte);
   const server = await serveSlowly(image.path, mebibyte);
   try {

@@ -30,6 +30,7 @@ before(async () => {
       resume_guests_state_on_host_boot = true
       virt_mkfs = ["linux=${mkfs} %(fs_label)s %(target)s"]`,
     environment: { TEMPORAL_ADDRESS: temporal.address },
+    times: 'short',
     folder,
   });
 });

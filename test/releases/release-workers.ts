@@ -7,7 +7,8 @@ import { Client, Connection } from '@temporalio/client';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import { hostTaskQueue, workflowTaskQueue } from '../../domain/task-queues.ts';
 import { keepEvidence } from '../fixtures/evidence.ts';
-import type { Release } from './releases.ts';
+import { plantBundle } from '../fixtures/test-bundle.ts';
+import { type Release, thisCode } from './releases.ts';
 
 const stepsOnly = new URL('./steps-only.ts', import.meta.url).pathname;
 const pollsWithinMs = 60_000;
@@ -41,6 +42,7 @@ export async function makeReleaseHost(address: string): Promise<ReleaseHost> {
     async start(release, part = 'all') {
       const state = join(folder, 'state', release.name.replaceAll(' ', '-'));
       await mkdir(state, { recursive: true });
+      if (release === thisCode) await plantBundle(state);
       const host = part === 'workflows' ? `${name}-workflows` : name;
       const preload = part === 'steps' ? ['--import', stepsOnly] : [];
       const child = spawn(

@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { installTemporalRuntime } from '../../workers/temporal-runtime.ts';
-import { workflowBundle } from '../../workers/workflow-bundle.ts';
 import * as workflows from '../../workflows/index.ts';
+import { testBundle } from '../fixtures/test-bundle.ts';
 import { type KeptHistory, keptHistories, requiredShapes, unreleased } from './kept-histories.ts';
 import { replayHistory } from './replay-history.ts';
 
 installTemporalRuntime();
-const state = await mkdtemp('/var/tmp/everboot-test-replay-');
-after(() => rm(state, { recursive: true, force: true }));
 // The bundle that a host's worker runs, made in the same way.
-const bundle = await workflowBundle(state);
+const bundle = await testBundle('product');
 const kept = await keptHistories();
 
 for (const [release, shapes] of Object.entries(requiredShapes)) {

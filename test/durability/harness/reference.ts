@@ -28,7 +28,8 @@ export async function makeReference(stage: Stage, procedure: Procedure): Promise
   stage.references.set(referenceOf(procedure), result);
   return {
     procedure,
-    steps: [...new Set(place.journal.notes().map(({ step }) => step))],
+    // A boot that is slow looks whether its host is there.
+    steps: [...new Set(place.journal.notes().map(({ step }) => step))].filter((step) => step !== 'pingHost'),
     withPrograms: [
       ...new Set(
         place.journal

@@ -6,9 +6,9 @@ import type { InstanceResult } from '../../../domain/operations.ts';
 import { workflowTaskQueue } from '../../../domain/task-queues.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { installTemporalRuntime } from '../../../workers/temporal-runtime.ts';
-import { workflowBundle } from '../../../workers/workflow-bundle.ts';
 import { keepEvidence } from '../../fixtures/evidence.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
+import { testBundle } from '../../fixtures/test-bundle.ts';
 import type { Procedure } from './procedures.ts';
 import { type FailingFileSystem, mountFailing } from './small-file-systems.ts';
 
@@ -41,7 +41,7 @@ export async function openStage(address: string): Promise<Stage> {
   const worker = await Worker.create({
     connection,
     taskQueue: workflowTaskQueue,
-    workflowBundle: await workflowBundle(folder),
+    workflowBundle: await testBundle('short'),
   });
   const running = worker.run();
   let failing: Promise<FailingFileSystem> | undefined;

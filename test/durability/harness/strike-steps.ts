@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { asyncLocalStorage, Context, cancellationSignal, heartbeat } from '@temporalio/activity';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { HostActivities } from '../../../domain/host-activities.ts';
+import { stepTimes } from '../../fixtures/short-step-times.ts';
 import type { Blow } from './faults.ts';
 import type { Journal } from './journal.ts';
 import type { Step } from './procedures.ts';
@@ -138,7 +139,8 @@ const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
       void die();
     };
     // The program lives on, and still has its work to do when the step's next attempt has begun.
-    watchPrograms(step, instanceId, { script: 'sleep 12; exec "$@"', onStart: killed });
+    const livesForSeconds = stepTimes.heartbeatTimeoutMs / 1000 + 2;
+    watchPrograms(step, instanceId, { script: `sleep ${livesForSeconds}; exec "$@"`, onStart: killed });
     // A step without a program dies in the middle of its own work.
     setTimeout(killed, 500);
     await run().catch(() => undefined);
