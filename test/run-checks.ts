@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { messageProblems } from './checks/matched-messages.ts';
 
 const root = join(import.meta.dirname, '..');
 const timeoutMs = 300_000;
@@ -34,8 +35,15 @@ export async function runChecks(): Promise<CheckResult[]> {
   for (const [name, [script, ...args]] of Object.entries(checks)) {
     results.push(await check(name, process.execPath, [join(root, 'node_modules', script), ...args]));
   }
+  results.push(await checkMessages());
   results.push(await checkShellScripts());
   return results;
+}
+
+async function checkMessages(): Promise<CheckResult> {
+  const said = (await messageProblems(root)).map((problem) => `${problem}\n`).join('');
+  process.stdout.write(said);
+  return report({ name: 'no message decides anything', passed: said === '', said });
 }
 
 async function checkShellScripts(): Promise<CheckResult> {
