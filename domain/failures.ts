@@ -62,7 +62,7 @@ export const failureTable = {
   },
   NotManaged: {
     retryable: false,
-    meaning: 'A directory or a domain of this id is there, and everboot did not make it.',
+    meaning: 'A directory, a domain or a disk of this id is there, and everboot did not make it.',
     remedy: 'Use another id, or remove it with the tool that made it: everboot never touches what it did not make.',
   },
   HostUnreachable: {

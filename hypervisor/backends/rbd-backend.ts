@@ -143,7 +143,7 @@ async function publish(
   run: RbdControl,
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  if (!(await publishRbdImage(pool, { image, claim }, run, write))) throw imageExists(pool, image);
+  if (!(await publishRbdImage(pool, { image, claim }, run, write))) throw imageExists(pool, image, 'InstanceExists');
 }
 
 function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeBytes: number): InstanceDisk {
