@@ -38,7 +38,8 @@ export interface VolumePlace {
 
 /**
  * Looks for a disk's volume, and makes its device. Removes what killed attempts of the same operation left under
- * temporary names. Throws InstanceExists for a volume of that name that is another operation's, NotManaged for one of nobody's; HostUnsuitable without the group.
+ * temporary names. Throws InstanceExists for a volume of that name that is another operation's, NotManaged for one of
+ * nobody's; HostUnsuitable without the group.
  */
 export async function findVolume(
   diskName: string,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { Domain } from 'libvirt';
 import type { Claim } from '../../domain/claim.ts';
@@ -104,6 +106,23 @@ test('a refused XML is DomainRejected in libvirt’s words, and a domain that is
   const claim = newClaim();
   await assert.rejects(defineDomain(testUri, '<x/>', claim), failsWith('DomainRejected', /root element of 'domain'/));
   await assert.rejects(startDomain(testUri, claim), failsWith('DomainMissing', /there is none/));
+});
+
+test('a domain that libvirt does not undefine is DomainRemovalFailed, in virsh’s words', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-test-libvirt-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const claim = newClaim();
+  const node = join(folder, 'node.xml');
+  // Libvirt keeps a domain with a saved state, unless it is asked with a flag, which only virsh has.
+  const saved = `<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>
+    <test:hasmanagedsave xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>1</test:hasmanagedsave></domain>`;
+  const domain = xmlOf(claim, { type: 'test' }).replace('</domain>', saved);
+  await writeFile(node, `<node>${domain}</node>`);
+  const uri = `test://${node}`;
+  assert.equal(await domainState(uri, claim.instanceId), 'shut off');
+  // virsh reads the file for itself, and finds no such domain.
+  await writeFile(node, '<node/>');
+  await assert.rejects(removeDomain(uri, claim), failsWith('DomainRemovalFailed', /failed to get domain/));
 });
 
 test('a libvirt that is not there is LibvirtUnavailable', async () => {
