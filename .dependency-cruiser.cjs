@@ -39,10 +39,18 @@ module.exports = {
       to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/@temporalio/(workflow|common)/' },
     },
     {
+      name: 'failures-leave-by-one-door',
+      comment: 'only those who speak to Temporal hand failures over to it; the others throw EverbootFailure',
+      severity: 'error',
+      from: { path: '^(hypervisor|workers|cli|domain)/' },
+      to: { path: '^domain/application-failure.ts$' },
+    },
+    {
       name: 'domain-stays-pure',
       comment: 'zod is a pure library; anything else would follow domain into the workflow bundle',
       severity: 'error',
-      from: { path: '^domain/' },
+      // Workflows and steps both need this door, and it imports what is in the bundle anyway.
+      from: { path: '^domain/', pathNot: '^domain/application-failure.ts$' },
       to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/zod/' },
     },
     onlyUserOf(
@@ -50,6 +58,13 @@ module.exports = {
       '^hypervisor/run-program.ts$',
       'limits, lock inheritance and process groups are set in one place',
     ),
+    {
+      name: 'the-door-to-temporal-is-narrow',
+      comment: 'of Temporal, domain knows the class in which failures travel, and nothing else',
+      severity: 'error',
+      from: { path: '^domain/application-failure.ts$' },
+      to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/@temporalio/common/' },
+    },
     onlyUserOf('libvirt', '^hypervisor/libvirt.ts$', 'the binding can be replaced in one file'),
     {
       name: 'no-circles',

@@ -19,7 +19,7 @@ interface Order {
 }
 
 /**
- * Reads what the host knows of an instance; null when nothing is there. Throws InstanceNotFound for a directory that
+ * Reads what the host knows of an instance; null when nothing is there. Throws NotManaged for a directory that
  * carries no claim: somebody else's instance is never touched.
  */
 export async function readInstance({ paths }: Host, { instanceId }: Order): Promise<InstanceRecord | null> {
@@ -27,7 +27,7 @@ export async function readInstance({ paths }: Host, { instanceId }: Order): Prom
   const record = await readInstanceRecord(paths, instanceId);
   if (record !== undefined) return record;
   if (!(await isThere(directory))) return null;
-  throw new EverbootFailure('InstanceNotFound', `${directory} carries no claim of everboot’s, so it is not touched`);
+  throw new EverbootFailure('NotManaged', `${directory} carries no claim of everboot’s, so it is not touched`);
 }
 
 /**

@@ -1,5 +1,7 @@
-import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/activity';
+import { CancelledFailure, type Context } from '@temporalio/activity';
 import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
+import { reportIn, toApplicationFailure } from '../domain/application-failure.ts';
+import { reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
 import { isUndoStep } from '../domain/host-activities.ts';
 
@@ -29,19 +31,19 @@ export function failureInterceptor(patience: Patience): (context: Context) => Ac
         failingSinceMs.delete(step);
         return made;
       } catch (error) {
-        if (error instanceof ApplicationFailure) throw error;
-        if (isStopping(context)) throw toApplicationFailure(stoppingFailure(), true);
+        if (reportIn(error) !== undefined) throw error;
+        if (isStopping(context)) throw carried(stoppingFailure(), true);
         if (error instanceof CancelledFailure || context.cancellationSignal.aborted) {
           failingSinceMs.delete(step);
           throw error instanceof CancelledFailure ? error : new CancelledFailure('the step was cancelled');
         }
         const failure = error instanceof EverbootFailure ? error : classify(error);
-        if (isUndoStep(activityType)) throw toApplicationFailure(failure, true);
+        if (isUndoStep(activityType)) throw carried(failure, true);
         if (failure.retryable && !isOver(failingSinceMs, step, patience[failure.code])) {
-          throw toApplicationFailure(failure, true);
+          throw carried(failure, true);
         }
         failingSinceMs.delete(step);
-        throw toApplicationFailure(failure.retryable ? ended(failure) : failure, false);
+        throw carried(failure.retryable ? ended(failure) : failure, false);
       }
     },
   });
@@ -83,16 +85,9 @@ function classify(error: unknown): EverbootFailure {
   return new EverbootFailure('InternalError', text.slice(0, 500), { cause: error });
 }
 
-function toApplicationFailure(failure: EverbootFailure, retryable: boolean): ApplicationFailure {
-  const { code, message, remedy, problems, retryAfterMs, cause } = failure;
-  const lines = problems.length === 0 ? '' : `: ${problems.join('; ')}`;
-  return ApplicationFailure.create({
-    type: code,
-    message: `${message}${lines}. ${remedy}`.slice(0, 3500),
-    nonRetryable: !retryable,
-    details: [{ message, remedy, problems }],
-    ...(retryAfterMs === undefined ? {} : { nextRetryDelay: retryAfterMs }),
-    // Only a defect needs its stack; of everything else the history would show paths and nothing more.
-    ...(code === 'InternalError' && cause instanceof Error ? { cause } : {}),
-  });
+/** As Temporal carries it. Only a defect needs its stack; of everything else the history would show paths and nothing more. */
+function carried(failure: EverbootFailure, retryable: boolean): Error {
+  const { code, cause, retryAfterMs } = failure;
+  const defect = code === 'InternalError' && cause instanceof Error ? { cause } : {};
+  return toApplicationFailure(reportOf(failure), { retryable, retryAfterMs, ...defect });
 }

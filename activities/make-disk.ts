@@ -35,7 +35,7 @@ export async function makingDisk<Made>(
   return await withWorkControl((control) =>
     withDiskLock(paths, { instanceId: claim.instanceId, name }, control.signal, async (heldLocks) => {
       const record = await readInstanceRecord(paths, claim.instanceId);
-      if (record?.claim.operationId !== claim.operationId) throw foreignDirectory(directory);
+      if (record?.claim.operationId !== claim.operationId) throw lostClaim(directory);
       await removeTemporaryFiles(`${directory}/${name}`, { ...control, heldLocks });
       const purpose = `disk-${name}`;
       const reservedBytes = configuration.host.reservedDiskMb * 2 ** 20;
@@ -52,6 +52,9 @@ export async function makingDisk<Made>(
 }
 
 /** An attempt that was given up on may come back when the directory is another operation's, or gone. */
-function foreignDirectory(directory: string): EverbootFailure {
-  return new EverbootFailure('InstanceBusy', `${directory} does not carry the claim of this operation (any more)`);
+function lostClaim(directory: string): EverbootFailure {
+  return new EverbootFailure(
+    'OperationSuperseded',
+    `${directory} does not carry the claim of this operation (any more)`,
+  );
 }

@@ -12,7 +12,7 @@ import { withWorkControl } from './work-control.ts';
 
 /**
  * Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. Throws
- * OperationSuperseded where the operation has ended or gone to another host.
+ * OperationSuperseded where the operation has lost its claim, has ended or gone to another host.
  */
 export async function markReady(
   { paths }: Host,
@@ -23,7 +23,7 @@ export async function markReady(
       const record = await readInstanceRecord(paths, claim.instanceId);
       if (record?.claim.operationId !== claim.operationId) {
         throw new EverbootFailure(
-          'InstanceBusy',
+          'OperationSuperseded',
           `the directory of ${claim.instanceId} does not carry the claim of this operation`,
         );
       }

@@ -108,7 +108,10 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
     throw new EverbootFailure(
       'InstanceBusy',
       `the instance ${claim.instanceId} ("${record.name}") was given up, and is being cleared from ${hostName}`,
-      { remedy: 'Start the same request again in a moment: nothing of the old instance is there then.' },
+      {
+        remedy: 'Start the same request again in a moment: nothing of the old instance is there then.',
+        remedyWhenParked: 'Retry in a moment: nothing of the old instance is there then.',
+      },
     );
   }
   // A tombstone that ended between the two looks has removed it.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
-import { EverbootFailure } from '../domain/failures.ts';
+import { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { workflowTaskQueue } from '../domain/task-queues.ts';
 import { callTemporal } from './call-temporal.ts';
@@ -76,8 +76,11 @@ async function askHost(context: ClientContext, instanceId: string, host: string)
   }
 }
 
+/** Ends of the question that are no answer of the host's: its time was over, or somebody terminated it. */
+const noAnswer: ReadonlySet<FailureCode> = new Set(['InternalError', 'Terminated', 'UnknownCode']);
+
 function toFailure(instanceId: string, host: string, cause: unknown): EverbootFailure {
   const failure = operationFailure(instanceId, cause);
-  if (failure.code !== 'InternalError') return failure;
+  if (!noAnswer.has(failure.code)) return failure;
   return new EverbootFailure('HostUnreachable', `${host} did not say whether it has ${instanceId}: ${failure.message}`);
 }

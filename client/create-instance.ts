@@ -43,7 +43,8 @@ const maxAttempts = 5;
  *
  * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
  * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does; or Temporal has forgotten the id, and one of
- * several hosts does not say whether it has the instance), TemporalUnreachable.
+ * several hosts does not say whether it has the instance), NotManaged (one of them has a directory of that id which
+ * everboot did not make), TemporalUnreachable.
  */
 export async function createInstance(
   context: ClientContext,

@@ -32,8 +32,8 @@ export interface DeleteOptions extends WaitOptions {
  * is waited for; one that is not there counts as deleted, and so does one whose host was given up and removes it when it is
  * back.
  *
- * Throws HostUnreachable, InstanceExists (on another host than the one that is named, or perhaps there), InstanceNotFound
- * (its directory on the host is somebody else’s), TemporalUnreachable.
+ * Throws HostUnreachable, InstanceExists (on another host than the one that is named, or perhaps there), NotManaged (its
+ * directory or its domain on the host is not everboot’s), Terminated, TemporalUnreachable.
  */
 export async function deleteInstance(
   context: ClientContext,

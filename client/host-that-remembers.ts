@@ -8,7 +8,7 @@ import { pollingHosts } from './hosts.ts';
  * on any of several hosts, so that each of them that polls is asked before one begins anew. A host that does not answer
  * keeps nobody from building elsewhere: that is what several hosts are named for. A host that is the only one looks by itself.
  *
- * Throws InstanceExists where files that are not everboot's are in its place.
+ * Throws NotManaged where files that are not everboot's are in its place.
  */
 export async function hostThatRemembers(
   context: ClientContext,
@@ -25,6 +25,6 @@ export async function hostThatRemembers(
   } catch (error) {
     if (!(error instanceof EverbootFailure)) throw error;
     if (error.code === 'HostUnreachable') return null;
-    throw error.code === 'InstanceNotFound' ? new EverbootFailure('InstanceExists', error.message) : error;
+    throw error;
   }
 }

@@ -20,7 +20,8 @@ export function keptHost(
   const host = memo.host || null;
   if (memo.operation === 'delete') return status === 'completed' ? null : host;
   const isUndone = status === 'failed' || status === 'cancelled';
-  return isUndone && memo.pinned !== true && failedWith !== 'InstanceExists' ? null : host;
+  const metAnother = failedWith === 'InstanceExists' || failedWith === 'NotManaged';
+  return isUndone && memo.pinned !== true && !metAnother ? null : host;
 }
 
 /** As `keptHost`, of a run whose failure is asked for. Throws as `waitForOutcome`. */

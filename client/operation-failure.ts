@@ -1,16 +1,9 @@
-import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
-import { EverbootFailure, isFailureCode } from '../domain/failures.ts';
+import { CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import { reportIn } from '../domain/application-failure.ts';
+import { failureOf } from '../domain/failure-report.ts';
+import { EverbootFailure } from '../domain/failures.ts';
 import type { ParkedReport } from '../domain/operations.ts';
-import { parkedRemedy } from '../domain/parked-remedy.ts';
 import type { OperationFailure } from './failure-document.ts';
-
-/** What the workflows put in the details of each failure. */
-interface FailureReport {
-  readonly message?: string;
-  readonly remedy?: string;
-  readonly problems?: readonly string[];
-  readonly step?: string;
-}
 
 /** What work on no instance ended with, in our own words. */
 export function workFailure(cause: unknown): EverbootFailure {
@@ -48,37 +41,20 @@ function endOf(cause: unknown, { cancelled, terminated, remedy }: EndWords): Rep
   if (cause instanceof CancelledFailure) return { failure: new EverbootFailure('Cancelled', cancelled) };
   if (cause instanceof TerminatedFailure) {
     const message = `${terminated} in Temporal (${cause.message}); nothing was undone`;
-    return { failure: new EverbootFailure('InternalError', message, { remedy }) };
+    return { failure: new EverbootFailure('Terminated', message, { remedy }) };
   }
-  if (!(cause instanceof ApplicationFailure)) {
+  const report = reportIn(cause);
+  if (report === undefined) {
     const words = cause instanceof Error ? cause.message : String(cause);
     return { failure: new EverbootFailure('InternalError', `the operation failed: ${words}`) };
   }
-  const [report] = (cause.details ?? []) as (FailureReport | undefined)[];
-  return reportedEnd({ message: cause.message, ...report, code: cause.type });
+  return { failure: failureOf(report), ...(report.step === undefined ? {} : { step: report.step }) };
 }
 
 /** What an operation waits for an operator with. */
 export function parkedFailure(instanceId: string, report: ParkedReport): OperationFailure {
-  const said = { ...report, remedy: parkedRemedy(report.remedy) };
-  const { failure, step } = reportedEnd(said);
-  return Object.assign(about(instanceId, failure, step), { parked: true as const });
-}
-
-function reportedEnd({
-  code,
-  message = '',
-  remedy,
-  problems = [],
-  step,
-}: FailureReport & { readonly code?: string | null | undefined }): ReportedEnd {
-  // A worker of another release may know codes that this client does not.
-  const isKnown = typeof code === 'string' && isFailureCode(code);
-  const failure = new EverbootFailure(isKnown ? code : 'InternalError', isKnown ? message : `${code}: ${message}`, {
-    problems,
-    ...(remedy ? { remedy } : {}),
-  });
-  return { failure, ...(step === undefined ? {} : { step }) };
+  const failure = failureOf({ ...report, problems: report.problems ?? [] });
+  return Object.assign(about(instanceId, failure, report.step), { parked: true as const });
 }
 
 /** A failure with the instance that it is of, and the step where one failed. */

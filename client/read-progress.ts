@@ -1,4 +1,6 @@
 import { defaultPayloadConverter } from '@temporalio/common';
+import { decodeReport } from '../domain/failure-report.ts';
+import type { FailureCode } from '../domain/failures.ts';
 import {
   instanceWorkflowId,
   type OperationProgress,
@@ -8,7 +10,6 @@ import {
   type StepReport,
   type StepState,
 } from '../domain/operations.ts';
-import { parkedRemedy } from '../domain/parked-remedy.ts';
 import type { StepProgress } from '../domain/step-progress.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
@@ -113,7 +114,6 @@ export function waitsOf({ parked, hostAwaySince }: OperationProgress): Pick<Oper
 function parkedView({ since, until, ...report }: ParkedReport): ParkedView {
   return {
     ...report,
-    remedy: parkedRemedy(report.remedy),
     since: new Date(since).toISOString(),
     ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
   };
@@ -129,13 +129,14 @@ interface PendingStep {
   readonly lastFailure?: { readonly code: string; readonly message: string };
 }
 
+type PendingActivity = NonNullable<RunView['description']['raw']['pendingActivities']>[number];
+
 const startedState = 2;
 
 function pendingSteps({ description }: RunView): PendingStep[] {
   return (description.raw.pendingActivities ?? []).map((pending) => {
     const [heartbeat] = (pending.heartbeatDetails?.payloads ?? []).map(decode<StepProgress>);
     const { lastFailure, state } = pending;
-    const [report] = (lastFailure?.applicationFailureInfo?.details?.payloads ?? []).map(decode<{ message?: string }>);
     return {
       activityId: pending.activityId ?? '',
       step: pending.activityType?.name ?? '',
@@ -143,16 +144,19 @@ function pendingSteps({ description }: RunView): PendingStep[] {
       waiting: state !== undefined && state !== null && state < startedState,
       attempt: pending.attempt ?? 1,
       ...(typeof heartbeat?.doneBytes === 'number' ? { progress: heartbeat } : {}),
-      ...(lastFailure === undefined || lastFailure === null
-        ? {}
-        : {
-            lastFailure: {
-              code: lastFailure.applicationFailureInfo?.type ?? 'WorkerStopping',
-              message: report?.message ?? lastFailure.message ?? '',
-            },
-          }),
+      ...(lastFailure === undefined || lastFailure === null ? {} : { lastFailure: lastFailureOf(lastFailure) }),
     };
   });
+}
+
+type RawFailure = NonNullable<PendingActivity['lastFailure']>;
+
+/** Why an attempt failed. One that was not reported has lost its worker. */
+function lastFailureOf({ applicationFailureInfo, message }: RawFailure): { code: string; message: string } {
+  const details = (applicationFailureInfo?.details?.payloads ?? []).map(decode<unknown>);
+  const type = applicationFailureInfo?.type ?? ('WorkerStopping' satisfies FailureCode);
+  const report = decodeReport({ type, message: message ?? '', details });
+  return { code: report.code, message: report.message };
 }
 
 function decode<Value>(payload: Parameters<typeof defaultPayloadConverter.fromPayload>[0]): Value | undefined {

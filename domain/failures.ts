@@ -1,3 +1,5 @@
+import type { ProgramEnd } from './program-end.ts';
+
 /**
  * Every way in which everboot fails, in one table. A code is what programs test, the meaning and the remedy are
  * what people read. `retryable` decides whether Temporal tries the step again; `imageRefused` gives exit code 3.
@@ -15,6 +17,8 @@ interface FailureKind {
   readonly meaning: string;
   /** What a person does about it. */
   readonly remedy: string;
+  /** The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host. */
+  readonly remedyWhenParked?: string;
 }
 
 export const failureTable = {
@@ -43,28 +47,36 @@ export const failureTable = {
   OperationEnded: {
     retryable: false,
     meaning: 'The operation has ended, so that there is nothing to retry or to abandon any more.',
-    remedy: '`everboot show ID` tells how it ended; where it failed, start the same request again.',
+    remedy: '`everboot show ID` says how it ended; after a failure the same request may be sent again.',
   },
   OperationSuperseded: {
     retryable: false,
-    meaning: 'The operation has ended or gone on without this host, which met it again with an old step.',
-    remedy: 'Nothing: the host removes what it still has of it. `everboot show ID` tells where the instance is.',
+    meaning: 'A late step reached this host after its operation had ended or moved, or had lost its claim.',
+    remedy:
+      'No action needed: the host removes what it still has of it. `everboot show ID` says where the instance is.',
   },
   InstanceNotFound: {
     retryable: false,
     meaning: 'Neither Temporal nor the host knows this instance.',
     remedy: 'Check the id with `everboot list`; name the host with --host where several poll.',
   },
+  NotManaged: {
+    retryable: false,
+    meaning: 'A directory, a domain or a disk of this id is there, and everboot did not make it.',
+    remedy: 'Use another id, or remove it with the tool that made it: everboot never touches what it did not make.',
+  },
   HostUnreachable: {
     retryable: false,
     mayPass: true,
     meaning: 'No worker of that host asked for work in time.',
     remedy: 'Start `everboot worker` on that host, or name another host; then start the same request again.',
+    remedyWhenParked: 'Start `everboot worker` on that host; then retry.',
   },
   HostOutdated: {
     retryable: false,
     meaning: 'The worker of that host is of an older release, and lacks a step that was asked of it.',
     remedy: 'Upgrade everboot on that host, or name another host; then start the same request again.',
+    remedyWhenParked: 'Upgrade everboot on that host; then retry.',
   },
   HostUnsuitable: {
     retryable: false,
@@ -86,6 +98,7 @@ export const failureTable = {
     mayPass: true,
     meaning: 'The image exists, but Glance does not serve its data: it is queued, saving, deactivated or deleted.',
     remedy: 'Upload or reactivate the image, then start the boot again.',
+    remedyWhenParked: 'Upload or reactivate the image, then retry.',
   },
   ImageForbidden: {
     retryable: false,
@@ -140,18 +153,21 @@ export const failureTable = {
     mayPass: true,
     meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
     remedy: 'Check the servers named in the message, then start the boot again: it goes on from the bytes on disk.',
+    remedyWhenParked: 'Check the servers named in the message, then retry: it goes on from the bytes on disk.',
   },
   SourceUnavailable: {
     retryable: false,
     mayPass: true,
     meaning: 'The image’s URL or file could not be read.',
     remedy: 'Check the address, or the path and [host] file_image_roots, then start the boot again.',
+    remedyWhenParked: 'Check the address, or the path and [host] file_image_roots, then retry.',
   },
   InsufficientSpace: {
     retryable: false,
     mayPass: true,
     meaning: 'The host’s file system has not enough room for what this boot would write.',
     remedy: 'Free space on the host, or choose another host; then start the boot again.',
+    remedyWhenParked: 'Free space on the host; then retry.',
   },
   ProgramMissing: {
     retryable: false,
@@ -165,8 +181,35 @@ export const failureTable = {
   },
   DomainRejected: {
     retryable: false,
-    meaning: 'libvirt refused to define or to start the domain.',
-    remedy: 'Read libvirt’s words in the message; libvirt.xml in the instance directory is what it was given.',
+    meaning: 'libvirt refused to define the domain.',
+    remedy:
+      'Read libvirt’s words in the message, and correct what they name; a boot with `onFailure: hold` keeps the libvirt.xml that was refused.',
+    remedyWhenParked:
+      'Read libvirt’s words in the message; libvirt.xml in the instance directory is what it was given.',
+  },
+  DomainStartFailed: {
+    retryable: false,
+    meaning: 'libvirt defined the domain, and it or QEMU refused to start it.',
+    remedy:
+      'Read libvirt’s words in the message, and QEMU’s in /var/log/libvirt/qemu on the host; correct what they name, then start the boot again.',
+    remedyWhenParked:
+      'Read libvirt’s words in the message, and QEMU’s in /var/log/libvirt/qemu on the host; correct what they name, then retry.',
+  },
+  DomainMissing: {
+    retryable: false,
+    meaning: 'The domain was to be started, and is not there: somebody has undefined it.',
+    remedy: 'Find out what undefines domains on the host; then start the boot again.',
+    remedyWhenParked: 'Find out what undefines domains on the host; then retry, which defines it again.',
+  },
+  DomainRemovalFailed: {
+    retryable: false,
+    meaning: 'libvirt refused to stop or to undefine the domain.',
+    remedy: 'Read libvirt’s words in the message, correct what they name on the host, and delete the instance again.',
+  },
+  LibvirtQueryFailed: {
+    retryable: false,
+    meaning: 'libvirt answers, but refused to list its domains, or to describe one or the host.',
+    remedy: 'Read libvirt’s words in the message; `virsh list --all` on the host asks the same.',
   },
   SecretKeyMissing: {
     retryable: false,
@@ -184,10 +227,21 @@ export const failureTable = {
     meaning: 'The operation was cancelled, and what it had made was removed.',
     remedy: 'Nothing is left to do; start it again if it is still wanted.',
   },
+  Terminated: {
+    retryable: false,
+    meaning: 'Somebody terminated the workflow in Temporal, and nothing was undone.',
+    remedy: 'Remove what it left with `everboot delete ID`; then it can be started again.',
+  },
   InternalError: {
     retryable: false,
     meaning: 'A defect in everboot itself.',
     remedy: 'Report it with the workflow’s history; what was made has been removed.',
+    remedyWhenParked: 'Report it with the workflow’s history; then abandon it, or retry.',
+  },
+  UnknownCode: {
+    retryable: false,
+    meaning: 'A later release failed with a code that this one does not know; the message begins with that code.',
+    remedy: 'Do as the message says; upgrade everboot here to see the failure with its own code and remedy.',
   },
   GlanceUnavailable: {
     retryable: true,
@@ -261,12 +315,16 @@ export function failureKind(code: FailureCode): FailureKind {
 }
 
 export interface FailureDetails {
-  /** Replaces the table’s remedy where the place of the failure knows a better one. */
+  /** Replaces the table’s remedies where the place of the failure knows a better one. */
   readonly remedy?: string;
+  /** The remedy while the operation is parked, where it differs from `remedy`. */
+  readonly remedyWhenParked?: string;
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];
   /** How long to wait before the next attempt, where the failure itself says so. */
   readonly retryAfterMs?: number;
+  /** How a program ended, where that is the failure. */
+  readonly program?: ProgramEnd;
   readonly cause?: unknown;
 }
 
@@ -278,15 +336,22 @@ export class EverbootFailure extends Error {
   override readonly name = 'EverbootFailure';
   readonly code: FailureCode;
   readonly remedy: string;
+  /** Undefined: the remedy is the same while the operation is parked. */
+  readonly remedyWhenParked: string | undefined;
   readonly problems: readonly string[];
   readonly retryAfterMs: number | undefined;
+  readonly program: ProgramEnd | undefined;
 
   constructor(code: FailureCode, message: string, details: FailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
-    this.remedy = details.remedy ?? failureTable[code].remedy;
+    const kind = failureKind(code);
+    this.remedy = details.remedy ?? kind.remedy;
+    this.remedyWhenParked =
+      details.remedyWhenParked ?? (details.remedy === undefined ? kind.remedyWhenParked : undefined);
     this.problems = details.problems ?? [];
     this.retryAfterMs = details.retryAfterMs;
+    this.program = details.program;
   }
 
   get retryable(): boolean {

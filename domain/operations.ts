@@ -147,6 +147,7 @@ export interface AbandonRequest {
 export interface ParkedReport {
   readonly code: string;
   readonly message: string;
+  /** What a person does while it is parked. */
   readonly remedy: string;
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];

@@ -1,5 +1,7 @@
 import type { LibvirtSettings } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
+import { ownWords, saysNoAccess, saysSilence } from './ceph-words.ts';
+import { isFailedProgram } from './program-failure.ts';
 import { type ProgramOptions, runProgram } from './run-program.ts';
 
 /** A host's way to its Ceph. */
@@ -80,15 +82,15 @@ export async function runCephProgram(
     });
     return { errno: 0, stdout };
   } catch (error) {
-    const [, status, words] = endOf(error) ?? [];
-    if (status === undefined || words === undefined) throw error;
-    const failure = accessFailure(cluster, words) ?? undefined;
+    const { errno, words } = refusalIn(error) ?? {};
+    if (errno === undefined || words === undefined) throw error;
+    const failure = accessFailure(cluster, words);
     if (failure !== undefined) throw failure;
-    const errno = Number(status);
     if (expected.includes(errno)) return { errno, stdout: '' };
     if (errno === 110) throw await silenceFailure(cluster, words);
-    if (errno === 122) throw new EverbootFailure('InsufficientSpace', `the pool’s quota is used up: ${shorten(words)}`);
-    throw new EverbootFailure('ProgramFailed', `${program} ended with error ${errno}: ${shorten(words)}`);
+    if (errno === 122)
+      throw new EverbootFailure('InsufficientSpace', `the pool’s quota is used up: ${ownWords(words)}`);
+    throw new EverbootFailure('ProgramFailed', `${program} ended with error ${errno}: ${ownWords(words)}`);
   }
 }
 
@@ -112,11 +114,11 @@ async function askCeph(cluster: CephCluster, args: readonly string[], signal?: A
     });
     return JSON.parse(stdout) as object;
   } catch (error) {
-    const [, , words] = endOf(error) ?? [];
+    const { words } = refusalIn(error) ?? {};
     if (words === undefined) throw error;
-    throw /timed out|TimedOut/.test(words)
-      ? new EverbootFailure('StorageUnavailable', `Ceph’s monitors do not answer: ${shorten(words)}`)
-      : new EverbootFailure('HostUnsuitable', `Ceph cannot be asked: ${shorten(words)}`, { remedy: accessRemedy });
+    throw saysSilence(words)
+      ? new EverbootFailure('StorageUnavailable', `Ceph’s monitors do not answer: ${ownWords(words)}`)
+      : new EverbootFailure('HostUnsuitable', `Ceph cannot be asked: ${ownWords(words)}`, { remedy: accessRemedy });
   }
 }
 
@@ -124,20 +126,24 @@ function accessArgs({ conf, user }: CephCluster): string[] {
   return [...(conf === null ? [] : ['--conf', conf]), ...(user === null ? [] : ['--id', user])];
 }
 
-/** How a program ended, and its last words. */
-function endOf(error: unknown): RegExpMatchArray | undefined {
-  if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return undefined;
-  return error.message.match(/ ended with exit status (\d+): ([\s\S]*)$/) ?? undefined;
+interface CephRefusal {
+  readonly errno: number;
+  readonly words: string;
+}
+
+/** What a program ended with that ended by itself; undefined for any other error. */
+function refusalIn(error: unknown): CephRefusal | undefined {
+  if (!isFailedProgram(error)) return undefined;
+  const { exitCode, stderrTail, cut } = error.program;
+  if (exitCode === null || cut !== null) return undefined;
+  return { errno: exitCode, words: stderrTail === '' ? 'it said nothing' : stderrTail };
 }
 
 /** What is wrong between the host and its cluster, and would look like an absent image by its number alone. */
 function accessFailure({ conf, user }: CephCluster, words: string): EverbootFailure | undefined {
-  const isSilent = /\(110\)|timed out/.test(words);
-  const cannotConnect = /couldn't connect to the cluster|unable to open config file/.test(words) && !isSilent;
-  const isRefused = /error opening pool .*: \(2\)|\(1\) Operation not permitted|\(13\) Permission denied/.test(words);
-  if (!cannotConnect && !isRefused) return undefined;
+  if (!saysNoAccess(words)) return undefined;
   const who = `${user === null ? 'Ceph’s own user' : `the user ${user}`} with ${conf ?? 'Ceph’s own configuration'}`;
-  return new EverbootFailure('HostUnsuitable', `${who} cannot use the cluster or the pool: ${shorten(words)}`, {
+  return new EverbootFailure('HostUnsuitable', `${who} cannot use the cluster or the pool: ${ownWords(words)}`, {
     remedy: accessRemedy,
   });
 }
@@ -149,7 +155,7 @@ function accessFailure({ conf, user }: CephCluster, words: string): EverbootFail
 export async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
   const full = await fullness(cluster).catch(() => null);
   if (full !== null) return new EverbootFailure('InsufficientSpace', `the Ceph cluster is full (${full})`);
-  return new EverbootFailure('StorageUnavailable', `the Ceph cluster does not answer: ${shorten(words)}`);
+  return new EverbootFailure('StorageUnavailable', `the Ceph cluster does not answer: ${ownWords(words)}`);
 }
 
 /** Ceph's words for what is full; null where nothing is. */
@@ -158,10 +164,4 @@ async function fullness(cluster: CephCluster): Promise<string | null> {
   const { checks = {} } = (await askCeph(cluster, ['health'])) as { readonly checks?: Checks };
   const full = ['OSD_FULL', 'POOL_FULL'].flatMap((check) => checks[check]?.summary.message ?? []);
   return full.length === 0 ? null : full.join(', ');
-}
-
-/** Its own words, without the log lines around them. */
-function shorten(words: string): string {
-  const own = words.split(/[\r\n]+/).filter((line) => /^(rbd|ceph|Error|error|unable|global_init)/.test(line));
-  return (own.length === 0 ? words : own.join('; ')).trim().slice(-300);
 }

@@ -1,13 +1,5 @@
 import { EverbootFailure } from '../domain/failures.ts';
 
-/** What the kernel says of a file, at the end of a complaint. Everything else might quote a path. */
-const knownReasons =
-  /: ((?:No such file or|Is a|Not a) directory|No space left on device|Read-only file system|File name too long|File exists|Permission denied|Operation not permitted|Structure needs cleaning|Input\/output error|Bad message|Too many levels of symbolic links|Disk quota exceeded)$/i;
-
-export function reasonIn(complaint: string): string {
-  return knownReasons.exec(complaint)?.[1] ?? 'it failed';
-}
-
 /** Until the appliance runs, nothing has looked at what is on the disk. */
 export function failureBefore(error: unknown): unknown {
   if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return error;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { PassThrough, type Readable } from 'node:stream';
+import { plainWords } from './guestfish-words.ts';
 
 /** What one command has brought: what it printed, and what guestfish complained of. */
 interface Answer {
@@ -55,15 +56,4 @@ export function openTalk(): Talk {
     },
     close: () => void input.end(),
   };
-}
-
-/** Without warnings and without "*stdin*:12: libguestfs: error:" in front, on one line, and short enough for a history. */
-function plainWords(complaint: string): string {
-  return complaint
-    .replaceAll(/^\*stdin\*:\d+: /gm, '')
-    .replaceAll(/^libguestfs: warning: .*$/gm, '')
-    .replaceAll('libguestfs: error: ', '')
-    .replaceAll(/[\p{Cc}\s]+/gu, ' ')
-    .trim()
-    .slice(0, 300);
 }

@@ -2,9 +2,10 @@ import type { DiskFormat } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
 import { tellingOfFullDisk } from './full-disk.ts';
-import { endedFailure, failureAtWork, failureBefore, reasonIn, startFailure } from './guestfish-failures.ts';
+import { endedFailure, failureAtWork, failureBefore, startFailure } from './guestfish-failures.ts';
 import { commandLine } from './guestfish-line.ts';
 import { openTalk, type Talk } from './guestfish-talk.ts';
+import { diskErrorIn, reasonIn } from './guestfish-words.ts';
 import { runProgram } from './run-program.ts';
 
 const gibibyte = 2 ** 30;
@@ -138,18 +139,11 @@ async function launch(talk: Talk, { path, format }: GuestDisk): Promise<void> {
 }
 
 /**
- * How the appliance's kernel tells that one of its two disks, which are files of the host, did not read or write. Which of
- * them is its sda is another matter than what guestfish calls so.
- */
-const diskErrors =
-  /^.*\b(?:I\/O|critical \w+(?: \w+)?) error, dev sd[ab], sector \d+ op 0x[0-9a-f]+:\((?:READ|WRITE|FLUSH)\)/m;
-
-/**
  * What a file system cannot write back is told to nobody: neither umount nor the appliance's end fail. Its kernel has
  * noted it. Throws HostIoError.
  */
 async function checkDiskHeld(talk: Talk): Promise<void> {
-  const [line] = diskErrors.exec(await say(talk, 'dmesg')) ?? [];
+  const line = diskErrorIn(await say(talk, 'dmesg'));
   if (line !== undefined)
     throw new EverbootFailure('HostIoError', `the host’s disk failed below the appliance: ${line}`);
 }

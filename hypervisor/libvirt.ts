@@ -3,6 +3,7 @@ import { type Domain, DomainGetXMLDescFlags, Hypervisor } from 'libvirt';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { type Call, type KeptConnection, keepConnection, wordsOf } from './libvirt-connection.ts';
+import { isFailedProgram } from './program-failure.ts';
 import { type PoolVolume, readDomainXml } from './read-domain-xml.ts';
 import { runProgram } from './run-program.ts';
 
@@ -15,15 +16,17 @@ const connections = new Map<string, KeptConnection<Hypervisor>>();
 
 /**
  * Tells libvirt of a domain and returns its name. Defining it again under the same claim replaces its XML. Throws
- * InstanceExists where a domain of this id carries another claim or none, and DomainRejected with libvirt's words.
+ * InstanceExists where a domain of this id carries another claim, NotManaged where it carries none, and DomainRejected
+ * with libvirt's words.
  */
 export async function defineDomain(uri: string, xml: string, claim: Claim): Promise<string> {
-  return await withLibvirt(uri, `define the domain of instance ${claim.instanceId}`, async (call) => {
+  const work = { purpose: `define the domain of instance ${claim.instanceId}`, refusal: 'DomainRejected' } as const;
+  return await withLibvirt(uri, work, async (call) => {
     const present = await findDomain(call, claim.instanceId);
     const owner = present && (await claimOf(call, present));
     if (present !== undefined && (owner === undefined || claimName(owner) !== claimName(claim))) {
       throw new EverbootFailure(
-        'InstanceExists',
+        owner === undefined ? 'NotManaged' : 'InstanceExists',
         `libvirt has a domain with the id ${claim.instanceId} already, and it carries ${claimWords(owner)}`,
       );
     }
@@ -32,17 +35,20 @@ export async function defineDomain(uri: string, xml: string, claim: Claim): Prom
   });
 }
 
-/** Starts the domain that carries the claim; one that runs is left alone. Throws DomainRejected with libvirt's words. */
+/**
+ * Starts the domain that carries the claim; one that runs is left alone. Throws DomainStartFailed with libvirt's words;
+ * DomainMissing where there is none; OperationSuperseded where it carries another claim, and NotManaged for none.
+ */
 export async function startDomain(uri: string, claim: Claim): Promise<void> {
-  await withLibvirt(uri, `start the domain of instance ${claim.instanceId}`, async (call) => {
+  const work = { purpose: `start the domain of instance ${claim.instanceId}`, refusal: 'DomainStartFailed' } as const;
+  await withLibvirt(uri, work, async (call) => {
+    const problem = `the domain of instance ${claim.instanceId} is not started`;
     const domain = await findDomain(call, claim.instanceId);
-    const owner = domain && (await claimOf(call, domain));
-    if (domain === undefined || owner === undefined || claimName(owner) !== claimName(claim)) {
-      const found = domain === undefined ? 'there is none' : `it carries ${claimWords(owner)}`;
-      throw new EverbootFailure(
-        'DomainRejected',
-        `the domain of instance ${claim.instanceId} is not started: ${found}`,
-      );
+    if (domain === undefined) throw new EverbootFailure('DomainMissing', `${problem}: there is none`);
+    const owner = await claimOf(call, domain);
+    if (owner === undefined || claimName(owner) !== claimName(claim)) {
+      const code = owner === undefined ? 'NotManaged' : 'OperationSuperseded';
+      throw new EverbootFailure(code, `${problem}: it carries ${claimWords(owner)}`);
     }
     if (await isActive(call, domain)) return;
     try {
@@ -64,14 +70,14 @@ export async function removeDomain(uri: string, claim: Claim): Promise<void> {
 }
 
 /**
- * Stops and forgets the instance's domain, whichever operation defined it. Absence is success. Throws InstanceExists for
- * a domain that carries no claim of everboot's: the instance's files may be in use by it; HostIoError for one that keeps
+ * Stops and forgets the instance's domain, whichever operation defined it. Absence is success. Throws NotManaged for a
+ * domain that carries no claim of everboot's: the instance's files may be in use by it; HostIoError for one that keeps
  * being there.
  */
 export async function removeDomainOfInstance(uri: string, instanceId: string): Promise<void> {
   const isOurs = (owner?: Claim): boolean => {
     if (owner?.instanceId === instanceId) return true;
-    throw new EverbootFailure('InstanceExists', `the domain with the id ${instanceId} carries ${claimWords()}`, {
+    throw new EverbootFailure('NotManaged', `the domain with the id ${instanceId} carries ${claimWords()}`, {
       remedy: `Everboot touches only what it made. Look at it with virsh dumpxml ${instanceId}, and undefine it there.`,
     });
   };
@@ -80,7 +86,7 @@ export async function removeDomainOfInstance(uri: string, instanceId: string): P
 
 /** The claim that the instance's domain carries; null when there is no domain, or none of everboot's. */
 export async function domainClaim(uri: string, instanceId: string): Promise<Claim | null> {
-  return await withLibvirt(uri, `tell whose instance ${instanceId} is`, async (call) => {
+  return await withLibvirt(uri, asking(`tell whose instance ${instanceId} is`), async (call) => {
     const domain = await findDomain(call, instanceId);
     return (domain && (await claimOf(call, domain))) ?? null;
   });
@@ -88,7 +94,7 @@ export async function domainClaim(uri: string, instanceId: string): Promise<Clai
 
 /** What the instance's domain does; null when there is none. A paused domain has its QEMU, so it counts as running. */
 export async function domainState(uri: string, instanceId: string): Promise<'running' | 'shut off' | null> {
-  return await withLibvirt(uri, `tell the state of instance ${instanceId}`, async (call) => {
+  return await withLibvirt(uri, asking(`tell the state of instance ${instanceId}`), async (call) => {
     const domain = await findDomain(call, instanceId);
     if (domain === undefined) return null;
     return (await isActive(call, domain)) ? 'running' : 'shut off';
@@ -100,7 +106,7 @@ export async function domainState(uri: string, instanceId: string): Promise<'run
  * block job on a running guest the two name different files.
  */
 export async function allDomains(uri: string): Promise<{ readonly id: string; readonly xml: string }[]> {
-  return await withLibvirt(uri, 'list its domains', async (call) => {
+  return await withLibvirt(uri, asking('list its domains'), async (call) => {
     const found: { id: string; xml: string }[] = [];
     for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
       const id = await call(() => domain.getUUIDString());
@@ -127,7 +133,7 @@ export interface HostDomain {
 
 /** All domains, whoever defined them. */
 export async function domainsOfHost(uri: string): Promise<readonly HostDomain[]> {
-  return await withLibvirt(uri, 'list its domains', async (call) => {
+  return await withLibvirt(uri, asking('list its domains'), async (call) => {
     const found: HostDomain[] = [];
     for (const domain of await call((hypervisor) => hypervisor.connectListAllDomains())) {
       const [id, name] = [await call(() => domain.getUUIDString()), await call(() => domain.getName())];
@@ -151,7 +157,7 @@ export async function volumePath(uri: string, { pool, volume }: PoolVolume): Pro
 
 /** The machine as libvirt sees it. */
 export async function nodeInfo(uri: string): Promise<{ readonly cpus: number; readonly memoryMb: number }> {
-  const { cpus, memory } = await withLibvirt(uri, 'describe the host', (call) =>
+  const { cpus, memory } = await withLibvirt(uri, asking('describe the host'), (call) =>
     call((hypervisor) => hypervisor.nodeGetInfo()),
   );
   return { cpus, memoryMb: Math.floor(memory / 1024) };
@@ -166,10 +172,22 @@ export async function closeLibvirt(): Promise<void> {
   await Promise.race([Promise.all(open.map((kept) => kept.close())), enough]);
 }
 
+/** What libvirt is asked for. */
+interface LibvirtWork {
+  /** Ends the sentence "libvirt did not …". */
+  readonly purpose: string;
+  /** The failure that a refusal is. */
+  readonly refusal: 'DomainRejected' | 'DomainStartFailed' | 'DomainRemovalFailed' | 'LibvirtQueryFailed';
+}
+
+function asking(purpose: string): LibvirtWork {
+  return { purpose, refusal: 'LibvirtQueryFailed' };
+}
+
 /** Runs calls on the URI's one connection. What libvirt refuses becomes a failure that says so in libvirt's words. */
 async function withLibvirt<Made>(
   uri: string,
-  purpose: string,
+  { purpose, refusal }: LibvirtWork,
   work: (call: LibvirtCall) => Promise<Made>,
 ): Promise<Made> {
   const kept = connections.get(uri) ?? keepConnection(daemonAt(uri));
@@ -178,7 +196,7 @@ async function withLibvirt<Made>(
     return await kept.use(work);
   } catch (error) {
     if (error instanceof EverbootFailure) throw error;
-    throw new EverbootFailure('DomainRejected', `libvirt did not ${purpose}: ${wordsOf(error)}`);
+    throw new EverbootFailure(refusal, `libvirt did not ${purpose}: ${wordsOf(error)}`);
   }
 }
 
@@ -236,7 +254,8 @@ const maxRemovals = 3;
  * is defined nowhere, and uses disks that the undo is about to remove.
  */
 async function removeWhile(isOurs: (owner?: Claim) => boolean, uri: string, instanceId: string): Promise<void> {
-  await withLibvirt(uri, `remove the domain of instance ${instanceId}`, async (call) => {
+  const work = { purpose: `remove the domain of instance ${instanceId}`, refusal: 'DomainRemovalFailed' } as const;
+  await withLibvirt(uri, work, async (call) => {
     for (let removals = 0; ; removals += 1) {
       const domain = await findDomain(call, instanceId);
       if (domain === undefined || !isOurs(await claimOf(call, domain))) return;
@@ -269,6 +288,14 @@ async function stopAndForget(
     if ((await findDomain(call, instanceId)) === undefined) return;
     // The binding has no flags, and without them libvirt keeps a domain that has a saved state or firmware variables.
     const flags = ['--managed-save', '--nvram', '--snapshots-metadata', '--checkpoints-metadata'];
-    await runProgram('virsh', ['-c', uri, 'undefine', instanceId, ...flags], { timeoutMs: 30_000 });
+    try {
+      await runProgram('virsh', ['-c', uri, 'undefine', instanceId, ...flags], { timeoutMs: 30_000 });
+    } catch (error) {
+      if (!isFailedProgram(error)) throw error;
+      throw new EverbootFailure(
+        'DomainRemovalFailed',
+        `libvirt did not undefine instance ${instanceId}: ${error.message}`,
+      );
+    }
   }
 }

@@ -7,7 +7,9 @@ import {
   type VolumeGroup,
   volumeFields,
 } from './lvm-report.ts';
+import { lvmComplaint, missingGroup } from './lvm-words.ts';
 import { isDevice, requireDevice } from './overwrite-device.ts';
+import { isFailedProgram } from './program-failure.ts';
 import { runProgram } from './run-program.ts';
 
 /** A command waits for others on the same volume group; what takes longer than this hangs. */
@@ -126,25 +128,25 @@ async function lvm([command, ...args]: readonly [string, ...string[]], run: LvmR
 
 /** lvm2 ends with the same status whatever is wrong, so its words decide. */
 function lvmFailure(command: string, error: unknown): unknown {
-  if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') return error;
-  const said = error.message;
-  const missing = /Volume group "?([^" ]+)"? not found/.exec(said)?.[1];
+  if (!isFailedProgram(error)) return error;
+  const { message, program } = error;
+  const missing = missingGroup(program);
   if (missing !== undefined) return noVolumeGroup(missing, error);
-  if (/insufficient (free space|suitable allocatable extents)/i.test(said)) {
-    return new EverbootFailure('InsufficientSpace', `${command}: the volume group is full: ${said}`, { cause: error });
+  switch (lvmComplaint(program)) {
+    case 'full':
+      return new EverbootFailure('InsufficientSpace', `${command}: the volume group is full: ${message}`, {
+        cause: error,
+      });
+    case 'no device mapper':
+      return new EverbootFailure('HostUnsuitable', `this host’s kernel has no device mapper for LVM: ${message}`, {
+        cause: error,
+        remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
+      });
+    case 'passing':
+      return new EverbootFailure('HostIoError', `${command}: ${message}`, { cause: error });
+    case null:
+      return error;
   }
-  if (/device-mapper driver|device-mapper target|device-mapper kernel driver/.test(said)) {
-    return new EverbootFailure('HostUnsuitable', `this host’s kernel has no device mapper for LVM: ${said}`, {
-      cause: error,
-      remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
-    });
-  }
-  // Somebody looks at the device, an earlier worker's command was quicker, or lvm2 crashed as it sometimes does beside
-  // another of its commands: all of them pass.
-  if (/ in use|logical volume .*not found|Failed to find logical volume|exit status 139/i.test(said)) {
-    return new EverbootFailure('HostIoError', `${command}: ${said}`, { cause: error });
-  }
-  return error;
 }
 
 function noVolumeGroup(name: string, cause?: unknown): EverbootFailure {

@@ -117,7 +117,7 @@ async function runGuest(args: readonly string[], timeoutMs: number): Promise<str
     return (await runProgram('qemu-system-x86_64', args, { timeoutMs })).stdout;
   } catch (error) {
     if (!(error instanceof EverbootFailure) || error.code === 'ProgramMissing') throw error;
-    return error.message.includes(`exit status ${bootSectorSuccess}:`) ? undefined : '';
+    return error.program?.exitCode === bootSectorSuccess ? undefined : '';
   }
 }
 

@@ -1,7 +1,9 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { ImageFormat } from '../domain/image.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
+import { isFailedProgram } from './program-failure.ts';
 import { type ImageInfo, parseImageInfo } from './qemu-img-info.ts';
+import { isImageAtFault } from './qemu-img-words.ts';
 import { type ProgramOptions, type ProgramOutput, runProgram } from './run-program.ts';
 import { timeForBytesMs } from './time-for-bytes.ts';
 
@@ -172,19 +174,12 @@ function driverOf(format: string): string {
   );
 }
 
-/** What qemu-img says when it is not the image that is at fault, but the host's own disk. */
-const hostFault = /error while writing|No such file or directory|Permission denied/;
-
-/** Its own words, too many of them, or the end that a limit or a bug in it made of it. Anything else comes from around it. */
-const judgement = /(: |\n)qemu-img: |ended with SIG(XCPU|XFSZ|SEGV|ABRT|BUS|ILL|FPE)|printed more than/;
-
 /** A program that could not read a tenant's image is the image's failure. */
 async function judging<Output>(path: string, running: Promise<Output>): Promise<Output> {
   try {
     return await running;
   } catch (error) {
-    if (!(error instanceof EverbootFailure) || error.code !== 'ProgramFailed') throw error;
-    if (hostFault.test(error.message) || !judgement.test(error.message)) throw error;
+    if (!isFailedProgram(error) || !isImageAtFault(error.program)) throw error;
     throw new EverbootFailure('ImageUnacceptable', `the image ${path} cannot be read: ${error.message}`, {
       cause: error,
     });

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import { ExecaError, execa } from 'execa';
 import { EverbootFailure } from '../domain/failures.ts';
+import type { ProgramEnd } from '../domain/program-end.ts';
+import { missingProgram, programFailure } from './program-failure.ts';
 
 /** What the kernel enforces on a program and on its children. */
 export interface ProgramLimits {
@@ -51,6 +53,9 @@ export interface ProgramOutput {
 
 const defaultMaxOutputBytes = 1024 * 1024;
 
+/** What is kept of a program's last words, in characters: short enough for a history. */
+const maxTailLength = 600;
+
 /** What a child sees of the worker's environment: no credentials, and words that can be parsed. */
 const childEnvironment = {
   PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
@@ -62,40 +67,12 @@ const childEnvironment = {
   LVM_SUPPRESS_FD_WARNINGS: '1',
 };
 
-/** Debian's package for each program, so that a missing one can be named. */
-const packageOf: Readonly<Record<string, string>> = {
-  'qemu-img': 'qemu-utils',
-  'qemu-system-x86_64': 'qemu-system-x86',
-  xorriso: 'xorriso',
-  'mkfs.ext4': 'e2fsprogs',
-  'mkfs.ext3': 'e2fsprogs',
-  'mkfs.ext2': 'e2fsprogs',
-  e2fsck: 'e2fsprogs',
-  'mkfs.vfat': 'dosfstools',
-  'mkfs.xfs': 'xfsprogs',
-  'mkfs.ntfs': 'ntfs-3g',
-  'mkfs.btrfs': 'btrfs-progs',
-  mkswap: 'util-linux',
-  fallocate: 'util-linux',
-  setpriv: 'util-linux',
-  prlimit: 'util-linux',
-  unshare: 'util-linux',
-  guestfish: 'guestfish',
-  openssl: 'openssl',
-  virsh: 'libvirt-clients',
-  lvm: 'lvm2',
-  blkdiscard: 'util-linux',
-  shred: 'coreutils',
-  rbd: 'ceph-common',
-  ceph: 'ceph-common',
-};
-
 /**
  * Runs one program to its end and returns what it printed. It is the leader of its own process group and dies with
  * the worker; when the signal aborts or the time is up, the whole group is killed and awaited.
  *
- * Throws ProgramMissing, ProgramFailed (with the end of what the program said), ProgramTimedOut, and the signal's
- * own reason when it was aborted.
+ * Throws ProgramMissing, what `programFailure` makes of its end, and the signal's own reason when it was aborted. All but
+ * the first and the last carry the end as facts, see `ProgramEnd`.
  */
 export async function runProgram(
   program: string,
@@ -144,8 +121,12 @@ export async function runProgram(
   } catch (error) {
     killGroup();
     options.signal?.throwIfAborted();
-    if (timedOut) throw timeoutFailure(program, options.timeoutMs);
-    throw programFailure(program, error, maxOutputBytes);
+    if (!(error instanceof ExecaError)) {
+      throw new EverbootFailure('ProgramFailed', `${program}: ${error}`, { cause: error });
+    }
+    // A wrapper that cannot be started has not run the program either.
+    if (error.code === 'ENOENT') throw missingProgram(program);
+    throw programFailure(endOf(program, error, timedOut), { timeoutMs: options.timeoutMs, maxOutputBytes });
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', killGroup);
@@ -231,46 +212,15 @@ function wrapperFor(options: ProgramOptions): string[] {
   return wrapper;
 }
 
-function timeoutFailure(program: string, timeoutMs: number): EverbootFailure {
-  return new EverbootFailure('ProgramTimedOut', `${program} ran longer than ${timeoutMs / 1000} s and was ended`);
-}
-
-function programFailure(program: string, error: unknown, maxOutputBytes: number): EverbootFailure {
-  if (!(error instanceof ExecaError))
-    return new EverbootFailure('ProgramFailed', `${program}: ${error}`, { cause: error });
-  if (error.isMaxBuffer) {
-    // Whatever it made of its broken pipe says nothing of what was wrong.
-    return new EverbootFailure('ProgramFailed', `${program} printed more than ${maxOutputBytes} bytes and was ended`);
-  }
-  const said = lastWords(String(error.stderr ?? ''));
-  // A wrapper that cannot find its program exits with 127 and says so; a missing wrapper is ENOENT.
-  if (error.code === 'ENOENT' || (error.exitCode === 127 && /No such file or directory/.test(said))) {
-    const hint = packageOf[program];
-    const remedy = hint === undefined ? undefined : `Install it: apt-get install ${hint}`;
-    return new EverbootFailure(
-      'ProgramMissing',
-      `${program} is not installed on this host`,
-      remedy === undefined ? {} : { remedy },
-    );
-  }
-  if (/No space left on device/.test(said)) {
-    return new EverbootFailure('InsufficientSpace', `${program} ran out of space: ${said}`);
-  }
-  if (/Resource temporarily unavailable/.test(said)) {
-    // A process or a thread could not be started, which has no more to do with the program's work than with the time.
-    return new EverbootFailure('HostIoError', `${program} could not run: ${said}`);
-  }
-  // unshare cannot end as its program did where that was by SIGKILL, and says this then, and only then.
-  const isKilledInside = /^unshare: sigprocmask unblock failed/m.test(said);
-  if (error.signal === 'SIGKILL' || isKilledInside) {
-    // Nobody here killed it: the kernel did, for want of memory, or an operator.
-    return new EverbootFailure('HostIoError', `${program} was killed by somebody else: ${said || 'it said nothing'}`);
-  }
-  const end = error.signal === undefined ? `exit status ${error.exitCode}` : error.signal;
-  return new EverbootFailure('ProgramFailed', `${program} ended with ${end}: ${said || 'it said nothing'}`);
-}
-
-/** The end of what a program said on its error output, short enough for a history. */
-function lastWords(text: string): string {
-  return text.trim().slice(-600);
+/** A program's end as facts. execa's own message repeats the command line, and is not read. */
+function endOf(program: string, error: ExecaError, isOverdue: boolean): ProgramEnd {
+  return {
+    program,
+    exitCode: error.exitCode ?? null,
+    signal: error.signal ?? null,
+    stderrTail: String(error.stderr ?? '')
+      .trim()
+      .slice(-maxTailLength),
+    cut: isOverdue ? 'time' : error.isMaxBuffer ? 'output' : null,
+  };
 }

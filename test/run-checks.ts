@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { messageProblems } from './checks/matched-messages.ts';
 import { placesOfTests } from './checks/places-of-tests.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -38,6 +39,7 @@ const checks = {
   'the import arrows': () => nodeTool('dependency-cruiser/bin/dependency-cruiser.mjs', ...codeFolders),
   'the shell scripts': checkShellScripts,
   'the places of tests': () => ownRule(placesOfTests),
+  'no message decides anything': () => ownRule(messageProblems),
 } as const satisfies Readonly<Record<string, () => Promise<Verdict>>>;
 
 /** Makes all checks, one after the other, and shows what a check that objects has to say. */

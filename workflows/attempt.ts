@@ -1,4 +1,5 @@
-import { ApplicationFailure, CancellationScope } from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
+import { reportIn } from '../domain/application-failure.ts';
 import type { Claim } from '../domain/claim.ts';
 import type { FailureCode } from '../domain/failures.ts';
 import type { InstanceResult, RequestedInstance } from '../domain/operations.ts';
@@ -62,8 +63,7 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
   async function decide(failure: unknown): Promise<'undo' | 'again'> {
     const { onFailure, holdFor } = request.spec;
     if (onFailure !== 'hold' || canMove(failure)) return 'undo';
-    const { message } = failure instanceof ApplicationFailure ? failure : { message: String(failure) };
-    tracker.note(`waits for an operator: ${message}`);
+    tracker.note(`waits for an operator: ${failure instanceof Error ? failure.message : String(failure)}`);
     failed = { failure };
     const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
     if (decision.kind === 'abandon') {
@@ -127,5 +127,5 @@ export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk
 }
 
 function isUnreachable(error: unknown): boolean {
-  return error instanceof ApplicationFailure && error.type === ('HostUnreachable' satisfies FailureCode);
+  return reportIn(error)?.code === ('HostUnreachable' satisfies FailureCode);
 }

@@ -1,4 +1,5 @@
-import { ApplicationFailure, isCancellation, uuid4 } from '@temporalio/workflow';
+import { isCancellation, uuid4 } from '@temporalio/workflow';
+import { reportIn } from '../domain/application-failure.ts';
 import type {
   CacheListing,
   DamagedBase,
@@ -8,6 +9,7 @@ import type {
   ScrubResult,
   SweepReport,
 } from '../domain/cache.ts';
+import { sentenceOf } from '../domain/failure-report.ts';
 import type { ScrubOrder } from '../domain/host-activities.ts';
 import type { BaseImage, BaseImageOrder } from '../domain/image.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
@@ -91,8 +93,9 @@ async function fetchAgain(
   } catch (error) {
     if (isCancellation(error)) throw error;
     // The other damaged images are no worse off for this one.
-    const { type, message } = error instanceof ApplicationFailure ? error : { type: null, message: String(error) };
-    return { name, base: null, failure: { code: type ?? 'InternalError', message } };
+    const report = reportIn(error);
+    const message = report === undefined ? String(error) : sentenceOf(report);
+    return { name, base: null, failure: { code: report?.code ?? 'InternalError', message } };
   }
 }
 

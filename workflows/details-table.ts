@@ -1,5 +1,4 @@
 import type { OperationProgress, ParkedReport, StepReport } from '../domain/operations.ts';
-import { parkedRemedy } from '../domain/parked-remedy.ts';
 
 /** More rows than any operation has; a bound on what the UI is given (20 kB). */
 const maxRows = 60;
@@ -33,7 +32,7 @@ function parkedLines(
     ...(problems.length === 0
       ? []
       : [...problems.slice(0, maxProblems).map((problem) => `- ${cell(problem, 300)}`), '']),
-    `What to do: ${cell(parkedRemedy(remedy), 600)} To retry: \`everboot retry ${id}\`; to give it up: \`everboot abandon ${id}\`.`,
+    `What to do: ${cell(remedy, 600)} To retry: \`everboot retry ${id}\`; to give it up: \`everboot abandon ${id}\`.`,
     '',
     `It waits since ${time(since)}; at ${time(Date.now())} that was ${span(Date.now() - since)}${end}. It has no slot and no ` +
       `reserved space, and keeps what these steps made: ${cell(keeps.join(', '), 600) || 'none'}.`,

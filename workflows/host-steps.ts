@@ -1,11 +1,11 @@
 import {
   ActivityCancellationType,
   type ActivityOptions,
-  ApplicationFailure,
   CancellationScope,
   CancelledFailure,
   proxyActivities,
 } from '@temporalio/workflow';
+import { isRetryable } from '../domain/application-failure.ts';
 import type { HostActivities } from '../domain/host-activities.ts';
 import { stepTimes } from '../domain/step-times.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
@@ -151,7 +151,7 @@ export async function firstContact<Name extends FirstStep>(
       const once = { scheduleToStartTimeout: stepTimes.firstContactTimeoutMs, retry: { maximumAttempts: 1 } };
       return await callActivity(host, name, { ...options, ...once }, input);
     } catch (failure) {
-      if (!(failure instanceof ApplicationFailure) || failure.nonRetryable) throw failure;
+      if (!isRetryable(failure)) throw failure;
       return await callActivity(host, name, options, input);
     }
   };

@@ -1,4 +1,4 @@
-import { type ApplicationFailure, isCancellation, uuid4 } from '@temporalio/workflow';
+import { isCancellation, uuid4 } from '@temporalio/workflow';
 import type { CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
 import { type Attempt, openAttempt } from './attempt.ts';
 import { leaveTombstone } from './leave-tombstone.ts';
@@ -49,7 +49,7 @@ export async function onHosts(
   }
 }
 
-function givenUp(host: string): ApplicationFailure {
+function givenUp(host: string): Error {
   const message = `an operator gave the host ${host} up; it removes what it has when it is back`;
   return everbootFailure('HostUnreachable', message);
 }

@@ -1,5 +1,7 @@
-import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
-import type { FailureCode } from '../domain/failures.ts';
+import { condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
+import { reportIn } from '../domain/application-failure.ts';
+import { parkedRemedy, reportOf } from '../domain/failure-report.ts';
+import { EverbootFailure } from '../domain/failures.ts';
 import {
   type AbandonRequest,
   abandonUpdateName,
@@ -11,7 +13,7 @@ import {
 } from '../domain/operations.ts';
 import { stepTimes } from '../domain/step-times.ts';
 import type { OperationTracker } from './operation-tracker.ts';
-import { everbootFailure, type FailureReport } from './step-failure.ts';
+import { everbootFailure } from './step-failure.ts';
 
 /** What an operator said of an operation that is parked. */
 export type Decision =
@@ -125,7 +127,7 @@ function checkChange(change: RequestedInstance, { spec }: RequestedInstance): vo
   }
 }
 
-function notParked(): ApplicationFailure {
+function notParked(): Error {
   return everbootFailure('InstanceBusy', 'the operation is not parked: there is nothing to decide');
 }
 
@@ -148,16 +150,13 @@ async function untilDecided(
 }
 
 function parkedReport(failure: unknown, { forSeconds, keeps }: Holding): ParkedReport {
-  const { type, message, details } =
-    failure instanceof ApplicationFailure ? failure : ({} as Partial<ApplicationFailure>);
-  const [report] = (details ?? []) as (FailureReport | undefined)[];
+  const report = reportIn(failure) ?? reportOf(new EverbootFailure('InternalError', String(failure)));
+  const { code, message, problems, step } = report;
   const since = Date.now();
   return {
-    code: type ?? ('InternalError' satisfies FailureCode),
-    message: report?.message ?? message ?? String(failure),
-    remedy: report?.remedy ?? '',
-    ...(report?.problems?.length ? { problems: report.problems } : {}),
-    ...(report?.step === undefined ? {} : { step: report.step }),
+    ...{ code, message, remedy: parkedRemedy(report) },
+    ...(problems.length === 0 ? {} : { problems }),
+    ...(step === undefined ? {} : { step }),
     ...{ keeps, since },
     ...(forSeconds === undefined ? {} : { until: since + forSeconds * 1000 }),
   };

@@ -1,62 +1,28 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancelledFailure,
-  isCancellation,
-  TimeoutFailure,
-} from '@temporalio/workflow';
-import { type FailureCode, failureTable } from '../domain/failures.ts';
+import { ActivityFailure, CancelledFailure, isCancellation, TimeoutFailure } from '@temporalio/workflow';
+import { isRetryable, reportIn, toApplicationFailure } from '../domain/application-failure.ts';
+import { reportOf } from '../domain/failure-report.ts';
+import { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 
-/** As what a worker of Temporal's SDK fails a step that it does not have. It would have the step tried again. */
+/** As what a worker of Temporal's SDK 1.24 fails a step that it does not have. It would have the step tried again. */
 export const unknownStepType = 'NotFoundError';
 
-/** What travels in the details of each of our failures, for clients that show it. */
-export interface FailureReport {
-  readonly message: string;
-  readonly remedy: string;
-  readonly problems: readonly string[];
-  /** The activity that failed. */
-  readonly step?: string;
-}
-
 /** Workflow code throws nothing but this: any other error would make Temporal try the workflow task for ever. */
-export function everbootFailure(code: FailureCode, message: string, step?: string): ApplicationFailure {
-  const { remedy } = failureTable[code];
-  const report: FailureReport = { message, remedy, problems: [], ...(step === undefined ? {} : { step }) };
-  return ApplicationFailure.create({
-    type: code,
-    message: `${message}. ${remedy}`,
-    nonRetryable: true,
-    details: [report],
-  });
+export function everbootFailure(code: FailureCode, message: string, step?: string) {
+  return toApplicationFailure(reportOf(new EverbootFailure(code, message), step), { retryable: false });
 }
 
 /**
  * What the operation fails with when a step has: the step's own code, message and remedy, and the step's name. A step
  * whose time is over fails with its last attempt's failure, if it had one. A cancellation stays one.
  */
-export function failedStep(step: string, host: string, error: unknown): ApplicationFailure | CancelledFailure {
+export function failedStep(step: string, host: string, error: unknown): Error {
   if (isCancellation(error)) return new CancelledFailure('the operation was cancelled');
   const cause = lastCause(error);
-  if (cause instanceof ApplicationFailure && cause.type === unknownStepType) {
+  const report = reportIn(cause);
+  if (report?.code === unknownStepType) {
     return everbootFailure('HostOutdated', `the worker of the host ${host} does not know the step ${step}`, step);
   }
-  if (cause instanceof ApplicationFailure) {
-    const [report] = (cause.details ?? []) as (FailureReport | undefined)[];
-    return ApplicationFailure.create({
-      type: cause.type ?? 'InternalError',
-      message: cause.message,
-      nonRetryable: cause.nonRetryable ?? false,
-      details: [
-        {
-          message: report?.message ?? cause.message,
-          remedy: report?.remedy ?? '',
-          problems: report?.problems ?? [],
-          step,
-        },
-      ],
-    });
-  }
+  if (report !== undefined) return toApplicationFailure({ ...report, step }, { retryable: isRetryable(cause) });
   if (cause instanceof TimeoutFailure) return timedOutStep(step, host, cause);
   return everbootFailure('InternalError', `the step ${step} failed: ${String(error)}`, step);
 }
@@ -64,11 +30,11 @@ export function failedStep(step: string, host: string, error: unknown): Applicat
 function lastCause(error: unknown): unknown {
   if (!(error instanceof ActivityFailure)) return error;
   const { cause } = error;
-  return cause instanceof TimeoutFailure && cause.cause instanceof ApplicationFailure ? cause.cause : cause;
+  return cause instanceof TimeoutFailure && reportIn(cause.cause) !== undefined ? cause.cause : cause;
 }
 
 /** No attempt of the step says why it was not done in time: the host's worker is what did not answer. */
-function timedOutStep(step: string, host: string, { timeoutType }: TimeoutFailure): ApplicationFailure {
+function timedOutStep(step: string, host: string, { timeoutType }: TimeoutFailure): Error {
   if (timeoutType === 'SCHEDULE_TO_START') {
     return everbootFailure('HostUnreachable', `no worker of the host ${host} took the step ${step} in time`, step);
   }
@@ -76,5 +42,5 @@ function timedOutStep(step: string, host: string, { timeoutType }: TimeoutFailur
     return everbootFailure('HostUnreachable', `the host ${host} did not finish the step ${step} in time`, step);
   }
   const message = `the worker of the host ${host} went away in the middle of the step ${step}`;
-  return ApplicationFailure.create({ type: 'WorkerStopping' satisfies FailureCode, message, nonRetryable: false });
+  return toApplicationFailure(reportOf(new EverbootFailure('WorkerStopping', message)), { retryable: true });
 }

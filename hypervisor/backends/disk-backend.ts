@@ -30,7 +30,7 @@ export type Preallocation = DiskContext['preallocate'];
 /**
  * One way of keeping disks. Each of its steps may run twice, and finds what an earlier run has made; a disk has its final
  * name only when it is whole. Throws FlavorDiskTooSmall, InsufficientSpace, InstanceExists (something of that name is
- * there that the step would not have made; it is left alone), ProgramMissing.
+ * there that the step would not have made; it is left alone), NotManaged (it is not everboot's), ProgramMissing.
  */
 export interface DiskBackend {
   /** What a root disk takes at most of the file system of the instances, in bytes. */

@@ -67,6 +67,7 @@ function spaceFailure(problem: string, cause?: unknown): EverbootFailure {
   return new EverbootFailure('InsufficientSpace', problem, {
     cause,
     remedy: 'Remove volumes or add disks to the volume group (vgextend, lvextend); then start the boot again.',
+    remedyWhenParked: 'Remove volumes or add disks to the volume group (vgextend, lvextend); then retry.',
   });
 }
 

@@ -16,7 +16,7 @@ import type { LogicalVolume, VolumeGroup } from '../lvm-report.ts';
 import { requireDevice, zeroDevice } from '../overwrite-device.ts';
 import { isTemporaryNameOf, syncPath, temporaryName } from '../publish-file.ts';
 import type { BackendContext } from './disk-backend.ts';
-import { claimTags, isOwnedBy, staleFrom, staleFromTag } from './lvm-claim.ts';
+import { claimInTags, claimTags, isOwnedBy, staleFrom, staleFromTag } from './lvm-claim.ts';
 import { clearAndRemove } from './lvm-remove.ts';
 import { fullPoolFailure, requireGroupSpace, requirePoolSpace, thinPoolOf, wholeExtents } from './lvm-space.ts';
 
@@ -38,7 +38,8 @@ export interface VolumePlace {
 
 /**
  * Looks for a disk's volume, and makes its device. Removes what killed attempts of the same operation left under
- * temporary names. Throws InstanceExists for a volume of that name that is another's; HostUnsuitable without the group.
+ * temporary names. Throws InstanceExists for a volume of that name that is another operation's, NotManaged for one of
+ * nobody's; HostUnsuitable without the group.
  */
 export async function findVolume(
   diskName: string,
@@ -57,7 +58,8 @@ export async function findVolume(
   if (found === undefined) return { group, found };
   if (!isOwnedBy(found, claim)) {
     const problem = `the logical volume ${group.name}/${name} is there already, and does not carry this operation’s claim`;
-    throw new EverbootFailure('InstanceExists', problem, {
+    const isManaged = claimInTags(found.name, found.tags) !== undefined;
+    throw new EverbootFailure(isManaged ? 'InstanceExists' : 'NotManaged', problem, {
       remedy: 'Use another id; everboot never touches a volume that it did not make.',
     });
   }

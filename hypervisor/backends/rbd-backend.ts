@@ -143,7 +143,7 @@ async function publish(
   run: RbdControl,
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  if (!(await publishRbdImage(pool, { image, claim }, run, write))) throw imageExists(pool, image);
+  if (!(await publishRbdImage(pool, { image, claim }, run, write))) throw imageExists(pool, image, 'InstanceExists');
 }
 
 function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeBytes: number): InstanceDisk {
@@ -154,5 +154,8 @@ function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeByt
 function parentGone({ pool, image, snapshot }: RbdSnapshot, { clone }: PlannedRootDisk): EverbootFailure {
   const code = clone === undefined ? 'StorageUnavailable' : 'ImageNotFound';
   const remedy = 'Start the boot again: an image that was imported is imported anew, and one of Glance’s is looked up.';
-  return new EverbootFailure(code, `${pool}/${image}@${snapshot} is gone, or not protected any more`, { remedy });
+  // The plan, with the snapshot in it, stands while the boot is parked.
+  const remedyWhenParked = 'Bring the snapshot back and retry; or abandon the boot, and start it again.';
+  const problem = `${pool}/${image}@${snapshot} is gone, or not protected any more`;
+  return new EverbootFailure(code, problem, { remedy, remedyWhenParked });
 }

@@ -48,7 +48,7 @@ export async function haveImportedBase(
     const heldLocks = [...context.heldLocks, lock.descriptor];
     await importBase(pool, image, base, { ...context, heldLocks }, control);
     if (await isThere()) return wanted;
-    throw imageExists(pool, image);
+    throw imageExists(pool, image, 'NotManaged');
   } finally {
     await lock.release();
   }

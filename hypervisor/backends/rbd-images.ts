@@ -90,7 +90,7 @@ export async function removeLeftOvers(
   }
 }
 
-/** The size of an image with an operation's claim; undefined where there is none. Throws InstanceExists for any other. */
+/** The size of an image with an operation's claim; undefined where there is none. Throws `imageExists` for any other. */
 export async function claimedImageSize(
   { cluster, pool }: RbdPool,
   { image, claim }: { readonly image: string; readonly claim: Claim },
@@ -99,12 +99,14 @@ export async function claimedImageSize(
   const name = { pool, image };
   const size = await rbdImageSize(cluster, name, control);
   if (size === undefined) return undefined;
-  if ((await rbdMeta(cluster, name, claimKey, control)) === claimText(claim, image)) return size;
-  throw imageExists({ cluster, pool }, image);
+  const claimed = await rbdMeta(cluster, name, claimKey, control);
+  if (claimed === claimText(claim, image)) return size;
+  throw imageExists({ cluster, pool }, image, claimed === undefined ? 'NotManaged' : 'InstanceExists');
 }
 
-export function imageExists({ pool }: RbdPool, image: string): EverbootFailure {
-  return new EverbootFailure('InstanceExists', `${pool}/${image} is there already, and is not of this operation`, {
+/** InstanceExists for an image of another operation's, NotManaged for one of nobody's. */
+export function imageExists({ pool }: RbdPool, image: string, code: 'InstanceExists' | 'NotManaged'): EverbootFailure {
+  return new EverbootFailure(code, `${pool}/${image} is there already, and is not of this operation`, {
     remedy: 'Use another id, or remove that image; everboot never touches one that it did not make.',
   });
 }

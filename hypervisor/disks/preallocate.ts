@@ -1,8 +1,11 @@
-import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { isFailedProgram } from '../program-failure.ts';
 import { runProgram } from '../run-program.ts';
 import { timeForBytesMs } from '../time-for-bytes.ts';
 import type { DiskFile } from './disk-context.ts';
+
+/** As fallocate of util-linux 2.38.1 says that a file system cannot reserve space. */
+const cannotReserve = /not supported|unsupported/;
 
 /**
  * Reserves space for a whole disk on the host, whatever of it is written, as Nova's `preallocate_images = space`. A
@@ -17,7 +20,7 @@ export async function preallocate(
     const args = ['--keep-size', '--length', String(sizeBytes), path];
     await runProgram('fallocate', args, { signal, heldLocks, timeoutMs: timeForBytesMs(sizeBytes) });
   } catch (error) {
-    if (!(error instanceof EverbootFailure && /not supported|unsupported/.test(error.message))) throw error;
+    if (!isFailedProgram(error) || !cannotReserve.test(error.program.stderrTail)) throw error;
     onProgress({ doneBytes: 0, totalBytes: null, note: 'the file system cannot reserve space (preallocate_images)' });
   }
 }

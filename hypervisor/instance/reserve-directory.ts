@@ -13,7 +13,7 @@ import { clearUnrecorded, removeInstance } from './remove-instance.ts';
  * a claim. A directory of an earlier operation that ended without success is cleared first, after its domain: Temporal
  * lets only one operation run on an instance. Call it with the instance's lock held alone.
  *
- * Throws InstanceExists for a directory that carries no claim (a Nova may have lived here), and for a ready instance.
+ * Throws NotManaged for a directory that carries no claim (Nova may have lived here), InstanceExists for a ready instance.
  */
 export async function reserveDirectory(
   paths: HostPaths,
@@ -45,7 +45,7 @@ export async function reserveDirectory(
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    throw new EverbootFailure('InstanceExists', `${directory} is there already, and carries no claim of everboot’s`, {
+    throw new EverbootFailure('NotManaged', `${directory} is there already, and carries no claim of everboot’s`, {
       remedy: 'Use another id; everboot never touches a directory that it did not make.',
     });
   }

@@ -36,6 +36,8 @@ export function throwIfUnsigned({ reference, title, signature }: ImageDescriptio
     `nobody asked for the signature of ${title} when it was looked up`,
     {
       remedy: 'Start the same request again: the host verifies signatures now.',
+      // The plan, with the image as it was described, stands while the boot is parked.
+      remedyWhenParked: 'Abandon the boot and start it again: the host verifies signatures now.',
     },
   );
 }

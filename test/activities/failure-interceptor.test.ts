@@ -100,3 +100,12 @@ test('a step that a stopping worker interrupts is tried again at once, and not a
   assertFails(failure, 'WorkerStopping', false);
   assert.equal((failure as ApplicationFailure).nextRetryDelay, 1);
 });
+
+test('how a program ended travels with the failure, and not in its words alone', async () => {
+  const program = { program: 'lvm', exitCode: 5, signal: null, stderrTail: 'in use', cut: null };
+  const failure = new EverbootFailure('ProgramFailed', 'lvm ended with exit status 5: in use', { program });
+  const carried = await failureOf(failureInterceptor({}), contextOf('createRootDisk'), failure);
+  assertFails(carried, 'ProgramFailed', true);
+  const { message, remedy } = failure;
+  assert.deepEqual((carried as ApplicationFailure).details, [{ message, remedy, problems: [], program }]);
+});

@@ -5,7 +5,8 @@ import { waysOn } from '../../cli/waiting-text.ts';
 import { deletionFailure } from '../../client/deletion-failure.ts';
 import { operationFailure, parkedFailure } from '../../client/operation-failure.ts';
 import type { InstanceView } from '../../client/show-instance.ts';
-import { failureTable } from '../../domain/failures.ts';
+import { parkedRemedy, reportOf } from '../../domain/failure-report.ts';
+import { EverbootFailure, type FailureCode, failureTable } from '../../domain/failures.ts';
 
 const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
 const retry = `everboot retry ${id}`;
@@ -26,15 +27,14 @@ test('the ways on from a parked boot are those that fit its failure', () => {
 });
 
 test('what to do about a parked boot is to retry it, and not to start it again elsewhere', () => {
-  for (const [code, { remedy }] of Object.entries(failureTable)) {
-    const said = parkedFailure(id, { code, message: 'x', remedy, since: 0 }).remedy;
-    assert.doesNotMatch(said, /start the (boot|same request) again|another host;/, code);
+  const parkedOver = (code: FailureCode) => {
+    const remedy = parkedRemedy(reportOf(new EverbootFailure(code, 'x')));
+    return parkedFailure(id, { code, message: 'x', remedy, since: 0 }).remedy;
+  };
+  for (const code of Object.keys(failureTable) as FailureCode[]) {
+    assert.doesNotMatch(parkedOver(code), /start the (boot|same request) again|another host;/, code);
   }
-  const { remedy } = failureTable.InsufficientSpace;
-  assert.equal(
-    parkedFailure(id, { code: 'InsufficientSpace', message: 'x', remedy, since: 0 }).remedy,
-    'Free space on the host; then retry.',
-  );
+  assert.equal(parkedOver('InsufficientSpace'), 'Free space on the host; then retry.');
 });
 
 test('a deletion whose host does not answer names the way out of that', () => {

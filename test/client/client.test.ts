@@ -252,7 +252,7 @@ test('a terminated operation says that nothing was undone', async () => {
   const { instanceId } = await cloud.client.createInstance(smallSpec());
   await reached;
   await temporal.workflow.getHandle(`instance/${instanceId}`).terminate('an operator was impatient');
-  await assert.rejects(cloud.client.wait(instanceId), failsWith('InternalError', /impatient.*nothing was undone/));
+  await assert.rejects(cloud.client.wait(instanceId), failsWith('Terminated', /impatient.*nothing was undone/));
   await cloud.client.delete(instanceId);
 });
 
@@ -316,10 +316,10 @@ test('an instance that Temporal has forgotten is not built once more on another 
     assert.equal(host.records.get(id)?.state, 'building', 'nothing is done on the other host');
   }
   host.onStep = async (step) => {
-    if (step === 'readInstance') throw new EverbootFailure('InstanceNotFound', 'no claim of everboot’s');
+    if (step === 'readInstance') throw new EverbootFailure('NotManaged', 'no claim of everboot’s');
   };
   const foreign = cloud.client.createInstance(smallSpec({ hosts: ['host-a', 'host-b'] }));
-  await assert.rejects(foreign, failsWith('InstanceExists', /no claim/));
+  await assert.rejects(foreign, failsWith('NotManaged', /no claim/));
 });
 
 /** Builds an instance on a host of its own, which goes away; returns its request, in which another one is the first. */
@@ -344,7 +344,7 @@ test('an instance stays on its host, however often it is asked for while that ho
   const { hosts: _, ...anywhere } = spec;
   const elsewhere = cloud.client.createInstance(anywhere, { host: 'host-a' });
   await assert.rejects(elsewhere, failsWith('InstanceExists', /on host-c, not on host-a/));
-  const deletion = assert.rejects(cloud.client.delete(id), failsWith('InternalError', /terminated/));
+  const deletion = assert.rejects(cloud.client.delete(id), failsWith('Terminated', /terminated/));
   while ((await cloud.client.show(id)).operation !== 'delete') await sleep(50);
   await handle.terminate('a test');
   await deletion;
@@ -365,7 +365,7 @@ test('a deletion on another host than the one that has the instance is refused, 
   await cloud.client.cancel(id);
   await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused);
   assert.equal((await cloud.client.show(id)).operation, 'create');
-  const deletion = assert.rejects(cloud.client.delete(id), failsWith('InternalError', /terminated/));
+  const deletion = assert.rejects(cloud.client.delete(id), failsWith('Terminated', /terminated/));
   while ((await cloud.client.show(id)).operation !== 'delete') await sleep(50);
   await assert.rejects(cloud.client.delete(id, { host: 'host-a' }), refused, 'nor another deletion waited for');
   await temporal.workflow.getHandle(`instance/${id}`).terminate('a test');

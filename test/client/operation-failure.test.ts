@@ -16,16 +16,22 @@ test('a failure of ours keeps its code, its words and its step', () => {
   });
 });
 
-test('a code of another release is told as it is, as an internal error', () => {
+test('a code of another release is told as unknown, with its own words', () => {
   const cause = ApplicationFailure.create({ type: 'MoonPhaseWrong', message: 'wait for the full moon' });
   const { code, message } = operationFailure(id, cause);
-  assert.deepEqual([code, message], ['InternalError', 'MoonPhaseWrong: wait for the full moon']);
+  assert.deepEqual([code, message], ['UnknownCode', 'MoonPhaseWrong: wait for the full moon']);
+  const report = { message: 'no tide', remedy: 'Wait.', problems: ['a'], step: 'floatDisk', tide: 3 };
+  const later = ApplicationFailure.create({ type: 'TideTooLow', message: 'no tide: a. Wait.', details: [report] });
+  assert.deepEqual(failureDocument(operationFailure(id, later)), {
+    ...{ code: 'UnknownCode', message: 'TideTooLow: no tide', remedy: 'Wait.', retryable: false },
+    ...{ instanceId: id, step: 'floatDisk', problems: ['a'] },
+  });
 });
 
 test('ends that are not failures of ours have a code, too', () => {
   const ends: [unknown, string][] = [
     [new CancelledFailure('Workflow canceled'), 'Cancelled'],
-    [new TerminatedFailure('by hand'), 'InternalError'],
+    [new TerminatedFailure('by hand'), 'Terminated'],
     [new TimeoutFailure('time is up', undefined, 'START_TO_CLOSE'), 'InternalError'],
     [undefined, 'InternalError'],
   ];
@@ -34,7 +40,7 @@ test('ends that are not failures of ours have a code, too', () => {
 
 test('work on a host that somebody terminated is to be started again, and names no instance', () => {
   const { code, message, remedy } = workFailure(new TerminatedFailure('by hand'));
-  assert.deepEqual([code, remedy], ['InternalError', 'Start it again.']);
+  assert.deepEqual([code, remedy], ['Terminated', 'Start it again.']);
   assert.match(message, /^it was terminated in Temporal \(by hand\)/);
   assert.match(operationFailure(id, new TerminatedFailure('by hand')).remedy, new RegExp(`delete ${id}$`));
 });

@@ -365,11 +365,11 @@ test('a deletion that was stopped, or failed otherwise, is not begun again to be
     await staysUndeleted(id);
   }
   host.onStep = async (step) => {
-    if (step === 'readInstance') throw new EverbootFailure('InstanceNotFound', 'no claim of everboot’s');
+    if (step === 'readInstance') throw new EverbootFailure('NotManaged', 'no claim of everboot’s');
   };
   const spec = smallSpec({ host: 'host-a' });
   await client.wait(await client.createInstance(spec));
-  await assert.rejects(client.delete(String(spec.id)), failsWith('InstanceNotFound', /no claim/));
+  await assert.rejects(client.delete(String(spec.id)), failsWith('NotManaged', /no claim/));
   await staysUndeleted(String(spec.id));
 });
 

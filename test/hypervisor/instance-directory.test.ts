@@ -75,7 +75,7 @@ test('a directory without a claim is never taken, and never removed', async () =
   const directory = instanceDirectory(paths, record.claim.instanceId);
   await mkdir(directory);
   await writeFile(`${directory}/disk`, 'somebody’s');
-  await assert.rejects(reserveDirectory(paths, record, noDomain), failsWith('InstanceExists'));
+  await assert.rejects(reserveDirectory(paths, record, noDomain), failsWith('NotManaged'));
   await removeInstance(paths, record.claim);
   assert.deepEqual(await readdir(directory), ['disk']);
 });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { Domain } from 'libvirt';
 import type { Claim } from '../../domain/claim.ts';
@@ -79,8 +81,10 @@ for (const owner of ['another operation', 'nobody'] as const) {
     t.after(() => other && removeDomain(testUri, other));
     const words = other === null ? /no claim of everboot/ : new RegExp(other.operationId);
     const xml = xmlOf(claim, { type: 'test' });
-    await assert.rejects(defineDomain(testUri, xml, claim), failsWith('InstanceExists', words));
-    await assert.rejects(startDomain(testUri, claim), failsWith('DomainRejected', words));
+    const [defining, starting] =
+      other === null ? (['NotManaged', 'NotManaged'] as const) : (['InstanceExists', 'OperationSuperseded'] as const);
+    await assert.rejects(defineDomain(testUri, xml, claim), failsWith(defining, words));
+    await assert.rejects(startDomain(testUri, claim), failsWith(starting, words));
     await removeDomain(testUri, claim);
     assert.equal(await domainState(testUri, claim.instanceId), 'shut off');
   });
@@ -94,14 +98,31 @@ test('a delete removes the domain of any operation, but not one without a claim'
 
   const foreign = newClaim();
   await defineDomain(testUri, xmlOf(foreign, { type: 'test', owner: null }), foreign);
-  await assert.rejects(removeDomainOfInstance(testUri, foreign.instanceId), failsWith('InstanceExists', /no claim/));
+  await assert.rejects(removeDomainOfInstance(testUri, foreign.instanceId), failsWith('NotManaged', /no claim/));
   assert.equal(await domainState(testUri, foreign.instanceId), 'shut off');
 });
 
-test('a refused XML and a missing domain are DomainRejected, in libvirt’s words', async () => {
+test('a refused XML is DomainRejected in libvirt’s words, and a domain that is gone is DomainMissing', async () => {
   const claim = newClaim();
   await assert.rejects(defineDomain(testUri, '<x/>', claim), failsWith('DomainRejected', /root element of 'domain'/));
-  await assert.rejects(startDomain(testUri, claim), failsWith('DomainRejected', /there is none/));
+  await assert.rejects(startDomain(testUri, claim), failsWith('DomainMissing', /there is none/));
+});
+
+test('a domain that libvirt does not undefine is DomainRemovalFailed, in virsh’s words', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-test-libvirt-');
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const claim = newClaim();
+  const node = join(folder, 'node.xml');
+  // Libvirt keeps a domain with a saved state, unless it is asked with a flag, which only virsh has.
+  const saved = `<test:runstate xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>5</test:runstate>
+    <test:hasmanagedsave xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>1</test:hasmanagedsave></domain>`;
+  const domain = xmlOf(claim, { type: 'test' }).replace('</domain>', saved);
+  await writeFile(node, `<node>${domain}</node>`);
+  const uri = `test://${node}`;
+  assert.equal(await domainState(uri, claim.instanceId), 'shut off');
+  // virsh reads the file for itself, and finds no such domain.
+  await writeFile(node, '<node/>');
+  await assert.rejects(removeDomain(uri, claim), failsWith('DomainRemovalFailed', /failed to get domain/));
 });
 
 test('a libvirt that is not there is LibvirtUnavailable', async () => {
@@ -157,14 +178,14 @@ test('a domain that is there again after each removal is said, not left', async 
   t.mock.restoreAll();
 });
 
-test('a start that QEMU refuses is DomainRejected, and the domain can be undone', async (t) => {
+test('a start that QEMU refuses is DomainStartFailed, and the domain can be undone', async (t) => {
   if (!(await hasSystemLibvirt(t))) return;
   const claim = newClaim();
   t.after(() => removeDomain(systemUri, claim));
   const disk = `<devices><disk type='file' device='disk'><driver name='qemu' type='raw'/>
     <source file='/nonexistent/disk'/><target dev='vda' bus='virtio'/></disk></devices></domain>`;
   await defineDomain(systemUri, xmlOf(claim, { type: 'qemu' }).replace('</domain>', disk), claim);
-  await assert.rejects(startDomain(systemUri, claim), failsWith('DomainRejected', /nonexistent/));
+  await assert.rejects(startDomain(systemUri, claim), failsWith('DomainStartFailed', /nonexistent/));
   await removeDomain(systemUri, claim);
   assert.equal(await domainState(systemUri, claim.instanceId), null);
 });

@@ -260,8 +260,11 @@ test('an image without a claim, or with another operation’s, is neither taken 
   await ceph.rbd('create', '--size', '8M', `${cephPool}/${rootOf(foreign)}`);
   await makeRoot(mine);
   const again = { ...mine, claim: { ...mine.claim, operationId: randomUUID() } };
-  for (const context of [foreign, again]) {
-    await assert.rejects(makeRoot(context), failsWith('InstanceExists'));
+  for (const [context, code] of [
+    [foreign, 'NotManaged'],
+    [again, 'InstanceExists'],
+  ] as const) {
+    await assert.rejects(makeRoot(context), failsWith(code));
     await backend.removeDisks(context.claim, control);
     await info(rootOf(context));
   }

@@ -8,7 +8,7 @@ const id = '4f9c2a31-0000-4000-8000-000000000001';
 const { InsufficientSpace, DomainRejected } = failureTable;
 
 function parkedOver(report: { code: 'InsufficientSpace' | 'DomainRejected'; message: string }): OperationProgress {
-  const { remedy } = failureTable[report.code];
+  const { remedyWhenParked: remedy } = failureTable[report.code];
   const parked = { ...report, remedy, step: 'createRootDisk', keeps: ['claimBaseImage'], since: Date.now() - 180_000 };
   return {
     operation: 'create',

@@ -103,7 +103,7 @@ function checkFailure({ procedure, step, fault }: Case, { code, step: failed }: 
   else if (fault === 'fillDisk' && failed !== step)
     assert.ok(['InsufficientSpace', 'ProgramFailed'].includes(code ?? ''), `${failed}: ${code}`);
   else if (fault === 'fillDisk') assert.equal(code, 'InsufficientSpace', failed);
-  else assert.deepEqual([code, failed], [fault === 'breakDisk' ? 'DomainRejected' : 'ProgramFailed', step]);
+  else assert.deepEqual([code, failed], [fault === 'breakDisk' ? 'DomainStartFailed' : 'ProgramFailed', step]);
 }
 
 /** Compares with an undisturbed run, and deletes it. */

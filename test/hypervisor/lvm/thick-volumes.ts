@@ -79,7 +79,7 @@ describe('thick volumes', () => {
     const context = await lvm.newInstance();
     const name = `${context.claim.instanceId}_disk`;
     run('lvm', ['lvcreate', '-qq', '--yes', '-L', '12M', '-n', name, lvm.group.name]);
-    await assert.rejects(make(context, root(12)), failsWith('InstanceExists', /claim/));
+    await assert.rejects(make(context, root(12)), failsWith('NotManaged', /claim/));
     await remove(context);
     assert.deepEqual(
       lvm.group.volumes().map((each) => each.name),
