@@ -1,6 +1,6 @@
 import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { EverbootFailure } from '../domain/failures.ts';
-import { builtInFlavors, type Flavor } from '../domain/flavors.ts';
+import type { Flavor } from '../domain/flavors.ts';
 import type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
 import { type AbandonOptions, type AbandonResult, abandonOperation } from './abandon-operation.ts';
 import { type CacheClient, cacheClient } from './cache.ts';
@@ -14,6 +14,7 @@ import { type HostClient, hostClient } from './host-care.ts';
 import { pollingHosts } from './hosts.ts';
 import { type InstanceList, type ListOptions, listInstances } from './list-instances.ts';
 import type { WaitOptions } from './outcome.ts';
+import { defaultFlavors } from './prepare-instance.ts';
 import { type OperationView, readProgress } from './read-progress.ts';
 import { isRefusedLoopback } from './refused-loopback.ts';
 import { retryOperation } from './retry-operation.ts';
@@ -46,8 +47,11 @@ export interface ClientSettings {
 
 /** Everything a control plane does with instances. Each method throws EverbootFailure, and nothing else on purpose. */
 export interface EverbootClient {
-  /** Starts a creation, or joins the same one; see `createInstance`. The document is a spec, as JSON or YAML give it. */
-  createInstance(document: unknown, options?: CreateOptions): Promise<StartedInstance>;
+  /**
+   * Starts a creation, or joins the same one; see `createInstance`. It takes a spec's document, as JSON or YAML give it, or
+   * what `prepareInstance` made of one.
+   */
+  createInstance(spec: unknown, options?: CreateOptions): Promise<StartedInstance>;
   /**
    * Waits until the instance is ready, and returns what was made. Throws what the creation failed with, and with
    * `parked: true` what it waits for an operator with; see `waitForInstance`.
@@ -94,10 +98,10 @@ export async function connectClient(target: TemporalTarget, settings: ClientSett
     publicKeyFile: settings.publicKeyFile ?? null,
     hostUnreachableAfterMs: settings.hostUnreachableAfterMs ?? 300_000,
     specRules: { allowUnverified: settings.allowUnverified ?? false },
-    flavors: settings.flavors ?? Object.fromEntries(builtInFlavors.map((flavor) => [flavor.name, flavor])),
+    flavors: settings.flavors ?? defaultFlavors,
   };
   return {
-    createInstance: (document, options) => createInstance(context, document, options),
+    createInstance: (spec, options) => createInstance(context, spec, options),
     wait: (instance, options) => waitForInstance(context, instance, options),
     progress: (instance) =>
       typeof instance === 'string'

@@ -3,10 +3,10 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { CreateInstanceInput, OperationMemo } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
 import { hostThatRemembers } from './host-that-remembers.ts';
-import { withInstanceId } from './instance-id.ts';
 import { elsewhereRemedy, findKeptHost } from './kept-host.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
-import { type ResolvedRequest, resolveRequest } from './resolve-request.ts';
+import { preparedFrom, takeUnsentId } from './prepare-instance.ts';
+import type { ResolvedRequest } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
 import { startOperation } from './start-operation.ts';
 import { createDetails, createSummary, imageName } from './ui-texts.ts';
@@ -27,19 +27,15 @@ export interface StartedInstance {
 export interface CreateOptions {
   /** The host, where the spec names none. */
   readonly host?: string;
-  /**
-   * True: the spec’s id was made for this request, and this is the first time that it is sent. Then no host has to be asked
-   * whether it has the instance, and one that is away does not matter.
-   */
-  readonly isNewId?: boolean;
 }
 
 /** How often a start is tried when somebody else’s operation on the same id begins or ends in between. */
 const maxAttempts = 5;
 
 /**
- * Starts the creation of an instance and returns as soon as Temporal has taken it. The same request again joins the one
- * that is running; where the instance is ready, the run that is started answers with it.
+ * Starts the creation of an instance, from a spec's document or from what `prepareInstance` made of one, and returns as
+ * soon as Temporal has taken it. The same request again joins the one that is running; where the instance is ready, the run
+ * that is started answers with it.
  *
  * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
  * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does; or Temporal has forgotten the id, and one of
@@ -48,15 +44,13 @@ const maxAttempts = 5;
  */
 export async function createInstance(
   context: ClientContext,
-  document: unknown,
+  given: unknown,
   options: CreateOptions = {},
 ): Promise<StartedInstance> {
-  const identified = withInstanceId(document);
-  const request = resolveRequest(identified, context.flavors, context.specRules);
+  const request = preparedFrom(given, { flavors: context.flavors, ...context.specRules });
   const wanted = wantedHosts(request.spec, options.host);
   const { id } = request.spec;
-  // An id that was made a moment ago is nobody else’s, so neither Temporal nor a host need be asked about it.
-  let mayExist = identified === document && options.isNewId !== true;
+  let mayExist = !takeUnsentId(request);
   for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
     const last = mayExist ? await findRun(context, id) : null;
     if (last?.status === 'running') return join(last, request, wanted);

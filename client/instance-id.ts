@@ -16,8 +16,7 @@ export function checkInstanceId(id: string): void {
 }
 
 /**
- * A spec’s document with an id: its own, or a new one. Whoever wants to be able to send the same request again keeps
- * what this returns. What is no map is returned as it is; reading the spec refuses it.
+ * A spec’s document with an id: its own, or a new one. What is no map is returned as it is; reading the spec refuses it.
  */
 export function withInstanceId(document: unknown): unknown {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return document;

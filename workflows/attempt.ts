@@ -1,5 +1,14 @@
-import { CancellationScope } from '@temporalio/workflow';
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
 import { reportIn } from '../domain/application-failure.ts';
+import {
+  type AttemptEnd,
+  type AttemptEvent,
+  type AttemptState,
+  type GivenUp,
+  isGivenUp,
+  newAttempt,
+  nextAttempt,
+} from '../domain/attempt.ts';
 import type { Claim } from '../domain/claim.ts';
 import type { FailureCode } from '../domain/failures.ts';
 import type { InstanceResult, RequestedInstance } from '../domain/operations.ts';
@@ -9,120 +18,148 @@ import type { OperatorDesk } from './operator-desk.ts';
 import type { FailureRules } from './undo-on-failure.ts';
 import { watchingHost } from './watch-host.ts';
 
-/** One try at an instance: on one host, for one request, with claims of its own on everything that it makes. */
+/** One attempt at an instance: on one host, for one request, with claims of its own on everything that it makes. */
 export interface Attempt {
   readonly host: string;
   readonly claim: Claim;
   readonly request: RequestedInstance;
-  /** The operation's, for as long as this try is not given up. */
+  /** The operation's, for as long as this attempt is not given up. */
   readonly tracker: OperationTracker;
-  /** Of its steps, which a parked try does not do again; and of which try they are. */
+  /** Of its steps, which a parked attempt does not repeat; and of which attempt they are. */
   readonly history: StepHistory;
   /** What becomes of what was made when it fails, see `undoOnFailure`. */
   readonly rules: FailureRules;
   /** Called before its guest is started: from then on the guest may run there, and the host's silence moves nothing. */
   readonly startsGuest: () => void;
+  /** Called when the instance is ready: from then on it lives, and nothing gives it up. */
+  readonly lives: () => void;
 }
 
-/** How a try ended, where it did not fail. */
-type End =
-  | { readonly kind: 'made'; readonly made: InstanceResult }
-  /** The host has been away for too long, or never answered. */
-  | { readonly kind: 'unreachable' }
-  /** An operator said that the host is gone. */
-  | { readonly kind: 'gone' }
-  /** An operator changed the request; what was made for the old one is undone. */
-  | { readonly kind: 'changed'; readonly request: RequestedInstance };
+/** How an attempt ended, where it did not fail. */
+export type Outcome =
+  | { readonly at: 'made'; readonly result: InstanceResult }
+  | Extract<AttemptEnd, { readonly at: 'changed' | GivenUp['at'] }>;
 
-interface AttemptPlace {
+export interface AttemptPlace {
   readonly host: string;
   readonly operationId: string;
   readonly generation: number;
   readonly request: RequestedInstance;
   /** True: another host can take over. */
   readonly mayMove: boolean;
+  /** For how long the host may be away, see `WatchRules`. */
+  readonly unreachableAfterMs: number | undefined;
 }
 
-/** Opens a try. `run` carries it out until it ends, or its host is given up; the others tell of it then. */
-export function openAttempt(place: AttemptPlace, tracker: OperationTracker, desk: OperatorDesk) {
-  const { host, operationId, generation, request, mayMove } = place;
-  const scope = new CancellationScope();
-  const left = Promise.withResolvers<End>();
-  const history: StepHistory & { readonly done: Map<string, unknown> } = { done: new Map(), generation };
-  const undos = new Set<string>();
-  let startsGuest = false;
-  let isGivenUp = false;
-  let changed: RequestedInstance | undefined;
-  let failed: { readonly failure: unknown } | undefined;
-  const canMove = (failure: unknown): boolean => mayMove && undos.size === 0 && isUnreachable(failure);
-  const moveAway = (): void => {
-    // What is being undone is undone there and nowhere else, and so is what waits for an operator.
-    if (mayMove && !startsGuest && tracker.phase() === 'Building') left.resolve({ kind: 'unreachable' });
-  };
-
-  async function decide(failure: unknown): Promise<'undo' | 'again'> {
-    const { onFailure, holdFor } = request.spec;
-    if (onFailure !== 'hold' || canMove(failure)) return 'undo';
-    tracker.note(`waits for an operator: ${failure instanceof Error ? failure.message : String(failure)}`);
-    failed = { failure };
-    const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...history.done.keys()] });
-    if (decision.kind === 'abandon') {
-      tracker.note('abandoned');
-      return 'undo';
-    }
-    changed = decision.change;
-    if (changed !== undefined) return 'undo';
-    failed = undefined;
-    tracker.note('an operator had it go on');
-    tracker.enter('Building');
-    if (tracker.absence()?.phase === 'HostUnreachable') moveAway();
-    return 'again';
-  }
-
+/**
+ * Carries out an attempt until it ends, or its host is given up. What becomes of it is decided by `nextAttempt` alone; here
+ * the events are brought to it, and what it has come to is carried out. Throws what the attempt failed with.
+ */
+export async function runAttempt(
+  place: AttemptPlace,
+  tracker: OperationTracker,
+  desk: OperatorDesk,
+  build: (attempt: Attempt) => Promise<InstanceResult>,
+): Promise<Outcome> {
+  const { host, operationId, generation, request, unreachableAfterMs } = place;
+  const course = openCourse(newAttempt({ mayMove: place.mayMove, holds: request.spec.onFailure === 'hold' }));
+  const history = { done: new Map<string, unknown>(), generation };
   const attempt: Attempt = {
     ...{ host, claim: { instanceId: request.spec.id, operationId }, request, history },
-    tracker: untilGivenUp(tracker, () => isGivenUp),
-    rules: {
-      decide,
-      onUndo: (failure) => {
-        failed = { failure };
-      },
-      isGivenUp: () => isGivenUp,
-      // A try that registered no undo has left nothing.
-      onRegister: (name) => {
-        undos.add(name);
-      },
-    },
-    startsGuest: () => {
-      startsGuest = true;
-    },
+    tracker: untilGivenUp(tracker, course.isGivenUp),
+    rules: failureRules(course, tracker, desk, { holdFor: request.spec.holdFor, done: history.done }),
+    startsGuest: () => void course.on({ kind: 'guestStarts' }),
+    lives: () => void course.on({ kind: 'made' }),
   };
+  const scope = new CancellationScope();
+  void desk.hostGone().then(() => course.on({ kind: 'hostGone' }));
+  const outcome = await watchingHost<Outcome>(host, tracker, () => toItsEnd(course, scope, () => build(attempt)), {
+    unreachableAfterMs,
+    onUnreachable: () => void course.on({ kind: 'hostUnreachable' }),
+    interrupt: course.givenUp,
+  });
+  // Its steps need not be awaited: whatever they still do is too late.
+  if (course.isGivenUp()) scope.cancel();
+  return outcome;
+}
 
-  async function toItsEnd(build: (attempt: Attempt) => Promise<InstanceResult>): Promise<End> {
-    try {
-      return { kind: 'made', made: await scope.run(() => build(attempt)) };
-    } catch (error) {
-      if (changed !== undefined) return { kind: 'changed', request: changed };
-      if (canMove(error)) return { kind: 'unreachable' };
-      throw error;
-    }
-  }
+/** The state of an attempt, which every event goes through. */
+interface Course {
+  on(event: AttemptEvent): AttemptState;
+  isGivenUp(): boolean;
+  /** Settles when the attempt is given up; never before. */
+  readonly givenUp: Promise<GivenUp>;
+}
 
+function openCourse(first: AttemptState): Course {
+  const { promise: givenUp, resolve } = Promise.withResolvers<GivenUp>();
+  let state = first;
   return {
-    /** What a host that is given up has to remove. */
-    left: () => ({ hasLeftSomething: undos.size > 0, withDomain: undos.has('removeDomain') }),
-    /** What the try was parked or being undone for when it was given up. */
-    failure: () => failed?.failure,
-    async run(unreachableAfterMs: number | undefined, build: (attempt: Attempt) => Promise<InstanceResult>) {
-      void desk.hostGone().then(() => left.resolve({ kind: 'gone' }));
-      const rules = { unreachableAfterMs, onUnreachable: moveAway, interrupt: left.promise };
-      const end = await watchingHost<End>(host, tracker, () => toItsEnd(build), rules);
-      if (end.kind === 'unreachable' || end.kind === 'gone') {
-        isGivenUp = true;
-        scope.cancel();
-      }
-      return end;
+    on(event) {
+      state = nextAttempt(state, event);
+      if (isGivenUp(state)) resolve(state);
+      return state;
     },
+    isGivenUp: () => isGivenUp(state),
+    givenUp,
+  };
+}
+
+async function toItsEnd(
+  course: Course,
+  scope: CancellationScope,
+  build: () => Promise<InstanceResult>,
+): Promise<Outcome> {
+  try {
+    const result = await scope.run(build);
+    course.on({ kind: 'made' });
+    return { at: 'made', result };
+  } catch (error) {
+    const end = course.on({ kind: 'undone' });
+    if (end.at === 'changed' || isGivenUp(end)) return end;
+    throw error;
+  }
+}
+
+interface Holding {
+  readonly holdFor: number | undefined;
+  /** The steps that were done, by their ids. */
+  readonly done: ReadonlyMap<string, unknown>;
+}
+
+/** What `undoOnFailure` asks and says, as events; and what an operator decides of an attempt that is parked. */
+function failureRules(
+  course: Course,
+  tracker: OperationTracker,
+  desk: OperatorDesk,
+  { holdFor, done }: Holding,
+): FailureRules {
+  return {
+    async decide(failure) {
+      const { at } = course.on({ kind: 'failed', failure, isUnreachable: isUnreachable(failure) });
+      if (at !== 'parked') return 'undo';
+      tracker.note(`waits for an operator: ${failure instanceof Error ? failure.message : String(failure)}`);
+      const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...done.keys()] });
+      if (decision.kind === 'abandon') {
+        tracker.note('abandoned');
+        course.on({ kind: 'abandoned' });
+        return 'undo';
+      }
+      if (decision.change !== undefined) {
+        course.on({ kind: 'changed', request: decision.change });
+        return 'undo';
+      }
+      tracker.note('an operator had it go on');
+      tracker.enter('Building');
+      course.on({ kind: 'retried' });
+      if (tracker.absence()?.phase === 'HostUnreachable') course.on({ kind: 'hostUnreachable' });
+      return 'again';
+    },
+    onUndo(failure) {
+      if (isCancellation(failure)) course.on({ kind: 'cancelled', failure });
+    },
+    onRegister: (name) => void course.on({ kind: 'leaves', leaves: name === 'removeDomain' ? 'domain' : 'files' }),
+    isGivenUp: course.isGivenUp,
   };
 }
 

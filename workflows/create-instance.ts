@@ -85,6 +85,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
       };
       // From here on the instance lives: nothing is undone any more.
       await host.markReady(`${spec.name} is ready`, { claim, result });
+      attempt.lives();
       tracker.enter('Ready');
       return result;
     },

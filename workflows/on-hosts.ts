@@ -1,6 +1,12 @@
 import { isCancellation, uuid4 } from '@temporalio/workflow';
-import type { CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
-import { type Attempt, openAttempt } from './attempt.ts';
+import type { Leftovers } from '../domain/attempt.ts';
+import type {
+  ClearRemainsInput,
+  CreateInstanceInput,
+  InstanceResult,
+  RequestedInstance,
+} from '../domain/operations.ts';
+import { type Attempt, runAttempt } from './attempt.ts';
 import { leaveTombstone } from './leave-tombstone.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import type { OperatorDesk } from './operator-desk.ts';
@@ -8,8 +14,8 @@ import { everbootFailure } from './step-failure.ts';
 
 /**
  * Builds the instance on the first host; on the next one of the request's hosts when that one is gone, and anew when an
- * operator changed the request of a parked try. Each further try is a generation of its own: it has claims of its own, so
- * that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a tombstone.
+ * operator changed the request of a parked attempt. Each further attempt is a generation of its own: it has claims of its
+ * own, so that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a tombstone.
  */
 export async function onHosts(
   input: CreateInstanceInput,
@@ -21,32 +27,36 @@ export async function onHosts(
   let { host, operationId } = input;
   let request: RequestedInstance = { spec: input.spec, flavor: input.flavor, specDigest: input.specDigest };
   for (let generation = 1; ; generation += 1) {
-    const place = { host, operationId, generation, request, mayMove: nextHosts.length > 0 };
-    const current = openAttempt(place, tracker, desk);
-    const end = await current.run(input.hostUnreachableAfterMs, build);
-    if (end.kind === 'made') return end.made;
-    const { hasLeftSomething, withDomain } = current.left();
-    const remains = { host, instanceId: input.spec.id, operationId, name: input.spec.name, withDomain };
-    if (end.kind === 'gone') {
+    const mayMove = nextHosts.length > 0;
+    const place = { host, operationId, generation, request, mayMove, unreachableAfterMs: input.hostUnreachableAfterMs };
+    const outcome = await runAttempt(place, tracker, desk, build);
+    if (outcome.at === 'made') return outcome.result;
+    const left = { host, instanceId: input.spec.id, operationId, name: input.spec.name };
+    if (outcome.at === 'gone') {
       tracker.leaveSteps();
       tracker.note(`given up on ${host}`);
-      if (hasLeftSomething) await leaveTombstone(remains);
-      const failure = current.failure() ?? givenUp(host);
+      await leaveWord(left, outcome.leaves);
+      const failure = outcome.failure ?? givenUp(host);
       tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
       throw failure;
     }
-    if (end.kind === 'changed') request = end.request;
+    if (outcome.at === 'changed') request = outcome.request;
     else host = nextHosts.shift() ?? host;
     operationId = uuid4();
     tracker.leaveSteps();
     tracker.note(
-      end.kind === 'changed' ? 'begins anew with a changed spec' : `goes on on ${host}, attempt ${generation + 1}`,
+      outcome.at === 'changed' ? 'begins anew with a changed spec' : `goes on on ${host}, attempt ${generation + 1}`,
     );
     // First, so that what the host that was left still does is too late from here on.
     tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
-    if (end.kind === 'unreachable' && hasLeftSomething) await leaveTombstone(remains);
+    if (outcome.at === 'unreachable') await leaveWord(left, outcome.leaves);
     tracker.enter('Building');
   }
+}
+
+/** A host on which nothing was made has nothing to remove. */
+async function leaveWord(left: Omit<ClearRemainsInput, 'withDomain'>, leaves: Leftovers): Promise<void> {
+  if (leaves !== 'nothing') await leaveTombstone({ ...left, withDomain: leaves === 'domain' });
 }
 
 function givenUp(host: string): Error {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { EverbootClient } from '../../client/connect-client.ts';
-import { withInstanceId } from '../../client/instance-id.ts';
+import type { PreparedInstance } from '../../client/prepare-instance.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { awaitInstance, detachedDocument, howToGoOn } from '../await-instance.ts';
 import { abortOn } from '../interrupts.ts';
@@ -26,36 +26,32 @@ export function addCreateCommand(program: Command): void {
     .option('--dry-run', 'check the spec, show it with every default filled in, and start nothing')
     .action(async (options: CreateOptions, command: Command) => {
       const output = outputOf(command);
-      const given = await readSpecDocument(options.file);
-      // With its id made here, what was started can be named even if no answer comes back.
-      const document = withInstanceId(given);
+      const document = await readSpecDocument(options.file);
       const settings = await loadSettings();
-      if (options.dryRun === true) return await showRequest(output, settings, document);
-      await checkSpec(document, settings);
-      await withClient(
-        (client) => create(client, output, document, { ...options, isNewId: document !== given }),
-        settings,
-      );
+      // Its mistakes are reported and its id is known whether or not Temporal answers.
+      const prepared = await prepare(document, settings);
+      if (options.dryRun === true) return showRequest(output, prepared);
+      await withClient((client) => create(client, output, prepared, options), settings);
     });
 }
 
-/** A spec’s mistakes are told whether or not Temporal answers. */
-async function checkSpec(document: unknown, { configuration }: Settings): Promise<void> {
-  const { parseSpec } = await import('../../domain/parse-spec.ts');
-  parseSpec(document, configuration.glance);
+async function prepare(document: unknown, { configuration }: Settings): Promise<PreparedInstance> {
+  const { prepareInstance } = await import('../../client/prepare-instance.ts');
+  const { flavors, glance } = configuration;
+  return prepareInstance(document, { flavors, allowUnverified: glance.allowUnverified });
 }
 
 async function create(
   client: EverbootClient,
   output: Output,
-  document: unknown,
-  { host, detach, isNewId }: CreateOptions & { readonly isNewId: boolean },
+  prepared: PreparedInstance,
+  { host, detach }: CreateOptions,
 ): Promise<void> {
   const signal = abortOn('SIGINT');
   const beganAt = Date.now();
   const started = await client
-    .createInstance(document, { isNewId, ...(host === undefined ? {} : { host }) })
-    .catch((error: unknown) => throwAbout(document, error));
+    .createInstance(prepared, host === undefined ? {} : { host })
+    .catch((error: unknown) => throwAbout(prepared, error));
   const { instanceId, name, joined } = started;
   if (joined) output.note(`the same request is running already; waiting for it`);
   if (detach === true) {
@@ -65,15 +61,12 @@ async function create(
   await awaitInstance(client, output, started, { signal, beganAt });
 }
 
-async function showRequest(output: Output, { configuration }: Settings, document: unknown): Promise<void> {
-  const { resolveRequest } = await import('../../client/resolve-request.ts');
-  const { spec, flavor, specDigest, secrets } = resolveRequest(document, configuration.flavors, configuration.glance);
+function showRequest(output: Output, { spec, flavor, specDigest, secrets }: PreparedInstance): void {
   const request = { spec, flavor, specDigest, secrets: Object.keys(secrets) };
   output.result(request, JSON.stringify(request, null, 2));
 }
 
-function throwAbout(document: unknown, error: unknown): never {
-  const { id } = document as { id?: unknown };
-  if (error instanceof EverbootFailure && typeof id === 'string') throw Object.assign(error, { instanceId: id });
+function throwAbout({ instanceId }: PreparedInstance, error: unknown): never {
+  if (error instanceof EverbootFailure) throw Object.assign(error, { instanceId });
   throw error;
 }

@@ -3,7 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { connectClient, EverbootFailure, failureDocument } from '../../client/index.ts';
+import {
+  connectClient,
+  type EverbootClient,
+  EverbootFailure,
+  failureDocument,
+  prepareInstance,
+} from '../../client/index.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
@@ -215,8 +221,7 @@ test('an instance that Temporal has forgotten is known to its host', async () =>
 });
 
 /** Leaves a host with an instance as it is when a namespace’s retention has passed: Temporal knows nothing of it. */
-function forgottenInstance(on: PretendHost): string {
-  const instanceId = randomUUID();
+function forgottenInstance(on: PretendHost, instanceId: string = randomUUID()): string {
   const known = { name: 'old-1', host: on.name, instanceId, directory: '/pretend', disks: [] };
   on.records.set(instanceId, {
     ...{ version: 1, claim: { instanceId, operationId: randomUUID() }, specDigest: '', cacheNames: [], state: 'ready' },
@@ -264,9 +269,7 @@ test('a mistake in the flavor names those that there are', async () => {
 test('a spec with secrets travels sealed, or not at all', async () => {
   const spec = smallSpec({ adminPassword: 'planted-password' });
   await assert.rejects(cloud.client.createInstance(spec), failsWith('SecretKeyMissing', /public_key_file/));
-  const publicKeyFile = `${cloud.folder}/public.json`;
-  await addKeyPair(publicKeyFile, `${cloud.folder}/private.json`);
-  const client = await connectClient({ address: cloud.server.address, namespace: 'default' }, { publicKeyFile });
+  const client = await clientThatSeals();
   try {
     const started = await client.createInstance(spec);
     await client.wait(started);
@@ -280,6 +283,12 @@ test('a spec with secrets travels sealed, or not at all', async () => {
     await client.close();
   }
 });
+
+async function clientThatSeals(): Promise<EverbootClient> {
+  const publicKeyFile = `${cloud.folder}/public-${randomUUID()}.json`;
+  await addKeyPair(publicKeyFile, `${cloud.folder}/private-${randomUUID()}.json`);
+  return await connectClient({ address: cloud.server.address, namespace: 'default' }, { publicKeyFile });
+}
 
 let addedHost: Promise<PretendHost> | undefined;
 
@@ -320,6 +329,21 @@ test('an instance that Temporal has forgotten is not built once more on another 
   };
   const foreign = cloud.client.createInstance(smallSpec({ hosts: ['host-a', 'host-b'] }));
   await assert.rejects(foreign, failsWith('NotManaged', /no claim/));
+});
+
+test('a prepared instance that is sent again may exist: only its first sending need not look for it', async () => {
+  const second = await secondHost();
+  const spec = smallSpec({ id: undefined, hosts: ['host-a', 'host-b'], adminPassword: 'planted-password' });
+  const prepared = prepareInstance(spec);
+  await assert.rejects(cloud.client.createInstance(prepared), failsWith('SecretKeyMissing', /public_key_file/));
+  // As if the first sending had arrived all the same, and Temporal had forgotten it since.
+  forgottenInstance(second, prepared.instanceId);
+  const client = await clientThatSeals();
+  try {
+    assert.equal((await client.createInstance(prepared)).host, 'host-b');
+  } finally {
+    await client.close();
+  }
 });
 
 /** Builds an instance on a host of its own, which goes away; returns its request, in which another one is the first. */

@@ -246,7 +246,7 @@ test('the list of what waits names the reason of each, and nothing else', async 
 test('of several hosts the first is taken, and all are sent; none that polls is said at once', async () => {
   const hosts = ['host-a', 'host-z'];
   const spec = smallSpec({ hosts });
-  const started = await client.createInstance(spec, { isNewId: true });
+  const started = await client.createInstance(spec);
   assert.equal(started.host, 'host-a');
   await client.wait(started);
   const handle = temporal.workflow.getHandle(`instance/${started.instanceId}`);
