@@ -119,19 +119,8 @@ export interface RemainsOrder {
   readonly withDomain?: boolean;
 }
 
-/** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
-export const undoSteps = [
-  'releaseInstance',
-  'removeDomain',
-  'removeRemains',
-] as const satisfies readonly (keyof HostActivities)[];
-
-export function isUndoStep(step: string): boolean {
-  return (undoSteps as readonly string[]).includes(step);
-}
-
 /**
- * Every step that a host's worker carries out, by its activity's name. Each may run twice, and each that makes
+ * Every step that a host's worker carries out, by its activity's name; steps.ts has the nature of each. Each may run twice, and each that makes
  * something carries the claim of the operation it makes it for.
  */
 export interface HostActivities {
