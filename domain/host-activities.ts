@@ -112,6 +112,22 @@ export interface ScrubOrder {
   readonly force: boolean;
 }
 
+export interface SweepOrder {
+  /** True: nothing is removed. */
+  readonly dryRun: boolean;
+}
+
+export interface PinOrder {
+  /** The cached file's name. */
+  readonly name: string;
+  readonly pinned: boolean;
+}
+
+export interface PinReport {
+  /** False: it was pinned, or not, as was asked for. */
+  readonly changed: boolean;
+}
+
 export interface RemainsOrder {
   readonly instanceId: string;
   readonly operationId: string | null;
@@ -151,10 +167,9 @@ export interface HostActivities {
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;
   pingHost(): Promise<void>;
   listCachedFiles(): Promise<CacheListing>;
-  sweepCachedFiles(order: { readonly dryRun: boolean }): Promise<SweepReport>;
+  sweepCachedFiles(order: SweepOrder): Promise<SweepReport>;
   scrubCachedFiles(order: ScrubOrder): Promise<ScrubReport>;
-  /** Says whether the pin was changed. */
-  pinCachedFile(order: { readonly name: string; readonly pinned: boolean }): Promise<{ readonly changed: boolean }>;
+  pinCachedFile(order: PinOrder): Promise<PinReport>;
   /** What there is to know of an image before it is fetched into the cache without an instance. */
   planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
   tendHost(order: TendOrder): Promise<TendReport>;

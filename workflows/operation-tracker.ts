@@ -1,22 +1,14 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import {
-  defineQuery,
   isCancellation,
   setCurrentDetails,
-  setHandler,
   upsertMemo,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import {
-  type OperationMemo,
-  type OperationProgress,
-  type ParkedReport,
-  type Phase,
-  progressQueryName,
-  type StepReport,
-} from '../domain/operations.ts';
+import type { OperationMemo, OperationProgress, ParkedReport, Phase, StepReport } from '../domain/operations.ts';
 import { detailsTable } from './details-table.ts';
+import { answerQuery } from './message-handlers.ts';
 
 const phaseAttribute = defineSearchAttributeKey('EverbootPhase', SearchAttributeType.KEYWORD);
 const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeType.KEYWORD);
@@ -81,7 +73,7 @@ export function trackOperation(
     shownPhase = next;
     show();
   };
-  setHandler(defineQuery<OperationProgress>(progressQueryName), progress);
+  answerQuery('progress', progress);
   show();
 
   return {
