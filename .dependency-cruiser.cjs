@@ -69,8 +69,8 @@ module.exports = {
     {
       name: 'no-circles',
       severity: 'error',
-      comment: 'a circle has no top to read from',
-      from: {},
+      comment: 'a circle has no top to read from; workflows/index.ts checks the type of its own exports',
+      from: { pathNot: '^workflows/index.ts$' },
       to: { circular: true },
     },
   ],

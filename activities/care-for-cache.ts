@@ -1,6 +1,6 @@
 import type { CacheListing, ScrubReport, SweepReport } from '../domain/cache.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import type { ScrubOrder } from '../domain/host-activities.ts';
+import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from '../domain/host-activities.ts';
 import type { BaseImageOrder, ImageReference } from '../domain/image.ts';
 import { parseImageReference } from '../domain/parse-spec.ts';
 import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
@@ -20,7 +20,7 @@ export async function listCachedFiles(host: Host): Promise<CacheListing> {
 }
 
 /** Removes what is old, over the budget or left over, and used by nothing. */
-export async function sweepCachedFiles(host: Host, order: { readonly dryRun: boolean }): Promise<SweepReport> {
+export async function sweepCachedFiles(host: Host, order: SweepOrder): Promise<SweepReport> {
   await prepareFolders(host.paths);
   return await withWorkControl((control) => sweepCache(cacheCareOf(host), order, control));
 }
@@ -32,10 +32,7 @@ export async function scrubCachedFiles(host: Host, order: ScrubOrder): Promise<S
 }
 
 /** Keeps a cached file from every sweep, or lets it go again. */
-export async function pinCachedFile(
-  { paths }: Host,
-  { name, pinned }: { readonly name: string; readonly pinned: boolean },
-): Promise<{ readonly changed: boolean }> {
+export async function pinCachedFile({ paths }: Host, { name, pinned }: PinOrder): Promise<PinReport> {
   await prepareFolders(paths);
   return { changed: await pinBase(paths, name, pinned) };
 }

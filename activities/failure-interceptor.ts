@@ -3,7 +3,7 @@ import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
 import { reportIn, toApplicationFailure } from '../domain/application-failure.ts';
 import { reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
-import { isUndoStep } from '../domain/host-activities.ts';
+import { isUndoStep } from '../domain/steps.ts';
 
 /** For how long a step keeps trying in the face of a failure that may pass, in milliseconds; for ever where absent. */
 export type Patience = Readonly<Partial<Record<FailureCode, number>>>;

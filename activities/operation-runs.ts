@@ -3,6 +3,7 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { Claim } from '../domain/claim.ts';
 import type { OperationFacts } from '../domain/judge-claim.ts';
 import { instanceWorkflowId, type OperationMemo } from '../domain/operations.ts';
+import type { WorkflowName } from '../domain/workflows.ts';
 import { describeRun, orUnreachable } from './describe-run.ts';
 
 /** How long Temporal may take to list an instance's runs. */
@@ -64,7 +65,7 @@ function factsOf(run: Omit<WorkflowExecutionInfo, 'raw'>): OperationFacts {
   const memo = (run.memo ?? {}) as Partial<OperationMemo>;
   const outcome = outcomeOf(run.status.name);
   return {
-    operation: memo.operation ?? (run.type === 'deleteInstance' ? 'delete' : run.type),
+    operation: memo.operation ?? (run.type === ('deleteInstance' satisfies WorkflowName) ? 'delete' : run.type),
     operationId: memo.operationId ?? null,
     host: memo.host ?? null,
     outcome,

@@ -1,10 +1,4 @@
-import {
-  type AbandonRequest,
-  abandonUpdateName,
-  type DeleteInstanceResult,
-  type Phase,
-  remainsWorkflowId,
-} from '../domain/operations.ts';
+import { type AbandonRequest, type DeleteInstanceResult, type Phase, remainsWorkflowId } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
 import { startDeletion } from './delete-instance.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
@@ -53,7 +47,7 @@ export async function abandonOperation(
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
   const request: AbandonRequest = hostGone ? { hostGone, ...hostMeant(run, saidGone) } : {};
-  await tellOperation(context, run, abandonUpdateName, request);
+  await tellOperation(context, run, 'abandon', request);
   onTold?.();
   const outcome = await waitForOutcome(context, run, waiting);
   const { failure } = outcome;

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
 import { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls, somePollingHosts } from './hosts.ts';
 import { operationFailure } from './operation-failure.ts';
 import { attributeKey } from './operation-run.ts';
+import { startWorkflow } from './workflow-calls.ts';
 
 /** More hosts than this are not asked one by one; one of them has to be named. */
 const maxHostsAsked = 32;
@@ -56,20 +56,22 @@ export async function askEach(
 }
 
 async function askHost(context: ClientContext, instanceId: string, host: string): Promise<InstanceRecord | null> {
-  const { workflow } = context.client;
   const workflowId = `inspect/${instanceId}/${randomUUID()}`;
   const handle = await callTemporal(context, () =>
-    workflow.start('inspectInstance', {
-      args: [{ host, instanceId }],
-      taskQueue: workflowTaskQueue,
-      workflowId,
-      workflowExecutionTimeout: answerTimeoutMs,
-      typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host }],
-      staticSummary: `read the record of ${instanceId} on ${host}`.slice(0, 200),
-    }),
+    startWorkflow(
+      context.client,
+      'inspectInstance',
+      { host, instanceId },
+      {
+        workflowId,
+        workflowExecutionTimeout: answerTimeoutMs,
+        typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host }],
+        staticSummary: `read the record of ${instanceId} on ${host}`.slice(0, 200),
+      },
+    ),
   );
   try {
-    return (await callTemporal(context, () => handle.result(), answerTimeoutMs + 5000)) as InstanceRecord | null;
+    return await callTemporal(context, () => handle.result(), answerTimeoutMs + 5000);
   } catch (error) {
     if (error instanceof WorkflowFailedError) throw toFailure(instanceId, host, error.cause);
     throw error;

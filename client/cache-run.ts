@@ -1,24 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { cacheWorkflowId } from '../domain/cache.ts';
+import type { WorkflowName, WorkflowResult } from '../domain/workflows.ts';
 import type { ClientContext } from './client-context.ts';
-import { type HostRun, startHostWork } from './host-run.ts';
+import { type HostRun, type HostWork, startHostWork } from './host-run.ts';
 
 /** Something that is done to a host’s image cache. It goes on whether or not anybody waits. */
 export type CacheRun<Result> = HostRun<Result>;
 
-export interface CacheWork {
-  readonly workflowType: 'listCache' | 'sweepCache' | 'scrubCache' | 'pinCache' | 'precacheImage';
-  /** The one host that polls where it is not given. */
-  readonly host: string | undefined;
-  readonly input: object;
+type CacheWorkflow = Extract<WorkflowName, 'listCache' | 'sweepCache' | 'scrubCache' | 'pinCache' | 'precacheImage'>;
+
+export interface CacheWork<Name extends CacheWorkflow>
+  extends Pick<HostWork<Name>, 'workflowType' | 'host' | 'inputOn' | 'summary'> {
   /** The same work that runs already is joined; null: it is started beside any other. */
   readonly once: string | null;
-  /** One line for the Temporal UI. */
-  readonly summary: string;
 }
 
 /** Starts work on a host’s image cache, or joins it. Throws HostUnreachable, SpecInvalid (which host?). */
-export async function startCacheWork<Result>(context: ClientContext, work: CacheWork): Promise<CacheRun<Result>> {
+export async function startCacheWork<Name extends CacheWorkflow>(
+  context: ClientContext,
+  work: CacheWork<Name>,
+): Promise<CacheRun<WorkflowResult<Name>>> {
   const { once, ...rest } = work;
   const what = once ?? `${work.workflowType}/${randomUUID()}`;
   const workflowIdOn = (host: string): string => cacheWorkflowId(host, what);

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
+import type { PinReport } from '../domain/host-activities.ts';
 import type { ImageReference } from '../domain/image.ts';
 import { parseImageReference } from '../domain/parse-spec.ts';
-import { type CacheRun, type CacheWork, startCacheWork } from './cache-run.ts';
+import { type CacheRun, startCacheWork } from './cache-run.ts';
 import type { ClientContext } from './client-context.ts';
-import { scheduleCacheWork } from './schedule-cache-work.ts';
+import { type RepeatableWork, scheduleCacheWork } from './schedule-cache-work.ts';
 import { imageName } from './ui-texts.ts';
 
 export interface OnHost {
@@ -22,7 +23,7 @@ export interface CacheClient {
     options?: OnHost & { readonly names?: readonly string[]; readonly force?: boolean },
   ): Promise<CacheRun<ScrubResult>>;
   /** Keeps a cached file from every sweep, or lets it go again; says whether that changed anything. */
-  pin(name: string, options?: OnHost & { readonly pinned?: boolean }): Promise<{ readonly changed: boolean }>;
+  pin(name: string, options?: OnHost & { readonly pinned?: boolean }): Promise<PinReport>;
   /** Has an image in the cache before any instance asks for it. Throws SpecInvalid. */
   precache(image: unknown, options?: OnHost & { readonly pin?: boolean }): Promise<CacheRun<PrecacheResult>>;
   /**
@@ -39,28 +40,33 @@ export interface CacheClient {
 export function cacheClient(context: ClientContext): CacheClient {
   return {
     async list({ host } = {}) {
-      const work = { workflowType: 'listCache', host, input: {}, once: null, summary: 'list the image cache' } as const;
-      return await (await startCacheWork<CacheListing>(context, work)).result();
+      const run = await startCacheWork(context, {
+        workflowType: 'listCache',
+        host,
+        inputOn: (name) => ({ host: name }),
+        once: null,
+        summary: 'list the image cache',
+      });
+      return await run.result();
     },
     async sweep({ host, dryRun = false } = {}) {
       const summary = dryRun ? 'see what a sweep would remove' : 'sweep the image cache';
       const once = dryRun ? null : 'sweep';
-      return await startCacheWork(context, { workflowType: 'sweepCache', host, input: { dryRun }, once, summary });
+      const inputOn = (name: string) => ({ host: name, dryRun });
+      return await startCacheWork(context, { workflowType: 'sweepCache', host, inputOn, once, summary });
     },
     async scrub({ host, names, force = false } = {}) {
       // A scrub of what is due is the same whoever asks; one of certain files is not.
       const once = names === undefined && !force ? 'scrub' : null;
-      const input = { names: names ?? null, force };
-      return await startCacheWork(context, {
-        ...{ workflowType: 'scrubCache', host, input, once },
-        summary: names === undefined ? 'scrub the image cache' : `scrub ${names.join(', ')}`,
-      });
+      const summary = names === undefined ? 'scrub the image cache' : `scrub ${names.join(', ')}`;
+      const inputOn = (name: string) => ({ host: name, names: names ?? null, force });
+      return await startCacheWork(context, { workflowType: 'scrubCache', host, inputOn, once, summary });
     },
     async pin(name, { host, pinned = true } = {}) {
       const summary = `${pinned ? 'pin' : 'unpin'} ${name}`;
-      const input = { name, pinned };
-      const work = { workflowType: 'pinCache', host, input, once: null, summary } as const;
-      return await (await startCacheWork<{ readonly changed: boolean }>(context, work)).result();
+      const inputOn = (hostName: string) => ({ host: hostName, name, pinned });
+      const run = await startCacheWork(context, { workflowType: 'pinCache', host, inputOn, once: null, summary });
+      return await run.result();
     },
     precache: async (image, { host, pin = false } = {}) =>
       await startCacheWork(context, precacheWork(parseImageReference(image), host, pin)),
@@ -69,8 +75,9 @@ export function cacheClient(context: ClientContext): CacheClient {
   };
 }
 
-function precacheWork(image: ImageReference, host: string | undefined, pin: boolean): CacheWork & { once: string } {
+function precacheWork(image: ImageReference, host: string | undefined, pin: boolean): RepeatableWork {
   const digest = createHash('sha256').update(JSON.stringify(image)).digest('hex').slice(0, 16);
   const summary = `fetch ${imageName(image)} into the image cache`;
-  return { workflowType: 'precacheImage', host, input: { image, pin }, once: `precache/${digest}`, summary };
+  const inputOn = (name: string) => ({ host: name, image, pin });
+  return { workflowType: 'precacheImage', host, inputOn, once: `precache/${digest}`, summary };
 }

@@ -149,7 +149,11 @@ async function startOn(
     ...(isPinned ? { pinned: true } : {}),
   };
   const runId = await startOperation(context, {
-    ...{ instanceId, workflowType: 'createInstance', input, memo, phase: 'Building' },
+    instanceId,
+    workflowType: 'createInstance',
+    input,
+    memo,
+    phase: 'Building',
     ...(spec.image === undefined ? {} : { image: imageName(spec.image) }),
     summary: createSummary(request, host),
     details: createDetails(request),

@@ -99,7 +99,11 @@ export async function startDeletion(
   const name = last?.memo.name;
   const memo: OperationMemo = { operation: 'delete', operationId, host, ...(name === undefined ? {} : { name }) };
   return await startOperation(context, {
-    ...{ instanceId, workflowType: 'deleteInstance', input, memo, phase: 'Deleting' },
+    instanceId,
+    workflowType: 'deleteInstance',
+    input,
+    memo,
+    phase: 'Deleting',
     ...(typeof last?.image === 'string' ? { image: last.image } : {}),
     summary: `delete ${name ?? instanceId} on ${host}`,
     details: `- **id**: ${instanceId}`,

@@ -17,8 +17,16 @@ export function hostClient(context: ClientContext): HostClient {
       const summary = dryRun ? 'see what a tending would remove' : 'remove what is left of failed operations';
       // A look alone is nobody else's business, and must not be joined by whoever wants more.
       const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');
-      const work = { workflowType: 'tendHost', host, input: { dryRun }, workflowIdOn, summary };
-      return await startHostWork(context, { ...work, operation: 'tend', phase: 'Tending' });
+      const inputOn = (name: string) => ({ host: name, dryRun });
+      return await startHostWork(context, {
+        workflowType: 'tendHost',
+        host,
+        inputOn,
+        workflowIdOn,
+        summary,
+        operation: 'tend',
+        phase: 'Tending',
+      });
     },
   };
 }

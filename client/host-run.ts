@@ -1,6 +1,6 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import type { OperationProgress, Phase } from '../domain/operations.ts';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
+import type { WorkflowInput, WorkflowName, WorkflowResult } from '../domain/workflows.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkOnePolls, theOnlyHost } from './hosts.ts';
@@ -8,6 +8,7 @@ import { workFailure } from './operation-failure.ts';
 import { attributeKey, statusOf } from './operation-run.ts';
 import { type WaitOptions, waitForWorkflow } from './outcome.ts';
 import { askWorkflow, type OperationView, progressOf } from './read-progress.ts';
+import { startWorkflow } from './workflow-calls.ts';
 
 /** Something that is done to a host, and not to one instance. It goes on whether or not anybody waits. */
 export interface HostRun<Result> {
@@ -18,11 +19,11 @@ export interface HostRun<Result> {
   result(options?: WaitOptions): Promise<Result>;
 }
 
-export interface HostWork {
-  readonly workflowType: string;
+export interface HostWork<Name extends WorkflowName> {
+  readonly workflowType: Name;
   /** The one host that polls where it is not given. */
   readonly host: string | undefined;
-  readonly input: object;
+  readonly inputOn: (host: string) => WorkflowInput<Name>;
   /** The same work that runs already under this id is joined. */
   readonly workflowIdOn: (host: string) => string;
   /** One line for the Temporal UI. */
@@ -33,15 +34,16 @@ export interface HostWork {
 }
 
 /** Starts work on a host, or joins it. Throws HostUnreachable, SpecInvalid (which host?). */
-export async function startHostWork<Result>(context: ClientContext, work: HostWork): Promise<HostRun<Result>> {
-  const { workflowType, workflowIdOn, input, summary } = work;
+export async function startHostWork<Name extends WorkflowName>(
+  context: ClientContext,
+  work: HostWork<Name>,
+): Promise<HostRun<WorkflowResult<Name>>> {
+  const { workflowType, workflowIdOn, inputOn, summary } = work;
   const host = work.host ?? (await theOnlyHost(context));
   if (work.host !== undefined) await checkOnePolls(context, [host]);
   const workflowId = workflowIdOn(host);
   const handle = await callTemporal(context, () =>
-    context.client.workflow.start(workflowType, {
-      args: [{ host, ...input }],
-      taskQueue: workflowTaskQueue,
+    startWorkflow(context.client, workflowType, inputOn(host), {
       workflowId,
       workflowIdConflictPolicy: 'USE_EXISTING',
       typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host.slice(0, 200) }],
@@ -54,7 +56,7 @@ export async function startHostWork<Result>(context: ClientContext, work: HostWo
     progress: () => hostProgress(context, work, { host, ...run }),
     async result(options) {
       try {
-        return (await waitForWorkflow(context, run, options)) as Result;
+        return (await waitForWorkflow(context, run, options)) as WorkflowResult<Name>;
       } catch (error) {
         throw error instanceof WorkflowFailedError ? workFailure(error.cause) : error;
       }
@@ -64,7 +66,7 @@ export async function startHostWork<Result>(context: ClientContext, work: HostWo
 
 async function hostProgress(
   context: ClientContext,
-  work: HostWork,
+  work: Pick<HostWork<WorkflowName>, 'operation' | 'phase'>,
   { host, workflowId, runId }: { readonly host: string; readonly workflowId: string; readonly runId: string },
 ): Promise<OperationView> {
   const handle = context.client.workflow.getHandle(workflowId, runId);

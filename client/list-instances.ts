@@ -1,4 +1,5 @@
 import type { Phase } from '../domain/operations.ts';
+import type { OperationName } from '../domain/workflows.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { fillParked } from './fill-parked.ts';
@@ -36,7 +37,8 @@ export interface ListOptions {
 }
 
 const parkedPhase: Phase = 'NeedsOperator';
-const query = 'WorkflowType IN ("createInstance", "deleteInstance")';
+const operationNames: readonly OperationName[] = ['createInstance', 'deleteInstance'];
+const query = `WorkflowType IN (${operationNames.map(quoted).join(', ')})`;
 
 /** Runs that are looked at for one list; deleted instances and earlier operations count, too. */
 const maxRunsRead = 20_000;

@@ -1,6 +1,7 @@
 import type { WorkflowExecutionDescription, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, WorkflowNotFoundError } from '@temporalio/common';
 import { instanceWorkflowId, type OperationMemo, type Phase, type searchAttributeNames } from '../domain/operations.ts';
+import type { WorkflowName } from '../domain/workflows.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 
@@ -58,7 +59,7 @@ export function attributeKey(name: AttributeName) {
 export function operationRun(
   info: Pick<WorkflowExecutionInfo, keyof WorkflowExecutionInfo> | WorkflowExecutionDescription,
 ): OperationRun {
-  const operation = info.type === 'deleteInstance' ? 'delete' : 'create';
+  const operation = info.type === ('deleteInstance' satisfies WorkflowName) ? 'delete' : 'create';
   const memo = { operation, operationId: '', host: '', ...info.memo } as OperationMemo;
   const attribute = (name: AttributeName): string | undefined => info.typedSearchAttributes.get(attributeKey(name));
   const status = statusOf(info.status.name);

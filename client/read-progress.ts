@@ -6,7 +6,6 @@ import {
   type OperationProgress,
   type ParkedReport,
   type Phase,
-  progressQueryName,
   type StepReport,
   type StepState,
 } from '../domain/operations.ts';
@@ -15,6 +14,7 @@ import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { type DescribedRun, findRun } from './operation-run.ts';
+import { queryWorkflow } from './workflow-calls.ts';
 
 /** One step of an operation, with what its worker said last. */
 export interface StepView {
@@ -74,7 +74,7 @@ export async function askWorkflow(
 ): Promise<OperationProgress | null> {
   const handle = context.client.workflow.getHandle(workflowId, runId);
   try {
-    return await callTemporal(context, () => handle.query<OperationProgress>(progressQueryName), queryTimeoutMs);
+    return await callTemporal(context, () => queryWorkflow(handle, 'progress'), queryTimeoutMs);
   } catch {
     return null;
   }

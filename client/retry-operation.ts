@@ -1,4 +1,4 @@
-import { type RetryRequest, retryUpdateName } from '../domain/operations.ts';
+import type { RetryRequest } from '../domain/operations.ts';
 import { changeRequest, type SpecChange } from './change-request.ts';
 import type { ClientContext } from './client-context.ts';
 import type { StartedInstance } from './create-instance.ts';
@@ -22,7 +22,7 @@ export async function retryOperation(
   const request: RetryRequest =
     change === undefined ? {} : { change: await changeRequest(context, await askRequest(context, run), change) };
   checkInputSize(request);
-  await tellOperation(context, run, retryUpdateName, request);
+  await tellOperation(context, run, 'retry', request);
   const { runId, memo } = run;
   return { instanceId, name: memo.name ?? instanceId, host: memo.host, runId, joined: false, onFailure: 'hold' };
 }

@@ -1,7 +1,7 @@
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, type ScheduleOptions } from '@temporalio/client';
 import { cacheWorkflowId } from '../domain/cache.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
+import { workflowStart } from '../domain/workflows.ts';
 import type { CacheWork } from './cache-run.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
@@ -10,10 +10,13 @@ import { attributeKey } from './operation-run.ts';
 
 const leastSeconds = 60;
 
+/** Fetching an image again and again. */
+export type RepeatableWork = CacheWork<'precacheImage'> & { readonly once: string };
+
 /** Makes, changes or (0 seconds) removes the Temporal Schedule of work on a cache. Throws SpecInvalid for a short interval. */
 export async function scheduleCacheWork(
   context: ClientContext,
-  work: CacheWork & { readonly once: string },
+  work: RepeatableWork,
   everySeconds: number,
 ): Promise<{ readonly scheduleId: string; readonly everySeconds: number }> {
   if (everySeconds !== 0 && (!Number.isSafeInteger(everySeconds) || everySeconds < leastSeconds)) {
@@ -38,9 +41,7 @@ export async function scheduleCacheWork(
     policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
     action: {
       type: 'startWorkflow',
-      workflowType: work.workflowType,
-      args: [{ host, ...work.input }],
-      taskQueue: workflowTaskQueue,
+      ...workflowStart(work.workflowType, work.inputOn(host)),
       workflowId: cacheWorkflowId(host, work.once),
       typedSearchAttributes: [{ key: attributeKey('EverbootHost'), value: host.slice(0, 200) }],
       staticSummary: `${work.summary} on ${host}`.slice(0, 200),

@@ -1,10 +1,11 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceWorkflowId, type OperationMemo, type Phase } from '../domain/operations.ts';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
+import type { OperationName, WorkflowInput } from '../domain/workflows.ts';
 import { callTemporal } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { attributeKey } from './operation-run.ts';
+import { startWorkflow } from './workflow-calls.ts';
 
 /** Temporal refuses 2 MiB, and its SDK would try again for ever; the rest is room for what a retry adds. */
 const maxInputBytes = 1.5 * 1024 * 1024;
@@ -16,10 +17,10 @@ const maxDetailsBytes = 20_000;
 /** Keywords longer than this do not fit into the columns of some visibility stores. */
 const maxKeywordLength = 200;
 
-export interface OperationToStart {
+export interface OperationToStart<Name extends OperationName> {
   readonly instanceId: string;
-  readonly workflowType: 'createInstance' | 'deleteInstance';
-  readonly input: object;
+  readonly workflowType: Name;
+  readonly input: WorkflowInput<Name>;
   readonly memo: OperationMemo;
   readonly phase: Phase;
   readonly image?: string;
@@ -32,14 +33,15 @@ export interface OperationToStart {
  * Starts an operation on an instance and returns its run’s id; null when one is running already, which the server decides
  * and nobody else. Throws SpecInvalid for an input that is too large for a history.
  */
-export async function startOperation(context: ClientContext, operation: OperationToStart): Promise<string | null> {
+export async function startOperation<Name extends OperationName>(
+  context: ClientContext,
+  operation: OperationToStart<Name>,
+): Promise<string | null> {
   const { instanceId, workflowType, input, memo, phase, image } = operation;
   checkInputSize(input);
   try {
     const handle = await callTemporal(context, () =>
-      context.client.workflow.start(workflowType, {
-        args: [input],
-        taskQueue: workflowTaskQueue,
+      startWorkflow(context.client, workflowType, input, {
         workflowId: instanceWorkflowId(instanceId),
         workflowIdConflictPolicy: 'FAIL',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',

@@ -1,20 +1,15 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { EverbootFailure } from '../domain/failures.ts';
-import {
-  type abandonUpdateName,
-  instanceWorkflowId,
-  progressQueryName,
-  type RequestedInstance,
-  requestQueryName,
-  type retryUpdateName,
-} from '../domain/operations.ts';
+import { instanceWorkflowId, type RequestedInstance } from '../domain/operations.ts';
+import type { QueryName, UpdateName, WorkflowQueries, WorkflowUpdates } from '../domain/workflows.ts';
 import { callTemporal, isConnectionTrouble, isWithoutPoller } from './call-temporal.ts';
 import type { ClientContext } from './client-context.ts';
 import { checkSomebodyPolls } from './hosts.ts';
 import { checkInstanceId, unknownInstance } from './instance-id.ts';
 import { operationFailure } from './operation-failure.ts';
 import { findRun, type OperationRun } from './operation-run.ts';
+import { queryWorkflow, updateWorkflow } from './workflow-calls.ts';
 
 /** Longer than Temporal keeps a task for a worker that was killed before it gives it to another one (10 s). */
 const answerTimeoutMs = 30_000;
@@ -32,17 +27,17 @@ export async function runningOperation(context: ClientContext, instanceId: strin
  * Tells a running operation what an operator has decided, by an update of Temporal’s, and returns when it has heard it.
  * Throws InstanceBusy (it is not parked), OperationEnded, HostUnreachable (no worker of any host took it).
  */
-export async function tellOperation(
+export async function tellOperation<Name extends UpdateName>(
   context: ClientContext,
   run: OperationRun,
-  name: typeof retryUpdateName | typeof abandonUpdateName,
-  request: object,
+  name: Name,
+  request: WorkflowUpdates[Name],
 ): Promise<void> {
   // What no worker takes may be taken later, when it is not meant any more: it is not sent where nobody answers.
-  await ask(context, run, progressQueryName);
+  await ask(context, run, 'progress');
   const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
   try {
-    await callTemporal(context, () => handle.executeUpdate<void, [object]>(name, { args: [request] }), answerTimeoutMs);
+    await callTemporal(context, () => updateWorkflow(handle, name, request), answerTimeoutMs);
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) throw operationFailure(run.instanceId, error.cause);
     throw await whyUnheard(context, run, { error, wasSent: true });
@@ -51,14 +46,18 @@ export async function tellOperation(
 
 /** What a running creation was asked for, with its secrets sealed. Throws OperationEnded, HostUnreachable. */
 export async function askRequest(context: ClientContext, run: OperationRun): Promise<RequestedInstance> {
-  return await ask<RequestedInstance>(context, run, requestQueryName);
+  return await ask(context, run, 'request');
 }
 
-async function ask<Answer>(context: ClientContext, run: OperationRun, query: string): Promise<Answer> {
+async function ask<Name extends QueryName>(
+  context: ClientContext,
+  run: OperationRun,
+  query: Name,
+): Promise<WorkflowQueries[Name]> {
   await checkSomebodyPolls(context);
   const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
   try {
-    return await callTemporal(context, () => handle.query<Answer>(query), answerTimeoutMs);
+    return await callTemporal(context, () => queryWorkflow(handle, query), answerTimeoutMs);
   } catch (error) {
     throw await whyUnheard(context, run, { error, wasSent: false });
   }

@@ -112,6 +112,22 @@ export interface ScrubOrder {
   readonly force: boolean;
 }
 
+export interface SweepOrder {
+  /** True: nothing is removed. */
+  readonly dryRun: boolean;
+}
+
+export interface PinOrder {
+  /** The cached file's name. */
+  readonly name: string;
+  readonly pinned: boolean;
+}
+
+export interface PinReport {
+  /** False: it was pinned, or not, as was asked for. */
+  readonly changed: boolean;
+}
+
 export interface RemainsOrder {
   readonly instanceId: string;
   readonly operationId: string | null;
@@ -119,19 +135,8 @@ export interface RemainsOrder {
   readonly withDomain?: boolean;
 }
 
-/** The steps that take back what a boot made. None of them gives up: what it has to remove would stay for ever. */
-export const undoSteps = [
-  'releaseInstance',
-  'removeDomain',
-  'removeRemains',
-] as const satisfies readonly (keyof HostActivities)[];
-
-export function isUndoStep(step: string): boolean {
-  return (undoSteps as readonly string[]).includes(step);
-}
-
 /**
- * Every step that a host's worker carries out, by its activity's name. Each may run twice, and each that makes
+ * Every step that a host's worker carries out, by its activity's name; steps.ts has the nature of each. Each may run twice, and each that makes
  * something carries the claim of the operation it makes it for.
  */
 export interface HostActivities {
@@ -162,10 +167,9 @@ export interface HostActivities {
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;
   pingHost(): Promise<void>;
   listCachedFiles(): Promise<CacheListing>;
-  sweepCachedFiles(order: { readonly dryRun: boolean }): Promise<SweepReport>;
+  sweepCachedFiles(order: SweepOrder): Promise<SweepReport>;
   scrubCachedFiles(order: ScrubOrder): Promise<ScrubReport>;
-  /** Says whether the pin was changed. */
-  pinCachedFile(order: { readonly name: string; readonly pinned: boolean }): Promise<{ readonly changed: boolean }>;
+  pinCachedFile(order: PinOrder): Promise<PinReport>;
   /** What there is to know of an image before it is fetched into the cache without an instance. */
   planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
   tendHost(order: TendOrder): Promise<TendReport>;

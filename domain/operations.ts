@@ -119,22 +119,10 @@ export type Phase =
   | 'Tending'
   | 'Done';
 
-/** Name of the workflow query that returns `OperationProgress`. */
-export const progressQueryName = 'progress';
-
-/** Name of the workflow query that returns what is being created, as `RequestedInstance`. */
-export const requestQueryName = 'request';
-
-/** Name of the workflow update that goes on with a parked operation; it takes a `RetryRequest`. */
-export const retryUpdateName = 'retry';
-
 export interface RetryRequest {
   /** The request with something changed in it; absent: it is the host that was changed. */
   readonly change?: RequestedInstance;
 }
-
-/** Name of the workflow update that gives an operation up; it takes an `AbandonRequest`. */
-export const abandonUpdateName = 'abandon';
 
 export interface AbandonRequest {
   /** True: the host never comes back. Nothing is asked of it any more; a tombstone stays for it. */

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { cacheWorkflowId } from '../domain/cache.ts';
 import type { Configuration } from '../domain/configuration.ts';
+import { workflowStart } from '../domain/workflows.ts';
 import { ensureSchedule } from './ensure-schedule.ts';
 
 /** A scrub looks for due files this much more often than each file is due, so that they are not all read at once. */
@@ -14,16 +15,14 @@ export async function ensureCacheSchedules(client: Client, { host, imageCache }:
     scheduleId: `everboot-cache-sweep/${name}`,
     host: name,
     intervalSeconds: imageCache.managerInterval,
-    workflowType: 'sweepCache',
     workflowId: cacheWorkflowId(name, 'sweep'),
-    input: { host: name, dryRun: false },
+    start: workflowStart('sweepCache', { host: name, dryRun: false }),
   });
   await ensureSchedule(client, {
     scheduleId: `everboot-cache-scrub/${name}`,
     host: name,
     intervalSeconds: Math.ceil(Math.min(longestPauseSeconds, imageCache.scrubInterval / looksPerScrub)),
-    workflowType: 'scrubCache',
     workflowId: cacheWorkflowId(name, 'scrub'),
-    input: { host: name, names: null, force: false },
+    start: workflowStart('scrubCache', { host: name, names: null, force: false }),
   });
 }

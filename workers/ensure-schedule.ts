@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Client, ScheduleAlreadyRunning, type ScheduleOptions } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
+import type { WorkflowStart } from '../domain/workflows.ts';
 import { log } from './log.ts';
 
 /** Something that is done on a host again and again. */
@@ -9,9 +9,8 @@ export interface RepeatedWork {
   readonly scheduleId: string;
   readonly host: string;
   readonly intervalSeconds: number;
-  readonly workflowType: string;
   readonly workflowId: string;
-  readonly input: object;
+  readonly start: WorkflowStart;
 }
 
 /**
@@ -41,7 +40,7 @@ interface WantedSchedule extends ScheduleOptions {
 }
 
 function wantedSchedule(work: RepeatedWork): WantedSchedule {
-  const { scheduleId, host, intervalSeconds, workflowType, workflowId, input } = work;
+  const { scheduleId, host, intervalSeconds, workflowId, start } = work;
   const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeType.KEYWORD);
   return {
     scheduleId,
@@ -53,9 +52,7 @@ function wantedSchedule(work: RepeatedWork): WantedSchedule {
       // Tells an interval that the configuration gave from one that an operator chose.
       memo: { intervalSeconds },
       type: 'startWorkflow',
-      workflowType,
-      args: [input],
-      taskQueue: workflowTaskQueue,
+      ...start,
       workflowId,
       typedSearchAttributes: [{ key: hostAttribute, value: host }],
     },

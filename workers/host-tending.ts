@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { Configuration } from '../domain/configuration.ts';
 import { tendWorkflowId } from '../domain/host-care.ts';
-import { workflowTaskQueue } from '../domain/task-queues.ts';
+import { type Workflows, workflowStart } from '../domain/workflows.ts';
 import { ensureSchedule } from './ensure-schedule.ts';
 import { log } from './log.ts';
 
@@ -15,9 +15,8 @@ export async function ensureTendSchedule(client: Client, { host }: Configuration
     scheduleId: `everboot-host-tend/${host.name}`,
     host: host.name,
     intervalSeconds: host.tendInterval,
-    workflowType: 'tendHost',
     workflowId: tendWorkflowId(host.name),
-    input: { host: host.name, dryRun: false },
+    start: workflowStart('tendHost', { host: host.name, dryRun: false }),
   });
 }
 
@@ -28,11 +27,11 @@ export async function ensureTendSchedule(client: Client, { host }: Configuration
  */
 export async function tendNow(client: Client, host: string, signal: AbortSignal): Promise<void> {
   const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeType.KEYWORD);
+  const { workflowType, ...start } = workflowStart('tendHost', { host, dryRun: false });
   try {
     const asked = () =>
-      client.workflow.start('tendHost', {
-        args: [{ host, dryRun: false }],
-        taskQueue: workflowTaskQueue,
+      client.workflow.start<Workflows['tendHost']>(workflowType, {
+        ...start,
         workflowId: tendWorkflowId(host),
         workflowIdConflictPolicy: 'USE_EXISTING',
         typedSearchAttributes: [{ key: hostAttribute, value: host }],

@@ -3,15 +3,15 @@ import { reportIn } from '../domain/application-failure.ts';
 import type {
   CacheListing,
   DamagedBase,
-  PrecacheInput,
   PrecacheResult,
   RefetchedBase,
   ScrubResult,
   SweepReport,
 } from '../domain/cache.ts';
 import { sentenceOf } from '../domain/failure-report.ts';
-import type { ScrubOrder } from '../domain/host-activities.ts';
+import type { PinReport } from '../domain/host-activities.ts';
 import type { BaseImage, BaseImageOrder } from '../domain/image.ts';
+import type { WorkflowInput } from '../domain/workflows.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
 import { imageLabel } from './labels.ts';
@@ -19,7 +19,7 @@ import { type OperationTracker, trackOperation } from './operation-tracker.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 
 /** Lists what is in a host's image cache, and what needs it. */
-export async function listCache({ host }: { readonly host: string }): Promise<CacheListing> {
+export async function listCache({ host }: WorkflowInput<'listCache'>): Promise<CacheListing> {
   const tracker = trackOperation('cache', host, 'Reading');
   const listing = await firstContact(host, tracker, 'listCachedFiles', `list the image cache of ${host}`, undefined);
   tracker.enter('Done');
@@ -27,8 +27,7 @@ export async function listCache({ host }: { readonly host: string }): Promise<Ca
 }
 
 /** Removes from a host's image cache what is old, over the budget or left over, and used by nothing. */
-export async function sweepCache(input: { readonly host: string; readonly dryRun: boolean }): Promise<SweepReport> {
-  const { host, dryRun } = input;
+export async function sweepCache({ host, dryRun }: WorkflowInput<'sweepCache'>): Promise<SweepReport> {
   const tracker = trackOperation('cache', host, 'Sweeping');
   const summary = `${dryRun ? 'see what a sweep would remove from' : 'sweep'} the image cache of ${host}`;
   const report = await firstContact(host, tracker, 'sweepCachedFiles', summary, { dryRun });
@@ -40,8 +39,7 @@ export async function sweepCache(input: { readonly host: string; readonly dryRun
  * Compares a host's cached images with the hashes that were recorded of them. A damaged one is put aside, the instances
  * that use it are named, and it is fetched again by its recorded digest, so that what lies on it gets the same bytes.
  */
-export async function scrubCache(input: ScrubOrder & { readonly host: string }): Promise<ScrubResult> {
-  const { host, names, force } = input;
+export async function scrubCache({ host, names, force }: WorkflowInput<'scrubCache'>): Promise<ScrubResult> {
   const tracker = trackOperation('cache', host, 'Scrubbing');
   const summary = `compare ${names === null ? 'the cached images' : names.join(', ').slice(0, 150)} with their hashes`;
   const report = await firstContact(host, tracker, 'scrubCachedFiles', summary, { names, force });
@@ -53,21 +51,16 @@ export async function scrubCache(input: ScrubOrder & { readonly host: string }):
 }
 
 /** Keeps a cached file from every sweep of its host, or lets it go again. */
-export async function pinCache(input: {
-  readonly host: string;
-  readonly name: string;
-  readonly pinned: boolean;
-}): Promise<{ readonly changed: boolean }> {
-  const { host, name, pinned } = input;
+export async function pinCache({ host, name, pinned }: WorkflowInput<'pinCache'>): Promise<PinReport> {
   const tracker = trackOperation('cache', host, 'Reading');
   const summary = `${pinned ? 'pin' : 'unpin'} ${name.slice(0, 150)}`;
-  const changed = await firstContact(host, tracker, 'pinCachedFile', summary, { name, pinned });
+  const report = await firstContact(host, tracker, 'pinCachedFile', summary, { name, pinned });
   tracker.enter('Done');
-  return changed;
+  return report;
 }
 
 /** Has an image in a host's cache before any instance asks for it. */
-export async function precacheImage({ host, image, pin }: PrecacheInput): Promise<PrecacheResult> {
+export async function precacheImage({ host, image, pin }: WorkflowInput<'precacheImage'>): Promise<PrecacheResult> {
   const tracker = trackOperation('cache', host, 'Fetching');
   const steps = stepsOn(host, tracker);
   const order = await firstContact(host, tracker, 'planFetch', 'look the image up at its source', { image });

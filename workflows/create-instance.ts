@@ -3,6 +3,7 @@ import type { InstanceRequest } from '../domain/host-activities.ts';
 import type { BaseImage, ImageRole } from '../domain/image.ts';
 import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domain/operations.ts';
 import type { SealedSpec } from '../domain/spec.ts';
+import type { StepName } from '../domain/steps.ts';
 import type { Attempt } from './attempt.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
@@ -12,7 +13,6 @@ import { trackOperation } from './operation-tracker.ts';
 import { openDesk } from './operator-desk.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
-import type { StepName } from './step-policies.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 
 /**

@@ -8,10 +8,18 @@ import {
 import { isRetryable } from '../domain/application-failure.ts';
 import type { HostActivities } from '../domain/host-activities.ts';
 import { stepTimes } from '../domain/step-times.ts';
+import {
+  isEndless,
+  isKeptWhileParked,
+  type OpeningStep,
+  type StepName,
+  standsOverParking,
+  stepNames,
+  steps,
+} from '../domain/steps.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { failedStep, unknownStepType } from './step-failure.ts';
-import { isEndless, isKeptWhileParked, type StepName, standsOverParking, stepPolicies } from './step-policies.ts';
 
 /** The steps behind their names only; `Step` gives each its own types back. */
 type UntypedActivities = Record<StepName, (input: unknown) => Promise<unknown>>;
@@ -32,7 +40,7 @@ type DoneSteps = Map<string, unknown>;
 
 /** What an operation knows of its steps when it is not the first try at them. */
 export interface StepHistory {
-  /** A step whose result stands is not carried out again, see `StepPolicy`. */
+  /** A step whose result stands is not carried out again, see `standsOverParking`. */
   readonly done?: DoneSteps;
   /** Counts the tries, from 1: the steps of an earlier one may still be pending, and each has an id of its own. */
   readonly generation?: number;
@@ -48,8 +56,7 @@ export function stepsOn(host: string, tracker: OperationTracker, history: StepHi
       const call = (options: ActivityOptions) => callActivity(host, name, options, input);
       return trackedStep(tracker, history, which, call) as ReturnType<HostActivities[Name]>;
     };
-  const names = Object.keys(stepPolicies) as StepName[];
-  return Object.fromEntries(names.map((name) => [name, step(name)])) as HostSteps;
+  return Object.fromEntries(stepNames.map((name) => [name, step(name)])) as HostSteps;
 }
 
 interface WhichStep {
@@ -91,7 +98,7 @@ async function oncePerOperation(
 
 function optionsOf(host: string, name: StepName): ActivityOptions {
   return {
-    taskQueue: hostTaskQueue(host, stepPolicies[name].lane),
+    taskQueue: hostTaskQueue(host, steps[name].lane),
     heartbeatTimeout: stepTimes.heartbeatTimeoutMs,
     // Nothing may still write when an undo begins.
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -121,23 +128,12 @@ async function callActivity(host: string, name: StepName, options: ActivityOptio
   }
 }
 
-/** The steps that operations begin with. */
-type FirstStep =
-  | 'planInstance'
-  | 'readInstance'
-  | 'listCachedFiles'
-  | 'sweepCachedFiles'
-  | 'scrubCachedFiles'
-  | 'pinCachedFile'
-  | 'planFetch'
-  | 'tendHost';
-
 /**
  * The first step of an operation. A host that nobody polls for is said within a minute instead of being waited for; as
  * nothing was started then, there is nothing to undo. A host that goes away later is waited for, so only the first
  * attempt has this limit.
  */
-export async function firstContact<Name extends FirstStep>(
+export async function firstContact<Name extends OpeningStep>(
   host: string,
   tracker: OperationTracker,
   name: Name,

@@ -1,21 +1,8 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
-import {
-  defineQuery,
-  setCurrentDetails,
-  setHandler,
-  upsertMemo,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow';
-import {
-  type OperationMemo,
-  type OperationProgress,
-  type ParkedReport,
-  type Phase,
-  progressQueryName,
-  type StepReport,
-} from '../domain/operations.ts';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import type { OperationMemo, OperationProgress, ParkedReport, Phase, StepReport } from '../domain/operations.ts';
 import { detailsTable } from './details-table.ts';
+import { answerQuery } from './message-handlers.ts';
 import { type StepTable, stepTable } from './step-table.ts';
 
 const phaseAttribute = defineSearchAttributeKey('EverbootPhase', SearchAttributeType.KEYWORD);
@@ -76,7 +63,7 @@ export function trackOperation(
     shownPhase = next;
     show();
   };
-  setHandler(defineQuery<OperationProgress>(progressQueryName), progress);
+  answerQuery('progress', progress);
   show();
 
   return {

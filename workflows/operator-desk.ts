@@ -1,17 +1,10 @@
-import { condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
+import { condition } from '@temporalio/workflow';
 import { reportIn } from '../domain/application-failure.ts';
 import { parkedRemedy, reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure } from '../domain/failures.ts';
-import {
-  type AbandonRequest,
-  abandonUpdateName,
-  type ParkedReport,
-  type RequestedInstance,
-  type RetryRequest,
-  requestQueryName,
-  retryUpdateName,
-} from '../domain/operations.ts';
+import type { ParkedReport, RequestedInstance } from '../domain/operations.ts';
 import { stepTimes } from '../domain/step-times.ts';
+import { acceptUpdate, answerQuery } from './message-handlers.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { everbootFailure } from './step-failure.ts';
 
@@ -41,19 +34,19 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
   let parked = false;
   let decision: Decision | undefined;
 
-  setHandler(defineQuery<RequestedInstance>(requestQueryName), () => request);
-  setHandler(
-    defineUpdate<void, [RetryRequest?]>(retryUpdateName),
-    ({ change } = {}) => {
-      if (change !== undefined) request = change;
-      decision = { kind: 'retry', change };
-    },
+  answerQuery('request', () => request);
+  acceptUpdate(
+    'retry',
     {
       description: 'Goes on with a parked operation, perhaps with its spec changed.',
       validator({ change } = {}) {
         if (!parked || decision !== undefined) throw notParked();
         if (change !== undefined) checkChange(change, request);
       },
+    },
+    ({ change } = {}) => {
+      if (change !== undefined) request = change;
+      decision = { kind: 'retry', change };
     },
   );
   const hostGone = handleAbandon(tracker, {
@@ -96,9 +89,8 @@ interface AbandonRules {
 function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: AbandonRules): () => Promise<void> {
   // No condition of Temporal's, which would end with a cancellation of the operation.
   const { promise: gone, resolve } = Promise.withResolvers<void>();
-  setHandler(
-    defineUpdate<void, [AbandonRequest?]>(abandonUpdateName),
-    ({ hostGone } = {}) => (hostGone === true ? resolve() : onAbandon()),
+  acceptUpdate(
+    'abandon',
     {
       description: 'Gives up a parked operation; with hostGone, any operation whose host never comes back.',
       validator({ hostGone, host } = {}) {
@@ -108,6 +100,7 @@ function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: Aba
         }
       },
     },
+    ({ hostGone } = {}) => (hostGone === true ? resolve() : onAbandon()),
   );
   return () => gone;
 }

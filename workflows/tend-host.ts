@@ -1,5 +1,6 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { TendOrder, TendReport, TendResult } from '../domain/host-care.ts';
+import type { TendReport, TendResult } from '../domain/host-care.ts';
+import type { WorkflowInput } from '../domain/workflows.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { trackOperation } from './operation-tracker.ts';
 import { tendDetails } from './tend-details.ts';
@@ -8,7 +9,7 @@ import { tendDetails } from './tend-details.ts';
  * Looks over a host: what is left of operations that ended without success goes, and everything else that is worth a
  * word is reported with its reason. After a start of the machine, a host that is set to starts its guests again.
  */
-export async function tendHost({ host, dryRun }: TendOrder & { readonly host: string }): Promise<TendResult> {
+export async function tendHost({ host, dryRun }: WorkflowInput<'tendHost'>): Promise<TendResult> {
   const tracker = trackOperation('tend', host, 'Tending');
   const summary = `${dryRun ? 'see what a tending would remove from' : 'tend'} ${host}`;
   const report = await firstContact(host, tracker, 'tendHost', summary, { dryRun });

@@ -4,13 +4,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient, EverbootFailure, failureDocument } from '../../client/index.ts';
-import {
-  type ClearRemainsInput,
-  type CreateInstanceInput,
-  type OperationMemo,
-  type RequestedInstance,
-  remainsWorkflowId,
-} from '../../domain/operations.ts';
+import { queryWorkflow, startWorkflow } from '../../client/workflow-calls.ts';
+import { type CreateInstanceInput, type OperationMemo, remainsWorkflowId } from '../../domain/operations.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { hold, holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
@@ -129,14 +124,14 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
     volumes: [{ nbd: { host: 'storage-1', port: 10_809 } }],
     metadata: { role: 'web', team: 'a' },
   });
-  const before = await handle.query<RequestedInstance>('request');
+  const before = await queryWorkflow(handle, 'request');
   fault.on = false;
   const started = await client.retry(instanceId, {
     fields: { adminPassword: 'planted-three', sshKeys: [] },
     values: { 'flavor.rootGb': 3, 'metadata.role': 7, 'volumes.0.nbd.port': 10_810 },
   });
   await client.wait(started);
-  const after = await handle.query<RequestedInstance>('request');
+  const after = await queryWorkflow(handle, 'request');
   assert.deepEqual(after.flavor, { ...before.flavor, name: 'inline', rootGb: 3 });
   assert.deepEqual(after.spec.metadata, { role: '7', team: 'a' });
   assert.deepEqual(after.spec.volumes, [{ source: { nbd: { host: 'storage-1', port: 10_810, export: '' } } }]);
@@ -320,9 +315,8 @@ test('a host that is gone for good is given up: the creation and the deletion en
 
 test('an operation that is on another host than the one that was seen is not given up', async () => {
   const instanceId = randomUUID();
-  const handle = await temporal.workflow.start('deleteInstance', {
-    args: [{ operationId: randomUUID(), host: 'host-d', instanceId }],
-    taskQueue: 'everboot',
+  const order = { operationId: randomUUID(), host: 'host-d', instanceId };
+  const handle = await startWorkflow(temporal, 'deleteInstance', order, {
     workflowId: `instance/${instanceId}`,
     memo: { operation: 'delete', host: 'host-c' },
   });
@@ -341,8 +335,7 @@ test('a creation that left nothing leaves no word, whatever earlier word there i
     .memo as unknown as OperationMemo;
   const remains = { host: 'host-a', instanceId, operationId };
   const workflowId = remainsWorkflowId(remains);
-  const args: [ClearRemainsInput] = [{ ...remains, name: 'web-1' }];
-  const tombstone = await temporal.workflow.start('clearRemains', { args, taskQueue: 'everboot', workflowId });
+  const tombstone = await startWorkflow(temporal, 'clearRemains', { ...remains, name: 'web-1' }, { workflowId });
   await tombstone.terminate('a test: it is closed');
   const { phase, remainsOn } = await client.abandon(instanceId, { hostGone: true });
   assert.deepEqual([phase, remainsOn], ['Failed', undefined]);

@@ -34,9 +34,7 @@ test('a container’s root is made once though its step runs twice, and goes wit
   const { id } = (await host.create(spec)).spec;
   const { directory } = (await handleOf(id).result()) as InstanceResult;
   assert.ok((await readdir(join(directory, 'rootfs'))).includes('etc'));
-  const args = [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }];
-  const workflowId = instanceWorkflowId(id);
-  await host.client.workflow.execute('deleteInstance', { args, taskQueue: 'everboot', workflowId });
+  await host.remove(id);
   await assertCleanSlate(host.paths, [id]);
 });
 

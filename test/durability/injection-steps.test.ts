@@ -3,13 +3,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure, WorkflowFailedError } from '@temporalio/client';
+import { queryWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import {
-  type InstanceResult,
-  instanceWorkflowId,
-  type OperationProgress,
-  progressQueryName,
-} from '../../domain/operations.ts';
+import { type InstanceResult, instanceWorkflowId } from '../../domain/operations.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { guestReader, guestTree, makeGuestImage } from '../fixtures/guest-images.ts';
@@ -67,7 +63,7 @@ test('the root file system grows and is injected into before the guest sees it, 
   const ran = host.ran.filter((step) => step !== 'pingHost');
   assert.deepEqual(ran.slice(-4), ['createRootDisk', 'growFileSystem', 'injectFiles', 'markReady']);
 
-  const { steps } = await handleOf(id).query<OperationProgress>(progressQueryName);
+  const { steps } = await queryWorkflow(handleOf(id), 'progress');
   const summaryOf = (name: string) => steps.find(({ step }) => step === name)?.summary;
   assert.equal(summaryOf('growFileSystem'), `root file system: ${note}`);
   assert.equal(summaryOf('injectFiles'), 'injection for test: ssh keys, network interfaces, metadata');
@@ -84,12 +80,7 @@ test('the root file system grows and is injected into before the guest sees it, 
   assert.match(await guest.text('/etc/network/interfaces'), /^ {4}address 192\.0\.2\.5$/m);
   assert.equal(await guest.text('/meta.js'), '{"role":"web"}');
 
-  const args = [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }];
-  await host.client.workflow.execute('deleteInstance', {
-    args,
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(id),
-  });
+  await host.remove(id);
   await assertCleanSlate(host.paths, [id]);
 });
 

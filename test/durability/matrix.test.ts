@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { stepPolicies } from '../../workflows/step-policies.ts';
+import { stepNames } from '../../domain/steps.ts';
 import { allCases } from './harness/cases.ts';
 import type { Case } from './harness/check-outcome.ts';
 import { type Fault, faults } from './harness/faults.ts';
@@ -56,10 +56,11 @@ function testEach(belongs: (fault: Fault) => boolean): void {
 
 const killsTemporal = ({ outside }: Fault): boolean => outside === 'killTemporal';
 
-test('every step of a host is struck, here or in a test of its own', () => {
+test('every step of a host is struck, here or in a test of its own', async () => {
   const covered = new Set<string>([...procedures.flatMap(({ steps }) => steps), ...Object.keys(struckElsewhere)]);
-  const left = Object.keys(stepPolicies).filter((step) => !covered.has(step));
+  const left = stepNames.filter((step) => !covered.has(step));
   assert.deepEqual(left, []);
+  for (const file of Object.values(struckElsewhere)) await access(new URL(file, import.meta.url));
 });
 
 test('undisturbed boots run the steps that are struck, and programs where the harness says so', () => {

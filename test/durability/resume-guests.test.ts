@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { startWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { TendResult } from '../../domain/host-care.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
@@ -44,11 +45,9 @@ async function created(boot: 'running' | 'defined'): Promise<string> {
 }
 
 async function tend(): Promise<TendResult> {
-  return (await host.client.workflow.execute('tendHost', {
-    args: [{ host: host.name, dryRun: false }],
-    taskQueue: 'everboot',
-    workflowId: `host/${host.name}/tend/${randomUUID()}`,
-  })) as TendResult;
+  const order = { host: host.name, dryRun: false };
+  const workflowId = `host/${host.name}/tend/${randomUUID()}`;
+  return await (await startWorkflow(host.client, 'tendHost', order, { workflowId })).result();
 }
 
 /** Ends every guest and says that the machine was started again: what libvirt keeps on disk is all that is left. */
@@ -78,11 +77,7 @@ test('guests that ran are started after the host was; one that was off, one with
     if (step === 'deleteDomain') await gate.promise;
     return await run();
   };
-  const deletion = host.client.workflow.execute('deleteInstance', {
-    args: [{ operationId: randomUUID(), host: host.name, instanceId: deleted }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(deleted),
-  });
+  const deletion = host.remove(deleted);
   const result = await tend();
   assert.deepEqual(outcomes(result), {
     [ran]: 'started',
@@ -103,11 +98,7 @@ test('guests that ran are started after the host was; one that was off, one with
   host.strike = undefined;
   await deletion;
   for (const id of all) {
-    await host.client.workflow.execute('deleteInstance', {
-      args: [{ operationId: randomUUID(), host: host.name, instanceId: id }],
-      taskQueue: 'everboot',
-      workflowId: instanceWorkflowId(id),
-    });
+    await host.remove(id);
   }
   await assertCleanSlate(host.paths, all);
 });
@@ -132,11 +123,7 @@ test('a guest that does not start keeps no other from it; after a worker’s dea
   assert.deepEqual(outcomes(result), { [broken]: 'left off', [second]: 'runs already' });
   assert.equal(await domainState(uri, second), 'running');
   for (const id of [broken, second]) {
-    await host.client.workflow.execute('deleteInstance', {
-      args: [{ operationId: randomUUID(), host: host.name, instanceId: id }],
-      taskQueue: 'everboot',
-      workflowId: instanceWorkflowId(id),
-    });
+    await host.remove(id);
   }
   await assertCleanSlate(host.paths, [broken, second]);
 });

@@ -2,14 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CancelledFailure, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { queryWorkflow, startWorkflow, updateWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import {
-  type AbandonRequest,
-  type InstanceResult,
-  instanceWorkflowId,
-  type OperationMemo,
-  type OperationProgress,
-} from '../../domain/operations.ts';
+import { type InstanceResult, instanceWorkflowId, type OperationMemo } from '../../domain/operations.ts';
 import { readInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { startDomain } from '../../hypervisor/libvirt.ts';
 import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';
@@ -69,15 +64,15 @@ async function workflowEnd(workflowId: string): Promise<void> {
 
 async function removeFrom(host: TestHost, id: string): Promise<void> {
   first.strike = undefined;
-  await host.client.workflow.execute('deleteInstance', {
-    args: [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(id),
-  });
+  await host.remove(id);
 }
 
-const giveUp = (handle: WorkflowHandle) =>
-  handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+async function startDeletion(host: TestHost, instanceId: string): Promise<WorkflowHandle> {
+  const order = { operationId: crypto.randomUUID(), host: host.name, instanceId };
+  return await startWorkflow(host.client, 'deleteInstance', order, { workflowId: instanceWorkflowId(instanceId) });
+}
+
+const giveUp = (handle: WorkflowHandle) => updateWorkflow(handle, 'abandon', { hostGone: true });
 
 for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
   test(`${step} of an operation that was given up does nothing, and the host removes what it has`, async () => {
@@ -183,7 +178,7 @@ test('a build goes to the next host when the first is away for too long, and the
   assert.deepEqual({ generation, host }, { generation: 2, host: second.name });
   assert.notEqual(now, operationId);
   assert.ok(typedSearchAttributes.getAll().some(({ value }) => value === second.name));
-  const progress = await handle.query<OperationProgress>('progress');
+  const progress = await queryWorkflow(handle, 'progress');
   assert.deepEqual([progress.host, progress.phase, progress.hostAwaySince], [second.name, 'Ready', undefined]);
   late.letGo();
   first.strike = undefined;
@@ -210,7 +205,7 @@ function silentFrom(step: string) {
 async function untilUnreachable(handle: WorkflowHandle): Promise<void> {
   const deadline = Date.now() + 120_000;
   for (;;) {
-    const { phase } = await handle.query<OperationProgress>('progress');
+    const { phase } = await queryWorkflow(handle, 'progress');
     if (phase === 'HostUnreachable') return;
     assert.ok(Date.now() < deadline, phase);
     await sleep(100);
@@ -225,7 +220,7 @@ test('a boot that is being undone when its host goes away is undone there, and n
   await late.reached;
   await handle.cancel();
   await untilUnreachable(handle);
-  assert.equal((await handle.query<OperationProgress>('progress')).host, first.name);
+  assert.equal((await queryWorkflow(handle, 'progress')).host, first.name);
   late.letGo();
   first.strike = undefined;
   await assert.rejects(
@@ -257,8 +252,7 @@ test('a host that is given up is the one that was meant', async () => {
   const { spec: made } = await first.create(spec('disks'));
   const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
   await late.reached;
-  const other = { args: [{ hostGone: true, host: second.name }] as [AbandonRequest] };
-  await assert.rejects(handle.executeUpdate<void, [AbandonRequest]>('abandon', other));
+  await assert.rejects(updateWorkflow(handle, 'abandon', { hostGone: true, host: second.name }));
   late.letGo();
   assert.equal(((await handle.result()) as InstanceResult).host, first.name);
   await removeFrom(first, made.id);
@@ -269,11 +263,7 @@ test('a deletion on a host that is gone can be given up, and the host deletes wh
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
   const late = holding('readInstance');
-  const handle = await first.client.workflow.start('deleteInstance', {
-    args: [{ operationId: crypto.randomUUID(), host: first.name, instanceId: made.id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(made.id),
-  });
+  const handle = await startDeletion(first, made.id);
   await late.reached;
   await giveUp(handle);
   assert.deepEqual(await handle.result(), {
@@ -302,11 +292,7 @@ test('an instance that was made anew, and is ready, outlives the tombstone of it
     }
     return done;
   };
-  const handle = await first.client.workflow.start('deleteInstance', {
-    args: [{ operationId: crypto.randomUUID(), host: first.name, instanceId: made.id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(made.id),
-  });
+  const handle = await startDeletion(first, made.id);
   await deleted.promise;
   await giveUp(handle);
   await handle.result();

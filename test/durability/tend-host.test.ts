@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { startWorkflow } from '../../client/workflow-calls.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import type { TendedItem, TendResult } from '../../domain/host-care.ts';
 import type { TendReason } from '../../domain/judge-claim.ts';
@@ -40,11 +41,8 @@ let lastTending = '';
 
 async function tend(dryRun = false): Promise<TendResult> {
   lastTending = `host/${host.name}/tend/${randomUUID()}`;
-  return (await host.client.workflow.execute('tendHost', {
-    args: [{ host: host.name, dryRun }],
-    taskQueue: 'everboot',
-    workflowId: lastTending,
-  })) as TendResult;
+  const order = { host: host.name, dryRun };
+  return await (await startWorkflow(host.client, 'tendHost', order, { workflowId: lastTending })).result();
 }
 
 /** What a tending says of an instance. */
@@ -234,11 +232,7 @@ test('a ready instance stays, known to Temporal or not; one without its domain i
   }
   // Its directory is gone by hand, and Temporal says that it succeeded.
   assert.deepEqual(reasonsOf(await tend(), spec.id), ['Unmarked']);
-  await host.client.workflow.execute('deleteInstance', {
-    args: [{ operationId: randomUUID(), host: host.name, instanceId: spec.id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(spec.id),
-  });
+  await host.remove(spec.id);
   await assertCleanSlate(host.paths, [spec.id]);
 });
 
@@ -276,11 +270,7 @@ test('a run that was reset keeps its files, and goes on with them', async () => 
   host.strike = undefined;
   await host.client.workflow.getHandle(instanceWorkflowId(id)).result();
   assert.deepEqual(reasonsOf(await tend(), id), []);
-  await host.client.workflow.execute('deleteInstance', {
-    args: [{ operationId: randomUUID(), host: host.name, instanceId: id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(id),
-  });
+  await host.remove(id);
   await assertCleanSlate(host.paths, [id]);
 });
 

@@ -6,7 +6,7 @@ import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, Connection } from '@temporalio/client';
-import type { TendResult } from '../../domain/host-care.ts';
+import { startWorkflow } from '../../client/workflow-calls.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import { type CreateInstanceInput, instanceWorkflowId } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
@@ -73,11 +73,8 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   const request = { lockFile: paths.locks, key: fetchLockKey(cacheName) };
   const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });
   assert.ok(lock !== undefined, 'the download has ended with its run');
-  const tending = await client.workflow.start('tendHost', {
-    args: [{ host: name, dryRun: false }],
-    taskQueue: 'everboot',
-    workflowId: `host/${name}/tend`,
-  });
+  const order = { host: name, dryRun: false };
+  const tending = await startWorkflow(client, 'tendHost', order, { workflowId: `host/${name}/tend` });
   await until(
     'a tending that is in the middle',
     unlessGone(async () => {
@@ -97,15 +94,11 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   await lock.release();
 
   child = await startHost();
-  const result = (await tending.result()) as TendResult;
+  const result = await tending.result();
   assert.deepEqual(result.notes, []);
   assert.ok(result.removed.every(({ reason }) => reason === 'Ended'));
   // What is half-made in the cache is its sweep's.
-  await client.workflow.execute('sweepCache', {
-    args: [{ host: name, dryRun: false }],
-    taskQueue: 'everboot',
-    workflowId: `cache/${name}/sweep`,
-  });
+  await (await startWorkflow(client, 'sweepCache', order, { workflowId: `cache/${name}/sweep` })).result();
   await kill(child);
   await assertCleanSlate(paths, ids);
 });
@@ -118,9 +111,7 @@ async function start(client: Client, host: string, image: object): Promise<strin
     spec: { ...spec, secrets: {} },
     flavor: { name: 'inline', ...flavor },
   };
-  await client.workflow.start('createInstance', {
-    args: [input],
-    taskQueue: 'everboot',
+  await startWorkflow(client, 'createInstance', input, {
     workflowId: instanceWorkflowId(spec.id),
     memo: { operation: 'create', operationId: input.operationId, host },
   });

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import type { EverbootClient, InstanceResult, TemporalTarget } from '../../client/index.ts';
+import { startWorkflow } from '../../client/workflow-calls.ts';
 import { remainsWorkflowId } from '../../domain/operations.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
@@ -104,9 +105,10 @@ async function meetsUnknownSteps(
 ): Promise<void> {
   const connection = await Connection.connect({ address });
   t.after(() => connection.close());
-  const { workflow } = new Client({ connection });
-  const tending = { args: [{ host: host.name, dryRun: true }], taskQueue: 'everboot', workflowId: 'tend' };
-  await assert.rejects(workflow.execute('tendHost', tending), (error) => {
+  const caller = new Client({ connection });
+  const order = { host: host.name, dryRun: true };
+  const tending = await startWorkflow(caller, 'tendHost', order, { workflowId: 'tend' });
+  await assert.rejects(tending.result(), (error) => {
     assert.ok(error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure);
     assert.equal(error.cause.type, 'HostOutdated');
     assert.match(error.cause.message, new RegExp(`${host.name} does not know the step tendHost`));
@@ -114,8 +116,8 @@ async function meetsUnknownSteps(
   });
 
   const remains = { host: host.name, instanceId: randomUUID(), operationId: randomUUID(), name: 'gone' };
-  const clearing = { args: [remains], taskQueue: 'everboot', workflowId: remainsWorkflowId(remains) };
-  const tombstone = await workflow.start('clearRemains', clearing);
+  const workflowId = remainsWorkflowId(remains);
+  const tombstone = await startWorkflow(caller, 'clearRemains', remains, { workflowId });
   for (let attempt = 0; attempt < 2; await sleep(100)) {
     const [pending] = (await tombstone.describe()).raw.pendingActivities ?? [];
     attempt = pending?.attempt ?? 0;

@@ -7,6 +7,7 @@ import {
   type WorkflowHandle,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
+import { queryWorkflow, updateWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import {
@@ -16,7 +17,6 @@ import {
   type OperationMemo,
   type OperationProgress,
   type Phase,
-  type RequestedInstance,
   type RetryRequest,
   remainsWorkflowId,
 } from '../../domain/operations.ts';
@@ -67,7 +67,7 @@ async function createParked(more: Record<string, unknown> = {}): Promise<{ id: s
 
 async function untilPhase(handle: WorkflowHandle, phase: Phase): Promise<OperationProgress> {
   for (;;) {
-    const progress = await handle.query<OperationProgress>('progress');
+    const progress = await queryWorkflow(handle, 'progress');
     if (progress.phase === phase) return progress;
     await sleep(50);
   }
@@ -78,24 +78,18 @@ async function phaseAttributeOf(handle: WorkflowHandle): Promise<unknown[]> {
   return typedSearchAttributes.getAll().flatMap(({ key, value }) => (key.name === 'EverbootPhase' ? [value] : []));
 }
 
-const retry = (handle: WorkflowHandle, request: RetryRequest = {}) =>
-  handle.executeUpdate<void, [RetryRequest]>('retry', { args: [request] });
-const abandon = (handle: WorkflowHandle, request: AbandonRequest = {}) =>
-  handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [request] });
+const retry = (handle: WorkflowHandle, request: RetryRequest = {}) => updateWorkflow(handle, 'retry', request);
+const abandon = (handle: WorkflowHandle, request: AbandonRequest = {}) => updateWorkflow(handle, 'abandon', request);
 
 async function remove(id: string): Promise<void> {
   host.strike = undefined;
-  await host.client.workflow.execute('deleteInstance', {
-    args: [{ operationId: crypto.randomUUID(), host: host.name, instanceId: id }],
-    taskQueue: 'everboot',
-    workflowId: instanceWorkflowId(id),
-  });
+  await host.remove(id);
 }
 
 test('a boot that is held keeps what it has made, says why it waits, and holds no reserved space', async () => {
   failing('createEphemeralDisk');
   const { id, handle } = await createParked();
-  const { parked, steps } = await handle.query<OperationProgress>('progress');
+  const { parked, steps } = await queryWorkflow(handle, 'progress');
   assert.equal(parked?.code, 'InsufficientSpace');
   assert.equal(parked.step, 'createEphemeralDisk');
   assert.match(parked.remedy, /Free space/);
@@ -122,7 +116,7 @@ test('a retry goes on at the step that failed, and carries out none that was don
   await retry(handle);
   const result = (await handle.result()) as InstanceResult;
   assert.ok(result.disks.some(({ name }) => name === 'disk.local'));
-  const { steps } = await handle.query<OperationProgress>('progress');
+  const { steps } = await queryWorkflow(handle, 'progress');
   const notes = steps.filter(({ step }) => step === 'note').map(({ summary }) => summary);
   assert.match(notes.join(), /waits for an operator: the disk of the test is full.*an operator had it go on/);
   assert.ok(before.includes('reserveInstance') && host.ran.includes('createEphemeralDisk'));
@@ -136,10 +130,10 @@ test('a retry goes on at the step that failed, and carries out none that was don
 test('a retry that fails again is parked again', async () => {
   const fault = failing('defineDomain');
   const { id, handle } = await createParked();
-  const first = (await handle.query<OperationProgress>('progress')).parked;
+  const first = (await queryWorkflow(handle, 'progress')).parked;
   await retry(handle);
   for (;;) {
-    const { parked } = await handle.query<OperationProgress>('progress');
+    const { parked } = await queryWorkflow(handle, 'progress');
     if (parked !== undefined && parked.since !== first?.since) break;
     await sleep(20);
   }
@@ -153,7 +147,7 @@ test('a retry that fails again is parked again', async () => {
 test('a guest that went down while its boot was parked runs when the boot goes on', async () => {
   const fault = failing('markReady');
   const { id, handle } = await createParked({ boot: 'running' });
-  const { parked } = await handle.query<OperationProgress>('progress');
+  const { parked } = await queryWorkflow(handle, 'progress');
   assert.deepEqual(parked?.keeps?.slice(-2), ['defineDomain', 'startDomain']);
   await runProgram('virsh', ['destroy', id], { timeoutMs: 10_000 });
   fault.on = false;
@@ -176,7 +170,7 @@ async function givenUpAt(step: keyof HostActivities): Promise<{ id: string; hand
 
 test('a parked boot whose host is gone asks nothing of it, and fails with what it was parked for', async () => {
   const { id, handle } = await givenUpAt('createSwapDisk');
-  assert.equal((await handle.query<OperationProgress>('progress')).phase, 'Failed');
+  assert.equal((await queryWorkflow(handle, 'progress')).phase, 'Failed');
   const { operationId } = (await handle.describe()).memo as unknown as OperationMemo;
   // The host of this test is there, so that its tombstone is heard at once.
   await host.client.workflow.getHandle(remainsWorkflowId({ host: host.name, instanceId: id, operationId })).result();
@@ -194,9 +188,9 @@ test('a flavor that is too small is parked too; a retry with a larger one builds
   host.strike = undefined;
   const large = await makeQcow2Image(host.folder, 'large.qcow2', 1100);
   const { id, handle } = await createParked({ image: { file: large.path, digest: large.digest, format: 'qcow2' } });
-  const { parked } = await handle.query<OperationProgress>('progress');
+  const { parked } = await queryWorkflow(handle, 'progress');
   assert.equal(parked?.code, 'FlavorDiskTooSmall');
-  const request = await handle.query<RequestedInstance>('request');
+  const request = await queryWorkflow(handle, 'request');
   const memo = (await handle.describe()).memo as unknown as OperationMemo;
   for (const change of [{ spec: { id } }, { ...request, spec: { ...request.spec, name: 'other' } }]) {
     await assert.rejects(retry(handle, { change } as unknown as RetryRequest), WorkflowUpdateFailedError);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startWorkflow } from '../../../client/workflow-calls.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
 import type { CreateInstanceInput, InstanceResult } from '../../../domain/operations.ts';
-import { workflowTaskQueue } from '../../../domain/task-queues.ts';
 import { readInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
 import { assertCleanSlate, assertNothingRuns } from '../../fixtures/clean-slate.ts';
 import type { FaultName, Outcome } from './faults.ts';
@@ -165,11 +165,8 @@ async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Prom
 }
 
 async function tend({ client }: Stage, { host }: CreateInstanceInput): Promise<void> {
-  for (const care of ['tendHost', 'sweepCache']) {
-    await client.workflow.execute(care, {
-      args: [{ host, dryRun: false }],
-      taskQueue: workflowTaskQueue,
-      workflowId: `host/${host}/${care}`,
-    });
+  for (const care of ['tendHost', 'sweepCache'] as const) {
+    const options = { workflowId: `host/${host}/${care}` };
+    await (await startWorkflow(client, care, { host, dryRun: false }, options)).result();
   }
 }

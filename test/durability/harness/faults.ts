@@ -1,3 +1,4 @@
+import { steps } from '../../../domain/steps.ts';
 import { type Procedure, runsPrograms, type Step } from './procedures.ts';
 
 /** What is done to a step, by the worker that runs it, see `strike-steps.ts`. */
@@ -59,12 +60,10 @@ export type FaultName = keyof typeof faults;
 
 export const faultNames = Object.keys(faults) as readonly FaultName[];
 
-/** The undos that are tried whatever they fail with. */
-const tireless: readonly Step[] = ['removeDomain', 'releaseInstance', 'removeRemains'];
-
 /** Whether a fault can be at a step at all. */
 export function canStrike(fault: FaultName, step: Step, procedure: Procedure): boolean {
-  const isTireless = tireless.includes(step);
+  // An undo is tried again whatever it fails with.
+  const isTireless = steps[step].kind === 'undo';
   if (fault === 'killProgram') return runsPrograms(step, procedure);
   if (fault === 'throwBefore' || fault === 'throwAfter') return !isTireless;
   if (fault === 'failFive') return isTireless;

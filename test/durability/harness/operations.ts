@@ -10,9 +10,9 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
+import { startWorkflow } from '../../../client/workflow-calls.ts';
 import { type CreateInstanceInput, instanceWorkflowId, remainsWorkflowId } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
-import { workflowTaskQueue } from '../../../domain/task-queues.ts';
 import type { Procedure } from './procedures.ts';
 import type { Stage } from './stage.ts';
 
@@ -43,9 +43,7 @@ export function inputFor(
 export async function startCreate({ client }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
   const { operationId, host, specDigest, spec } = input;
   const start = () =>
-    client.workflow.start('createInstance', {
-      args: [input],
-      taskQueue: workflowTaskQueue,
+    startWorkflow(client, 'createInstance', input, {
       workflowId: instanceWorkflowId(spec.id),
       memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
     });
@@ -61,11 +59,8 @@ export async function startCreate({ client }: Stage, input: CreateInstanceInput)
 }
 
 export async function startDelete({ client }: Stage, { host, spec }: CreateInstanceInput): Promise<WorkflowHandle> {
-  return await client.workflow.start('deleteInstance', {
-    args: [{ operationId: randomUUID(), host, instanceId: spec.id }],
-    taskQueue: workflowTaskQueue,
-    workflowId: instanceWorkflowId(spec.id),
-  });
+  const order = { operationId: randomUUID(), host, instanceId: spec.id };
+  return await startWorkflow(client, 'deleteInstance', order, { workflowId: instanceWorkflowId(spec.id) });
 }
 
 /** Starts the operation that is to be struck. What it needs to be there is made before it, undisturbed. */
@@ -78,11 +73,7 @@ export async function begin(stage: Stage, { kind }: Procedure, input: CreateInst
   await (await startDelete(stage, { ...input, host: `no-${input.host}` })).terminate('by a test');
   const { host, operationId, spec } = input;
   const order = { host, instanceId: spec.id, operationId, name: spec.name };
-  return await stage.client.workflow.start('clearRemains', {
-    args: [order],
-    taskQueue: workflowTaskQueue,
-    workflowId: remainsWorkflowId(order),
-  });
+  return await startWorkflow(stage.client, 'clearRemains', order, { workflowId: remainsWorkflowId(order) });
 }
 
 /** How an operation ended. */

@@ -1,7 +1,7 @@
-import type { HostActivities } from '../../../domain/host-activities.ts';
 import type { BootMode } from '../../../domain/spec.ts';
+import { type StepName, type StepOfKind, steps, stepsOfKind } from '../../../domain/steps.ts';
 
-export type Step = keyof HostActivities;
+export type Step = StepName;
 
 /**
  * What is done with an instance: it is created; created, but for good not made ready, so that it is undone; deleted after
@@ -22,73 +22,12 @@ export interface Procedure {
   readonly strikes: 'every' | 'pairs';
 }
 
-const diskSteps = [
-  'planInstance',
-  'reserveInstance',
-  'claimBaseImage',
-  'downloadImage',
-  'verifyImage',
-  'convertImage',
-  'publishBaseImage',
-  'createRootDisk',
-  'createEphemeralDisk',
-  'createSwapDisk',
-  'copyBootFile',
-  'writeConfigDrive',
-] as const satisfies readonly Step[];
-
-/** A guest that is really started goes without the file that is no kernel. */
-const runningSteps: readonly Step[] = [
-  ...diskSteps.filter((step) => step !== 'copyBootFile'),
-  ...(['defineDomain', 'startDomain', 'markReady'] as const),
-];
-
-/** Every procedure, from which all cases come. A step that is in none, and in no list below, fails a test by its name. */
-export const procedures: readonly Procedure[] = [
-  {
-    ...{ name: 'create disks, qcow2', kind: 'create', boot: 'disks', disks: 'qcow2', kernel: true },
-    ...{ steps: [...diskSteps, 'markReady'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'define a domain', kind: 'create', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['defineDomain'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'start a domain', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
-    ...{ steps: ['startDomain'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'undo', kind: 'undo', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['removeDomain', 'releaseInstance'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'delete', kind: 'delete', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['readInstance', 'deleteDomain', 'deleteFiles'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'clear what was left', kind: 'clear', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['removeRemains'], strikes: 'every' },
-  },
-  {
-    ...{ name: 'create disks, raw', kind: 'create', boot: 'disks', disks: 'raw', kernel: true },
-    ...{ steps: [...diskSteps, 'markReady'], strikes: 'pairs' },
-  },
-  {
-    ...{ name: 'create defined, raw', kind: 'create', boot: 'defined', disks: 'raw', kernel: true },
-    ...{ steps: [...diskSteps, 'defineDomain', 'markReady'], strikes: 'pairs' },
-  },
-  {
-    ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
-    ...{ steps: runningSteps, strikes: 'pairs' },
-  },
-  {
-    ...{ name: 'create running, raw', kind: 'create', boot: 'running', disks: 'raw', kernel: false },
-    ...{ steps: runningSteps, strikes: 'pairs' },
-  },
-];
+type StruckElsewhere = Readonly<
+  Record<Exclude<StepOfKind<'maintenance'>, 'readInstance'>, string> & Partial<Record<StepOfKind<'forward'>, string>>
+>;
 
 /** Steps of what needs an appliance or a container, which costs minutes, and the test file that strikes each. */
-export const struckElsewhere: Partial<Record<Step, string>> = {
+export const struckElsewhere = {
   growFileSystem: 'injection-steps.test.ts',
   injectFiles: 'injection-steps.test.ts',
   extractRootFileSystem: 'container-root-steps.test.ts',
@@ -100,22 +39,71 @@ export const struckElsewhere: Partial<Record<Step, string>> = {
   pingHost: 'away-host.test.ts',
   tendHost: 'tend-killed.test.ts',
   resumeGuests: 'resume-guests.test.ts',
-};
+} as const satisfies StruckElsewhere;
 
-/**
- * Whether a step runs programs: with them, a program's own death is a fault too. Proven by undisturbed runs. Of the
- * downloads only a kernel's runs one.
- */
-export function runsPrograms(step: Step, { kernel }: Pick<Procedure, 'kernel'>): boolean {
-  return stepsWithPrograms.includes(step) || (step === 'downloadImage' && kernel);
+/** The forward steps of a boot: a new one is struck here, or does not run in an undisturbed boot and fails a test by that. */
+function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[] {
+  const left: readonly string[] = [
+    ...Object.keys(struckElsewhere),
+    // A guest that is really started goes without the file that is no kernel.
+    ...(kernel ? [] : (['copyBootFile'] satisfies Step[])),
+    ...(boot === 'disks' ? (['defineDomain'] satisfies Step[]) : []),
+    ...(boot === 'running' ? [] : (['startDomain'] satisfies Step[])),
+  ];
+  return stepsOfKind('forward').filter((step) => !left.includes(step));
 }
 
-const stepsWithPrograms: readonly Step[] = [
-  'verifyImage',
-  'convertImage',
-  'createRootDisk',
-  'createEphemeralDisk',
-  'createSwapDisk',
-  'copyBootFile',
-  'writeConfigDrive',
+/** The undos of a boot; a host that was given up has one of its own. */
+export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeRemains');
+
+/** Every procedure, from which all cases come. A step that is in none, and not in `struckElsewhere`, fails a test by its name. */
+export const procedures: readonly Procedure[] = [
+  {
+    ...{ name: 'create disks, qcow2', kind: 'create', boot: 'disks', disks: 'qcow2', kernel: true },
+    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), strikes: 'every' },
+  },
+  {
+    ...{ name: 'define a domain', kind: 'create', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['defineDomain'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'start a domain', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
+    ...{ steps: ['startDomain'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'undo', kind: 'undo', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: undoSteps, strikes: 'every' },
+  },
+  {
+    ...{ name: 'delete', kind: 'delete', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['readInstance', ...stepsOfKind('removal')], strikes: 'every' },
+  },
+  {
+    ...{ name: 'clear what was left', kind: 'clear', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['removeRemains'], strikes: 'every' },
+  },
+  {
+    ...{ name: 'create disks, raw', kind: 'create', boot: 'disks', disks: 'raw', kernel: true },
+    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), strikes: 'pairs' },
+  },
+  {
+    ...{ name: 'create defined, raw', kind: 'create', boot: 'defined', disks: 'raw', kernel: true },
+    ...{ steps: bootSteps({ boot: 'defined', kernel: true }), strikes: 'pairs' },
+  },
+  {
+    ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
+    ...{ steps: bootSteps({ boot: 'running', kernel: false }), strikes: 'pairs' },
+  },
+  {
+    ...{ name: 'create running, raw', kind: 'create', boot: 'running', disks: 'raw', kernel: false },
+    ...{ steps: bootSteps({ boot: 'running', kernel: false }), strikes: 'pairs' },
+  },
 ];
+
+/**
+ * Whether a step runs programs in a procedure: with them, a program's own death is a fault too. Proven by undisturbed runs.
+ * Of the downloads only a kernel's runs one.
+ */
+export function runsPrograms(step: Step, { kernel }: Pick<Procedure, 'kernel'>): boolean {
+  return steps[step].runsPrograms === 'always' || (step === 'downloadImage' && kernel);
+}

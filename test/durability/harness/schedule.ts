@@ -1,5 +1,5 @@
 import { canStrike, type FaultName, faults } from './faults.ts';
-import { type Procedure, procedures, type Step } from './procedures.ts';
+import { type Procedure, procedures, type Step, undoSteps } from './procedures.ts';
 
 /** One boot of the soak: everything that is decided about it, from its seed alone. */
 export interface BootDecision {
@@ -27,7 +27,6 @@ const combined: readonly FaultName[] = [
   'drain',
 ];
 
-const undoSteps: readonly Step[] = ['removeDomain', 'releaseInstance'];
 const mostStrikes = 4;
 
 /** The decisions of a soak: the same for the same seed and number, whatever became of the boots before. */

@@ -1,5 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { type AbandonRequest, remainsWorkflowId } from '../../../domain/operations.ts';
+import { updateWorkflow } from '../../../client/workflow-calls.ts';
+import { remainsWorkflowId } from '../../../domain/operations.ts';
 import { type Begun, type Recorder, strike, untilPhase, untilStruck } from './recorder.ts';
 
 /** Short, so that nobody waits long for a recording. */
@@ -88,5 +89,5 @@ export async function tombstone(recorder: Recorder): Promise<WorkflowHandle> {
 }
 
 async function abandon(handle: WorkflowHandle): Promise<void> {
-  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+  await updateWorkflow(handle, 'abandon', { hostGone: true });
 }

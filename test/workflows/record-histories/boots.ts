@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
+import { startWorkflow } from '../../../client/workflow-calls.ts';
 import { failFinally, passing, type Recorder, strike } from './recorder.ts';
 
 /** A boot whose image is cached already. */
@@ -19,11 +20,13 @@ export async function deletion(recorder: Recorder): Promise<WorkflowHandle> {
 export async function inspection(recorder: Recorder): Promise<WorkflowHandle> {
   const { id, handle } = await recorder.create();
   await handle.result();
-  return await recorder.host.client.workflow.start('inspectInstance', {
-    args: [{ host: recorder.host.name, instanceId: id }],
-    taskQueue: 'everboot',
-    workflowId: `inspect/${id}`,
-  });
+  const { client, name } = recorder.host;
+  return await startWorkflow(
+    client,
+    'inspectInstance',
+    { host: name, instanceId: id },
+    { workflowId: `inspect/${id}` },
+  );
 }
 
 /** Some step fails twice in passing. */

@@ -1,18 +1,25 @@
 import { appendFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
+import { startWorkflow } from '../../../client/workflow-calls.ts';
 import { cacheWorkflowId } from '../../../domain/cache.ts';
+import { parseImageReference } from '../../../domain/parse-spec.ts';
+import type { WorkflowInput, WorkflowName } from '../../../domain/workflows.ts';
 import type { Recorder } from './recorder.ts';
 
-async function onCache({ host }: Recorder, workflowType: string, input: object): Promise<WorkflowHandle> {
-  return await host.client.workflow.start(workflowType, {
-    args: [{ host: host.name, ...input }],
-    taskQueue: 'everboot',
-    workflowId: cacheWorkflowId(host.name, `${workflowType}-${crypto.randomUUID()}`),
-  });
+async function onCache<Name extends WorkflowName>(
+  { host }: Recorder,
+  name: Name,
+  input: WorkflowInput<Name>,
+): Promise<WorkflowHandle> {
+  const workflowId = cacheWorkflowId(host.name, `${name}-${crypto.randomUUID()}`);
+  return await startWorkflow(host.client, name, input, { workflowId });
 }
 
-const precache = (recorder: Recorder) => onCache(recorder, 'precacheImage', { image: recorder.spec.image, pin: true });
+const precache = (recorder: Recorder) => {
+  const image = parseImageReference(recorder.spec.image);
+  return onCache(recorder, 'precacheImage', { host: recorder.host.name, image, pin: true });
+};
 
 async function cachedName(recorder: Recorder): Promise<string> {
   await (await precache(recorder)).result();
@@ -24,25 +31,29 @@ export const precachedImage = precache;
 
 export async function listedCache(recorder: Recorder): Promise<WorkflowHandle> {
   await cachedName(recorder);
-  return await onCache(recorder, 'listCache', {});
+  return await onCache(recorder, 'listCache', { host: recorder.host.name });
 }
 
 export async function unpinnedImage(recorder: Recorder): Promise<WorkflowHandle> {
-  return await onCache(recorder, 'pinCache', { name: await cachedName(recorder), pinned: false });
+  return await onCache(recorder, 'pinCache', {
+    host: recorder.host.name,
+    name: await cachedName(recorder),
+    pinned: false,
+  });
 }
 
 export async function sweptCache(recorder: Recorder): Promise<WorkflowHandle> {
   await cachedName(recorder);
-  return await onCache(recorder, 'sweepCache', { dryRun: false });
+  return await onCache(recorder, 'sweepCache', { host: recorder.host.name, dryRun: false });
 }
 
 export async function scrubbedCache(recorder: Recorder): Promise<WorkflowHandle> {
   await cachedName(recorder);
-  return await onCache(recorder, 'scrubCache', { names: null, force: true });
+  return await onCache(recorder, 'scrubCache', { host: recorder.host.name, names: null, force: true });
 }
 
 /** A damaged image is put aside and fetched again. */
 export async function damagedImage(recorder: Recorder): Promise<WorkflowHandle> {
   await appendFile(join(recorder.host.paths.cache, await cachedName(recorder)), 'rotten');
-  return await onCache(recorder, 'scrubCache', { names: null, force: true });
+  return await onCache(recorder, 'scrubCache', { host: recorder.host.name, names: null, force: true });
 }

@@ -1,4 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
+import { startWorkflow } from '../../../client/workflow-calls.ts';
 import { type TendReport, tendWorkflowId } from '../../../domain/host-care.ts';
 import { failFinally, type Recorder, strike, untilPhase } from './recorder.ts';
 
@@ -18,9 +19,6 @@ export async function tendedAfterReboot(recorder: Recorder): Promise<WorkflowHan
 }
 
 async function tend({ host }: Recorder): Promise<WorkflowHandle> {
-  return await host.client.workflow.start('tendHost', {
-    args: [{ host: host.name, dryRun: false }],
-    taskQueue: 'everboot',
-    workflowId: tendWorkflowId(host.name),
-  });
+  const order = { host: host.name, dryRun: false };
+  return await startWorkflow(host.client, 'tendHost', order, { workflowId: tendWorkflowId(host.name) });
 }

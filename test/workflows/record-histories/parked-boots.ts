@@ -1,5 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import type { AbandonRequest, RequestedInstance, RetryRequest } from '../../../domain/operations.ts';
+import { queryWorkflow, updateWorkflow } from '../../../client/workflow-calls.ts';
 import { type Begun, failFinally, type Recorder, untilPhase } from './recorder.ts';
 
 /** A boot that waits for an operator, since its swap could not be made. */
@@ -13,7 +13,7 @@ async function parkedBoot(recorder: Recorder, more: Record<string, unknown> = {}
 export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
   recorder.host.strike = undefined;
-  await handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{}] });
+  await updateWorkflow(handle, 'retry', {});
   return handle;
 }
 
@@ -21,10 +21,10 @@ export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle
 export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
   recorder.host.strike = undefined;
-  const { spec, flavor } = await handle.query<RequestedInstance>('request');
+  const { spec, flavor } = await queryWorkflow(handle, 'request');
   const { name, ...numbers } = { ...flavor, rootGb: 2 };
   const change = { spec: { ...spec, flavor: numbers }, flavor: { name, ...numbers }, specDigest: 'f'.repeat(64) };
-  await handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{ change }] });
+  await updateWorkflow(handle, 'retry', { change });
   return handle;
 }
 
@@ -36,19 +36,19 @@ export async function heldAtTheEnd(recorder: Recorder): Promise<WorkflowHandle> 
   const begun = await recorder.createAs({ ...spec, onFailure: 'hold', boot: 'running' });
   await untilPhase(begun, 'NeedsOperator');
   recorder.host.strike = undefined;
-  await begun.handle.executeUpdate<void, [RetryRequest]>('retry', { args: [{}] });
+  await updateWorkflow(begun.handle, 'retry', {});
   return begun.handle;
 }
 
 export async function heldAndHostGone(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
-  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{ hostGone: true }] });
+  await updateWorkflow(handle, 'abandon', { hostGone: true });
   return handle;
 }
 
 export async function heldAndAbandoned(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
-  await handle.executeUpdate<void, [AbandonRequest]>('abandon', { args: [{}] });
+  await updateWorkflow(handle, 'abandon', {});
   return handle;
 }
 

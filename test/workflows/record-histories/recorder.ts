@@ -3,14 +3,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
+import { queryWorkflow, startWorkflow } from '../../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { HostActivities } from '../../../domain/host-activities.ts';
-import {
-  type CreateInstanceInput,
-  instanceWorkflowId,
-  type OperationProgress,
-  type Phase,
-} from '../../../domain/operations.ts';
+import { type CreateInstanceInput, instanceWorkflowId, type Phase } from '../../../domain/operations.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { findTemporalCli } from '../../../workers/temporal-server.ts';
 import { makeQcow2Image, type TestImage } from '../../fixtures/images.ts';
@@ -72,11 +68,8 @@ export async function startRecorder(
       return { id, handle: host.client.workflow.getHandle(instanceWorkflowId(id)) };
     },
     async remove(id, on = { host: host.name, hostUnreachableAfterMs: 300_000 }) {
-      return await host.client.workflow.start('deleteInstance', {
-        args: [{ operationId: crypto.randomUUID(), instanceId: id, ...on }],
-        taskQueue: 'everboot',
-        workflowId: instanceWorkflowId(id),
-      });
+      const order = { operationId: crypto.randomUUID(), instanceId: id, ...on };
+      return await startWorkflow(host.client, 'deleteInstance', order, { workflowId: instanceWorkflowId(id) });
     },
   };
   const stop = async (): Promise<void> => {
@@ -126,7 +119,7 @@ export async function untilStruck(host: Pick<TestHost, 'strike'>, step: keyof Ho
 
 export async function untilPhase({ handle }: Pick<Begun, 'handle'>, phase: Phase): Promise<void> {
   for (;;) {
-    const progress = await handle.query<OperationProgress>('progress');
+    const progress = await queryWorkflow(handle, 'progress');
     if (progress.phase === phase) return;
     await sleep(50);
   }
