@@ -15,7 +15,10 @@ export interface Lanes {
   readonly waiting: number;
 }
 
-/** A file that uses less than this part of a core mostly waits. */
+/**
+ * A file that uses less than this part of a core mostly waits. What computes gets more of one even while files compute in
+ * all lanes, so that no crowded run makes it one of those that wait.
+ */
 const waitingBelow = 0.35;
 
 /** Whether a file spends most of its time waiting: for a timer, a server, a heartbeat. */
