@@ -66,7 +66,7 @@ export async function runSuites(names: readonly string[], { seed = newSeed() }: 
 }
 
 /** Runs files in one pool, with one Temporal for all, which saves each of them a second. */
-async function runFiles(run: Run, { paths, isLong }: Selection, seed: number): Promise<void> {
+async function runFiles(run: Run, { paths, isLong, unitFirst }: Selection, seed: number): Promise<void> {
   const cores = availableParallelism();
   const lanes: Lanes = { cpu: cores, waiting: cores };
   process.stdout.write(
@@ -78,7 +78,7 @@ async function runFiles(run: Run, { paths, isLong }: Selection, seed: number): P
   };
   const jobs = paths.map((path): Job => {
     const { seconds, cpuSeconds } = known[path] ?? unknownFigures;
-    return { path, rank: suiteOf(path) === 'unit' ? 0 : 1, seconds, cpuSeconds };
+    return { path, rank: unitFirst && suiteOf(path) === 'unit' ? 0 : 1, seconds, cpuSeconds };
   });
   let server: TestTemporalServer | undefined;
   try {
