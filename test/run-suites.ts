@@ -6,13 +6,20 @@ import { stateDirectory } from './fixtures/state-directory.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from './fixtures/temporal-server.ts';
 import { runChecks } from './run-checks.ts';
 import { runFile } from './run-file.ts';
-import { type Figures, keepFigures, readFigures, slowestLines } from './runner/figures.ts';
-import { knownFiles, unknownFile } from './runner/known-files.ts';
+import {
+  defaultFiguresFile,
+  type Figures,
+  keepFigures,
+  keptFiguresFile,
+  readFigures,
+  slowestLines,
+  unknownFigures,
+} from './runner/figures.ts';
 import { runPool } from './runner/pool.ts';
 import { openRunFolder, type RunFolder } from './runner/run-folder.ts';
 import type { Job, Lanes } from './runner/schedule.ts';
 import { type Selection, SelectionProblem, selectTests } from './runner/selection.ts';
-import { suiteOf, suites } from './runner/suites.ts';
+import { suiteOf, timeoutOf } from './runner/suites.ts';
 import { emptyTally, printTally, type Tally, tallyChecks, tallyFile } from './runner/tally.ts';
 
 export interface RunOptions {
@@ -59,16 +66,19 @@ export async function runSuites(names: readonly string[], { seed = newSeed() }: 
 }
 
 /** Runs files in one pool, with one Temporal for all, which saves each of them a second. */
-async function runFiles(run: Run, { paths, isLong }: Selection, seed: number): Promise<void> {
+async function runFiles(run: Run, { paths, isLong, unitFirst }: Selection, seed: number): Promise<void> {
   const cores = availableParallelism();
   const lanes: Lanes = { cpu: cores, waiting: cores };
   process.stdout.write(
     `\n== ${paths.length} files, ${lanes.cpu} at once and ${lanes.waiting} that wait, seed ${seed}\n`,
   );
-  const earlier = await readFigures(stateDirectory());
+  const known = {
+    ...(await readFigures(defaultFiguresFile)),
+    ...(await readFigures(keptFiguresFile(stateDirectory()))),
+  };
   const jobs = paths.map((path): Job => {
-    const { seconds, cpuSeconds } = earlier[path] ?? knownFiles[path] ?? unknownFile;
-    return { path, rank: suiteOf(path) === 'unit' ? 0 : 1, seconds, cpuSeconds };
+    const { seconds, cpuSeconds } = known[path] ?? unknownFigures;
+    return { path, rank: unitFirst && suiteOf(path) === 'unit' ? 0 : 1, seconds, cpuSeconds };
   });
   let server: TestTemporalServer | undefined;
   try {
@@ -84,11 +94,9 @@ async function runFiles(run: Run, { paths, isLong }: Selection, seed: number): P
 
 /** Runs one file and prints its results in one piece. */
 async function runJob({ folder, tally, figures, isLong }: Run, { path }: Job): Promise<void> {
-  const suite = suiteOf(path);
-  const limitMs = knownFiles[path]?.timeoutMs ?? (suite === undefined ? 0 : suites[suite].fileTimeoutMs);
   const keptIn = folder.ofFile(path);
   const file = join(import.meta.dirname, path);
-  const ended = await runFile(file, { folder: keptIn, timeoutMs: isLong ? longTimeoutMs : limitMs });
+  const ended = await runFile(file, { folder: keptIn, timeoutMs: isLong ? longTimeoutMs : timeoutOf(path) });
   figures[path] = ended.figures;
   tallyFile(tally, path, ended.outcomes, keptIn);
   if (!ended.outcomes.some(({ outcome }) => outcome === 'failed')) await folder.drop(path);

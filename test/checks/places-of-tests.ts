@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { knownFiles } from '../runner/known-files.ts';
+import { defaultFiguresFile, readFigures } from '../runner/figures.ts';
 import { needs } from '../runner/needs.ts';
 import { quick } from '../runner/quick.ts';
-import { isBelow, suiteOf, testPaths } from '../runner/suites.ts';
+import { isBelow, longFiles, suiteOf, testPaths } from '../runner/suites.ts';
 
 /**
  * Every test file belongs to a suite, since one that belongs to none would never run; and the runner's tables name only
@@ -11,7 +11,7 @@ import { isBelow, suiteOf, testPaths } from '../runner/suites.ts';
 export async function placesOfTests(root: string): Promise<string[]> {
   const paths = await testPaths(join(root, 'test'));
   const strays = paths.filter((path) => suiteOf(path) === undefined);
-  const absent = namedFiles().filter((name) => !paths.some((path) => isBelow(path, name)));
+  const absent = (await namedFiles()).filter((name) => !paths.some((path) => isBelow(path, name)));
   return [
     ...strays.map((path) => `test/${path}:1: no suite of test/runner/suites.ts has its folder`),
     ...absent.map((name) => `test/runner: a table names ${name}, and there is no such test`),
@@ -19,6 +19,7 @@ export async function placesOfTests(root: string): Promise<string[]> {
 }
 
 /** The files and folders of test/ that the runner's tables name. */
-export function namedFiles(): string[] {
-  return [...quick, ...Object.keys(knownFiles), ...needs.flatMap((need) => need.paths)];
+export async function namedFiles(): Promise<string[]> {
+  const withFigures = Object.keys(await readFigures(defaultFiguresFile));
+  return [...quick, ...withFigures, ...Object.keys(longFiles), ...needs.flatMap((need) => need.paths)];
 }

@@ -31,6 +31,8 @@ for (const [args, message] of [
   [['schema', 'poem'], /Allowed choices are spec, config, result/],
   [['image', 'inspect', '/nonexistent/image.qcow2'], /cannot be read \(ENOENT\)/],
   [['image', 'inspect', '/tmp'], /is no file/],
+  [['test', 'titles', 'one-list'], /titles takes two lists of titles/],
+  [['test', 'unit', '--minutes', '5'], /--minutes is for `everboot test soak` alone/],
 ] as const) {
   test(`\`everboot ${args.join(' ')}\` is a mistake of usage`, async () => {
     const [plain, { code, stdout }] = await Promise.all([

@@ -13,12 +13,18 @@ export interface Figures {
 
 export type FiguresByPath = Readonly<Record<string, Figures>>;
 
+/** A file of which nothing is known is taken for a short one that computes. */
+export const unknownFigures: Figures = { seconds: 5, cpuSeconds: 5 };
+
 const slowestCount = 10;
 
-/** The newest figures of each file by its path in test/; empty where no run has kept any, or nobody can read them. */
-export async function readFigures(stateDirectory: string): Promise<FiguresByPath> {
+/** For a machine that never ran a file. Written as the kept figures are: a run on two quiet cores can be copied here. */
+export const defaultFiguresFile = join(import.meta.dirname, 'default-figures.json');
+
+/** Figures of files by their paths in test/; empty where there are none yet, or nobody can read them. */
+export async function readFigures(file: string): Promise<FiguresByPath> {
   try {
-    const found: unknown = JSON.parse(await readFile(figuresFile(stateDirectory), 'utf8'));
+    const found: unknown = JSON.parse(await readFile(file, 'utf8'));
     return Object.fromEntries(Object.entries(found as object).filter(([, figures]) => areFigures(figures)));
   } catch {
     return {};
@@ -27,9 +33,9 @@ export async function readFigures(stateDirectory: string): Promise<FiguresByPath
 
 /** Adds a run's figures to those that are kept, each in the place of an earlier one. */
 export async function keepFigures(stateDirectory: string, figures: FiguresByPath): Promise<void> {
-  const all = Object.entries({ ...(await readFigures(stateDirectory)), ...figures });
+  const all = Object.entries({ ...(await readFigures(keptFiguresFile(stateDirectory))), ...figures });
   const sorted = Object.fromEntries(all.sort(([one], [other]) => (one < other ? -1 : 1)));
-  const file = figuresFile(stateDirectory);
+  const file = keptFiguresFile(stateDirectory);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(`${file}.${process.pid}`, `${JSON.stringify(sorted, null, 2)}\n`);
   await rename(`${file}.${process.pid}`, file);
@@ -45,7 +51,8 @@ export function slowestLines(figures: FiguresByPath): string[] {
   );
 }
 
-function figuresFile(stateDirectory: string): string {
+/** Where the figures of a machine's runs are. */
+export function keptFiguresFile(stateDirectory: string): string {
   return join(stateDirectory, 'tests', 'figures.json');
 }
 

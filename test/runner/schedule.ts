@@ -1,4 +1,4 @@
-import { needsOf } from './needs.ts';
+import { type Need, needsOf } from './needs.ts';
 
 /** A test file that is to run, and what is known of it. */
 export interface Job {
@@ -15,7 +15,10 @@ export interface Lanes {
   readonly waiting: number;
 }
 
-/** A file that uses less than this part of a core mostly waits. */
+/**
+ * A file that uses less than this part of a core mostly waits. What computes gets more of one even while files compute in
+ * all lanes, so that no crowded run makes it one of those that wait.
+ */
 const waitingBelow = 0.35;
 
 /** Whether a file spends most of its time waiting: for a timer, a server, a heartbeat. */
@@ -23,10 +26,23 @@ export function mostlyWaits({ seconds, cpuSeconds, path }: Job): boolean {
   return !needsOf(path).includes('guest') && cpuSeconds < seconds * waitingBelow;
 }
 
-/** The order in which files start while nothing keeps them: by rank, then the longest first. */
+/**
+ * The order in which files start while nothing keeps them: by rank, then the longest first. Files that can only follow one
+ * another are as long as all of them together.
+ */
 export function inOrder(jobs: readonly Job[]): Job[] {
+  const chains = new Map<Need, number>();
+  for (const { path, seconds } of jobs) {
+    for (const need of needsOf(path)) chains.set(need, (chains.get(need) ?? 0) + seconds);
+  }
+  const lengthOf = ({ path, seconds }: Job): number =>
+    Math.max(seconds, ...needsOf(path).map((need) => chains.get(need) ?? 0));
   return [...jobs].sort(
-    (one, other) => one.rank - other.rank || other.seconds - one.seconds || (one.path < other.path ? -1 : 1),
+    (one, other) =>
+      one.rank - other.rank ||
+      lengthOf(other) - lengthOf(one) ||
+      other.seconds - one.seconds ||
+      (one.path < other.path ? -1 : 1),
   );
 }
 

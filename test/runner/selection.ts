@@ -15,6 +15,8 @@ export interface Selection {
   readonly paths: readonly string[];
   /** Families of cases run whole. */
   readonly isLong: boolean;
+  /** Unit tests run before all others, since they say most soonest. A quick run is over sooner without. */
+  readonly unitFirst: boolean;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function selectTests(names: readonly string[], testFolder: string):
     withChecks: names.length === 0 || names.some((name) => name === 'check' || name === 'quick'),
     paths: [...paths],
     isLong: names.includes('long'),
+    unitFirst: !names.includes('quick'),
   };
 }
 

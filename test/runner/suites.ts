@@ -27,6 +27,15 @@ export function suiteOf(path: string): SuiteName | undefined {
   return suiteNames.find((name) => (suites[name].folders as readonly string[]).includes(folder));
 }
 
+/** Files that may take longer than their suite allows, in milliseconds: each has hundreds of cases. */
+export const longFiles: Readonly<Record<string, number>> = { 'durability/matrix.test.ts': 3_000_000 };
+
+/** How long a test file may take, in milliseconds. */
+export function timeoutOf(path: string): number {
+  const suite = suiteOf(path);
+  return longFiles[path] ?? (suite === undefined ? 0 : suites[suite].fileTimeoutMs);
+}
+
 /** The paths of all test files below a checkout's test/, sorted. */
 export async function testPaths(testFolder: string): Promise<string[]> {
   const paths: string[] = [];

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { keepFigures, readFigures, slowestLines } from '../runner/figures.ts';
+import { keepFigures, keptFiguresFile, readFigures, slowestLines } from '../runner/figures.ts';
 import { openRunFolder } from '../runner/run-folder.ts';
 
 async function stateFolder(t: TestContext): Promise<string> {
@@ -14,11 +14,11 @@ async function stateFolder(t: TestContext): Promise<string> {
 
 test('a run’s figures take the place of earlier ones of the same files, and the others stay', async (t) => {
   const state = await stateFolder(t);
-  assert.deepEqual(await readFigures(state), {});
+  assert.deepEqual(await readFigures(keptFiguresFile(state)), {});
   await keepFigures(state, { 'cli/a.test.ts': { seconds: 2, cpuSeconds: 1 }, b: { seconds: 3, cpuSeconds: 3 } });
   await keepFigures(state, { b: { seconds: 9, cpuSeconds: 4 } });
   const kept = { 'cli/a.test.ts': { seconds: 2, cpuSeconds: 1 }, b: { seconds: 9, cpuSeconds: 4 } };
-  assert.deepEqual(await readFigures(state), kept);
+  assert.deepEqual(await readFigures(keptFiguresFile(state)), kept);
   assert.deepEqual(await readdir(join(state, 'tests')), ['figures.json'], 'no temporary file');
 });
 
@@ -34,7 +34,7 @@ test('figures that nobody can read are as none', async (t) => {
     ],
   ] as const) {
     await writeFile(join(state, 'tests', 'figures.json'), text);
-    assert.deepEqual(await readFigures(state), expected, text);
+    assert.deepEqual(await readFigures(keptFiguresFile(state)), expected, text);
   }
 });
 

@@ -22,6 +22,19 @@ test('the longest file starts first, and those of the unit suite before all othe
   );
 });
 
+test('files that can only follow one another start as early as all of them together demand', () => {
+  const jobs = [
+    computing('long', 90),
+    computing('boot/a.test.ts', 50),
+    computing('boot/b.test.ts', 60),
+    computing('c', 55),
+  ];
+  assert.deepEqual(
+    inOrder(jobs).map(({ path }) => path),
+    ['boot/b.test.ts', 'boot/a.test.ts', 'long', 'c'],
+  );
+});
+
 test('as many files compute at once as there are CPU lanes, and those that wait run beside them', () => {
   const running = [computing('a'), computing('b')];
   const queue = [computing('c'), waiting('w'), waiting('x')];

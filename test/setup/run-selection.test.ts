@@ -12,7 +12,7 @@ const select = (...names: string[]): Promise<Selection> => selectTests(names, te
 test('every test file belongs to a suite, and every file that the runner’s tables name is there', async () => {
   assert.deepEqual(await placesOfTests(join(testFolder, '..')), []);
   const paths = await testPaths(testFolder);
-  for (const name of namedFiles())
+  for (const name of await namedFiles())
     assert.ok(
       paths.some((path) => isBelow(path, name)),
       name,

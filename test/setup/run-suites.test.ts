@@ -156,7 +156,7 @@ test('the output of a file that fails is kept, with what its fixtures keep, and 
       import { keepEvidence } from '../fixtures/evidence.ts';
       const folder = await mkdtemp(join(tmpdir(), 'everboot-host-'));
       await writeFile(join(folder, 'console.log'), 'a guest’s last words');
-      await writeFile(join(folder, 'disk'), Buffer.alloc(2 ** 21));
+      await writeFile(join(folder, 'disk'), Buffer.alloc(2 ** 23));
       await keepEvidence(folder);
       await rm(folder, { recursive: true });
       process.stderr.write('what happened\\n');

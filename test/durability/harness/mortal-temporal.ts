@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findTemporalCli, startTemporalServer } from '../../../workers/temporal-server.ts';
+import { keepEvidence } from '../../fixtures/evidence.ts';
 import { freePorts } from '../../fixtures/free-port.ts';
 import { stateDirectory } from '../../fixtures/state-directory.ts';
 
@@ -45,6 +46,7 @@ export async function startMortalTemporal(): Promise<MortalTemporal> {
     async stop() {
       await restarted.catch(() => undefined);
       await server.program.stop(5000);
+      await keepEvidence(folder);
       await rm(folder, { recursive: true, force: true });
     },
   };
