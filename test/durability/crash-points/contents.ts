@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
 
@@ -50,21 +50,21 @@ async function readJson(path: string, folder: string, changing: readonly string[
 
 /** An ext4 file system that its own checker finds no fault with, by its label; an overlay on one by its bytes. */
 async function readFileSystem(path: string, folder: string): Promise<string> {
-  const bytes = await readFile(path);
-  if (isQcow2(bytes)) return await readBytes(path, folder);
+  if (await isQcow2(path)) return await readBytes(path, folder);
+  const { size } = await stat(path);
   try {
     execFileSync('e2fsck', ['-fn', path], { stdio: 'pipe' });
     const label = execFileSync('e2label', [path], { encoding: 'utf8', stdio: 'pipe' }).trim();
-    return `${bytes.length} bytes of ext4, ${label}`;
+    return `${size} bytes of ext4, ${label}`;
   } catch (error) {
-    return `${damaged}: ${bytes.length} bytes, ${error}`;
+    return `${damaged}: ${size} bytes, ${error}`;
   }
 }
 
 /** A swap area but for its UUID. */
 async function readSwap(path: string, folder: string): Promise<string> {
+  if (await isQcow2(path)) return await readBytes(path, folder);
   const bytes = await readFile(path);
-  if (isQcow2(bytes)) return await readBytes(path, folder);
   if (bytes.subarray(4086, 4096).toString('latin1') !== 'SWAPSPACE2') return `${damaged}: no swap area`;
   bytes.fill(0, 1036, 1052);
   return `${bytes.length} bytes of swap, ${createHash('sha256').update(bytes).digest('hex')}`;
@@ -74,7 +74,7 @@ async function readSwap(path: string, folder: string): Promise<string> {
 async function readDrive(path: string): Promise<string> {
   const scratch = await mkdtemp('/var/tmp/everboot-drive-');
   try {
-    const isIso = (await readFile(path)).subarray(32769, 32774).toString('latin1') === 'CD001';
+    const isIso = (await textAt(path, 32_769, 5)) === 'CD001';
     const tree = join(scratch, 'tree');
     await extractDrive(path, isIso ? 'iso9660' : 'vfat', tree);
     const hash = createHash('sha256');
@@ -89,6 +89,16 @@ async function readDrive(path: string): Promise<string> {
   }
 }
 
-function isQcow2(bytes: Buffer): boolean {
-  return bytes.subarray(0, 3).toString('latin1') === 'QFI';
+async function isQcow2(path: string): Promise<boolean> {
+  return (await textAt(path, 0, 3)) === 'QFI';
+}
+
+async function textAt(path: string, at: number, length: number): Promise<string> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }

@@ -66,6 +66,11 @@ function copyOf(folder: string): string {
 
 /** Makes the second folder what the first one is. */
 export async function copyFolder(from: string, to: string): Promise<void> {
-  await rm(to, { recursive: true, force: true });
+  await remove(to);
   await run('cp', ['-a', '--sparse=always', from, to]);
+}
+
+/** Removes folders, of which there may be hundreds, so not in this process. */
+export async function remove(...folders: readonly string[]): Promise<void> {
+  await run('rm', ['-rf', ...folders]);
 }

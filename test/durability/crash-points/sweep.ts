@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
 import { type Call, killed, type Mode, readCalls, startStep } from './at-call.ts';
 import { damaged } from './contents.ts';
-import { type CrashCase, copyFolder, type Lane, makeLane, restore } from './lane.ts';
+import { type CrashCase, copyFolder, type Lane, makeLane, remove, restore } from './lane.ts';
 import { unsyncedNames } from './sync-order.ts';
 import { entriesOf, isPassing, isTemporary, type Tree, treeOf } from './tree.ts';
 
@@ -24,7 +24,7 @@ export async function sweepCrashPoints(t: TestContext, tracer: string, crash: Cr
   const points = chosen(calls);
   const names = [...new Set(points.map(({ name }) => name))].sort().join(', ');
   t.diagnostic(`${points.length} crash points of ${calls.length} calls: ${names}`);
-  for (const call of calls) if (!points.includes(call)) await remove(copyBefore(lane, call));
+  await remove(...calls.filter((call) => !points.includes(call)).map((call) => copyBefore(lane, call)));
 
   const middle = points[Math.floor(points.length / 2)];
   assert.ok(middle, 'the step changes files');
@@ -84,10 +84,6 @@ async function recover({ lane, expected }: Sweep, left: string, where: string): 
   await rename(left, lane.folder);
   await lane.crash.undo(lane.host);
   assert.deepEqual(leftIn(await treeOf(lane.folder), lane.before), [], `${where}, then taken back`);
-}
-
-async function remove(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
 }
 
 /** Everything but the leavings of small files, which go when the instance is ready or taken back. */
