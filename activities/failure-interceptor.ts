@@ -15,8 +15,8 @@ const spaceErrors = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const maxRemembered = 10_000;
 
 /**
- * The one place where failures turn into Temporal's: the code becomes the failure's type, and the table decides whether
- * it is tried again, for as long as the host is patient. That time begins with the first failure that this worker saw:
+ * Hands every step's failure over to Temporal: the code becomes the failure's type, and the table decides whether it is
+ * tried again, for as long as the host is patient. That time begins with the first failure that this worker saw:
  * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails with.
  * Whatever is not ours is the operating system's word or a defect.
  */

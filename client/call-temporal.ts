@@ -48,6 +48,9 @@ export function isWithoutPoller(error: unknown): boolean {
   return grpcStatusOf(error)?.code === grpcStatus.failedPrecondition;
 }
 
+/** As Temporal's server 1.32 says that a namespace lacks a search attribute; the code alone says only that the call is wrong. */
+const missingAttribute = /search attribute/i;
+
 function failureOfCall({ address, namespace }: ClientContext, error: unknown): unknown {
   if (error instanceof NamespaceNotFoundError) {
     return new EverbootFailure('ConfigInvalid', `the Temporal server at ${address} has no namespace "${namespace}"`, {
@@ -64,7 +67,7 @@ function failureOfCall({ address, namespace }: ClientContext, error: unknown): u
         remedy: 'Correct the API key, the certificate or the namespace of the Temporal profile.',
       });
     case grpcStatus.invalidArgument:
-      if (!/search attribute/i.test(status.details)) return error;
+      if (!missingAttribute.test(status.details)) return error;
       return new EverbootFailure(
         'ConfigInvalid',
         `the namespace "${namespace}" lacks ${searchAttributeNames.join(', ')}`,

@@ -87,12 +87,15 @@ async function isReadable(path: string): Promise<boolean> {
 const machine = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-M', 'pc', '-accel', 'kvm'];
 const processor = ['-cpu', 'host', '-m', '256'];
 
+/** As any Linux says on its console that it does not go on. */
+const panic = /Kernel panic/;
+
 /** Boots a kernel that has no root: it gets as far as its panic, where it is told to restart, at which QEMU exits. */
 async function kernelRuns(kernel: string): Promise<boolean> {
   const words = 'panic=-1 console=ttyS0 earlyprintk=ttyS0 edd=off';
   const args = [...machine, ...processor, '-serial', 'stdio', '-kernel', kernel, '-append', words];
   const said = await runGuest(args, kernelTimeoutMs);
-  return /Kernel panic/.test(said ?? '');
+  return panic.test(said ?? '');
 }
 
 async function bootSectorRuns(): Promise<boolean> {

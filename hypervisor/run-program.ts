@@ -71,8 +71,8 @@ const childEnvironment = {
  * Runs one program to its end and returns what it printed. It is the leader of its own process group and dies with
  * the worker; when the signal aborts or the time is up, the whole group is killed and awaited.
  *
- * Throws ProgramMissing, what `programFailure` makes of its end, and the signal's own reason when it was aborted. All but
- * the first and the last carry the end as facts, see `ProgramEnd`.
+ * Throws what `programFailure` makes of its end, which travels in it as facts (see `ProgramEnd`); ProgramMissing; and the
+ * signal's own reason when it was aborted.
  */
 export async function runProgram(
   program: string,
