@@ -59,7 +59,9 @@ async function createForgotten(): Promise<typeof forgotten> {
   const { code } = await up.json(['create', '-f', '-'], asked);
   assert.equal(code, 4);
   const { document } = await up.json(['show', String(asked.id)]);
-  return { id: String(asked.id), until: Date.parse(document.parked.until) };
+  const [since, until] = [Date.parse(document.parked.since), Date.parse(document.parked.until)];
+  assert.equal(until - since, holdForSeconds * 1000);
+  return { id: String(asked.id), until };
 }
 
 /** Waits for what Temporal’s lists, which lag behind, say in the end. */

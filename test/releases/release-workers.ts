@@ -83,6 +83,8 @@ function environmentOf(
     TEMPORAL_ADDRESS: address,
     EVERBOOT_CONFIG: '/dev/null',
     EVERBOOT_STATE_DIR: state,
+    // Of a folder that goes with the release's.
+    NODE_COMPILE_CACHE: join(state, 'compile-cache'),
     EVERBOOT_HOST_NAME: host,
     EVERBOOT_HOST_INSTANCES_PATH: join(folder, 'instances'),
     EVERBOOT_HOST_FILE_IMAGE_ROOTS: folder,

@@ -45,5 +45,5 @@ test('the product’s workflows wait by the product’s times, and a test’s by
   const product = await bundleWorkflows();
   assert.equal(heartbeatIn(product.code), '10000');
   assert.equal((await workflowBundle(state)).code, product.code, 'tests share what a worker would have made');
-  assert.equal(heartbeatIn((await testBundle('short')).code), '3000');
+  assert.equal(heartbeatIn((await testBundle('short')).code), '4000');
 });

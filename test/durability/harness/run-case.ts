@@ -8,6 +8,7 @@ import { begin, endOf, inputFor, tomlOf } from './operations.ts';
 import type { HostOrder } from './serve-host.ts';
 import { emptyFileSystem } from './small-file-systems.ts';
 import type { Stage } from './stage.ts';
+import { isAfterImages, warmCache } from './warm-cache.ts';
 
 export interface CaseResult {
   readonly outcome: Outcome;
@@ -40,7 +41,9 @@ export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemp
   };
   const input = inputFor(stage, procedure, order.name);
   const { journal, paths } = place;
+  const isWarm = isAfterImages(step);
   try {
+    if (isWarm) await warmCache(stage, procedure, paths);
     const handle = await begin(stage, procedure, input);
     if (blow.startsWith('kill') && blow !== 'killProgram') await restart();
     if (outside !== undefined) {
@@ -58,6 +61,7 @@ export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemp
     const end = await endOf(handle);
     if (medium === 'small') await emptyFileSystem(paths.instances);
     const outcome = await checkOutcome(stage, given, { end, input, journal, paths });
+    if (isWarm) assert.equal(journal.count('downloadImage', 'ran'), 0, 'the images were there');
     const struck = journal.count(step, 'struck');
     assert.ok(struck > 0, `${step} was struck`);
     if (times !== undefined) assert.equal(struck, times, `${step} was struck ${times} times`);
