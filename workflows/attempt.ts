@@ -137,8 +137,7 @@ function failureRules(
     async decide(failure) {
       const { at } = course.on({ kind: 'failed', failure, isUnreachable: isUnreachable(failure) });
       if (at !== 'parked') return 'undo';
-      const { message } = failure instanceof ApplicationFailure ? failure : { message: String(failure) };
-      tracker.note(`waits for an operator: ${message}`);
+      tracker.note(`waits for an operator: ${failure instanceof Error ? failure.message : String(failure)}`);
       const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...done.keys()] });
       if (decision.kind === 'abandon') {
         tracker.note('abandoned');
