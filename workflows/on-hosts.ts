@@ -1,4 +1,4 @@
-import { type ApplicationFailure, isCancellation, uuid4 } from '@temporalio/workflow';
+import { isCancellation, uuid4 } from '@temporalio/workflow';
 import type { Leftovers } from '../domain/attempt.ts';
 import type {
   ClearRemainsInput,
@@ -59,7 +59,7 @@ async function leaveWord(left: Omit<ClearRemainsInput, 'withDomain'>, leaves: Le
   if (leaves !== 'nothing') await leaveTombstone({ ...left, withDomain: leaves === 'domain' });
 }
 
-function givenUp(host: string): ApplicationFailure {
+function givenUp(host: string): Error {
   const message = `an operator gave the host ${host} up; it removes what it has when it is back`;
   return everbootFailure('HostUnreachable', message);
 }
