@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { functionLengths } from './checks/function-lengths.ts';
 import { messageProblems } from './checks/matched-messages.ts';
 import { placesOfTests } from './checks/places-of-tests.ts';
 
@@ -40,6 +41,7 @@ const checks = {
   'the shell scripts': checkShellScripts,
   'the places of tests': () => ownRule(placesOfTests),
   'no message decides anything': () => ownRule(messageProblems),
+  'the lengths of functions': () => ownRule(functionLengths),
 } as const satisfies Readonly<Record<string, () => Promise<Verdict>>>;
 
 /** Makes all checks, one after the other, and shows what a check that objects has to say. */

@@ -93,6 +93,25 @@ test('a boot that the host has no room for waits, and goes on when there is room
   assert.equal((await up.json(['delete', String(asked.id)])).document.existed, true);
 });
 
+/** Retries with changes that cannot be made; the parked boot stays as it is. */
+async function refusesChanges(id: string): Promise<void> {
+  for (const [args, problem] of [
+    [['--set', 'name=web-2'], /^name: a retry cannot change it$/],
+    [['--set', 'hosts.0=other'], /^hosts: a retry cannot change it$/],
+    [['--set', 'flavor.rootGb=many'], /^flavor.rootGb: "many", expected a whole number/],
+    [['--set', 'boot.mode=disks'], /^boot.mode: no place in the spec$/],
+  ] as const) {
+    const { code, document } = await up.json(['retry', id, ...args]);
+    assert.deepEqual([code, document.error.code], [2, 'SpecInvalid'], JSON.stringify(document));
+    assert.match(document.error.problems[0], problem);
+  }
+  for (const value of ['adminPassword=planted', 'flavor']) {
+    const { code, document } = await up.json(['retry', id, '--set', value]);
+    assert.deepEqual([code, document.error.code], [2, 'UsageInvalid']);
+    assert.ok(!JSON.stringify(document).includes('planted'));
+  }
+}
+
 test('a flavor that is too small is enlarged by a retry; the parked boot is shown, listed and outlives a crash', async () => {
   const asked = tooLarge();
   const id = String(asked.id);
@@ -135,21 +154,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
     new RegExp(`^ID +NAME +HOST +CODE +STEP +SINCE\n(.*\n)*${id} +web-1 +${up.host} +FlavorDiskTooSmall`),
   );
 
-  for (const [args, problem] of [
-    [['--set', 'name=web-2'], /^name: a retry cannot change it$/],
-    [['--set', 'hosts.0=other'], /^hosts: a retry cannot change it$/],
-    [['--set', 'flavor.rootGb=many'], /^flavor.rootGb: "many", expected a whole number/],
-    [['--set', 'boot.mode=disks'], /^boot.mode: no place in the spec$/],
-  ] as const) {
-    const { code, document } = await up.json(['retry', id, ...args]);
-    assert.deepEqual([code, document.error.code], [2, 'SpecInvalid'], JSON.stringify(document));
-    assert.match(document.error.problems[0], problem);
-  }
-  for (const value of ['adminPassword=planted', 'flavor']) {
-    const { code, document } = await up.json(['retry', id, '--set', value]);
-    assert.deepEqual([code, document.error.code], [2, 'UsageInvalid']);
-    assert.ok(!JSON.stringify(document).includes('planted'));
-  }
+  await refusesChanges(id);
   const args = ['--set', 'flavor.rootGb=2', '--set', 'metadata.role=db', '-f', '-'];
   const retried = await up.json(['retry', id, ...args], 'metadata: {team: storage}\n');
   assert.equal(retried.code, 0, JSON.stringify(retried.document));

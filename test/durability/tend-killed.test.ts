@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, Connection } from '@temporalio/client';
 import { startWorkflow } from '../../client/workflow-calls.ts';
-import { hostPaths } from '../../domain/host-paths.ts';
+import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import { type CreateInstanceInput, instanceWorkflowId } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { fetchLockKey } from '../../hypervisor/image-cache/fetch-lease.ts';
@@ -33,20 +33,9 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   t.after(() => connection.close());
   const client = new Client({ connection });
   let log = '';
+  const startHost = () => startWorker([server.address, folder, name], (text) => (log += text));
   let child = await startHost();
   t.after(() => kill(child));
-
-  async function startHost(): Promise<ChildProcess> {
-    const started = spawn(process.execPath, [script, server.address, folder, name], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    started.stderr?.on('data', (text: Buffer) => {
-      log += text;
-    });
-    await Promise.race([once(started.stdout as NodeJS.ReadableStream, 'data'), once(started, 'exit')]);
-    assert.equal(started.exitCode, null, 'the worker is there');
-    return started;
-  }
 
   // Three boots that wait for the same image, and are terminated.
   const image = await makeRawImage(folder, 'slow.raw', 48 * mebibyte);
@@ -57,13 +46,7 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   );
   await until(
     'a fetch, and three reserved directories',
-    unlessGone(async () => {
-      const there = await readdir(paths.instances);
-      const part = (await readdir(paths.cache)).find((file) => file.endsWith('.part'));
-      return (
-        ids.every((id) => there.includes(id)) && part !== undefined && (await stat(join(paths.cache, part))).size > 0
-      );
-    }),
+    unlessGone(() => isFetchingFor(ids, paths)),
     10,
   );
   await Promise.all(ids.map((id) => client.workflow.getHandle(instanceWorkflowId(id)).terminate('by a test')));
@@ -77,12 +60,7 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   const tending = await startWorkflow(client, 'tendHost', order, { workflowId: `host/${name}/tend` });
   await until(
     'a tending that is in the middle',
-    unlessGone(async () => {
-      const there = await readdir(paths.instances);
-      // The last claim stays until nobody writes the image any more.
-      const claims = await readdir(join(paths.claims, cacheName));
-      return claims.length === 1 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
-    }),
+    unlessGone(() => isClaimedWithoutDirectories(ids, paths, cacheName)),
     10,
   );
   await until('word of both removals', async () => (log.match(/tending removed instance/g) ?? []).length === 2);
@@ -102,6 +80,33 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   await kill(child);
   await assertCleanSlate(paths, ids);
 });
+
+/** Starts a host's worker, and waits until it is there. */
+async function startWorker(args: readonly string[], onLog: (text: string) => void): Promise<ChildProcess> {
+  const started = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  started.stderr?.on('data', (text: Buffer) => onLog(text.toString()));
+  await Promise.race([once(started.stdout as NodeJS.ReadableStream, 'data'), once(started, 'exit')]);
+  assert.equal(started.exitCode, null, 'the worker is there');
+  return started;
+}
+
+async function isFetchingFor(ids: readonly string[], { instances, cache }: HostPaths): Promise<boolean> {
+  const there = await readdir(instances);
+  const part = (await readdir(cache)).find((file) => file.endsWith('.part'));
+  if (part === undefined || !ids.every((id) => there.includes(id))) return false;
+  return (await stat(join(cache, part))).size > 0;
+}
+
+/** The last claim stays until nobody writes the image any more. */
+async function isClaimedWithoutDirectories(
+  ids: readonly string[],
+  { instances, claims }: HostPaths,
+  cacheName: string,
+): Promise<boolean> {
+  const there = await readdir(instances);
+  const claimed = await readdir(join(claims, cacheName));
+  return claimed.length === 1 && ids.every((id) => !there.some((entry) => entry.startsWith(id)));
+}
 
 async function start(client: Client, host: string, image: object): Promise<string> {
   const flavor = { vcpus: 1, memoryMb: 128, rootGb: 1, ephemeralGb: 0, swapMb: 0 };
