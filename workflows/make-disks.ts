@@ -3,9 +3,10 @@ import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
 import type { InjectionOrder } from '../domain/host-activities.ts';
 import type { BaseImage } from '../domain/image.ts';
 import type { InstancePlan } from '../domain/operations.ts';
+import { sizeText } from '../domain/sizes.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import type { HostSteps } from './host-steps.ts';
-import { imageLabel, sizeLabel } from './labels.ts';
+import { imageLabel } from './labels.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { sideBySide } from './side-by-side.ts';
 
@@ -23,7 +24,7 @@ function rootDiskSummary({ clone, format, storage, sizeBytes }: PlannedRootDisk,
   const bytes = sizeBytes ?? base?.virtualSizeBytes;
   const how =
     clone === undefined ? `${kind} ${format === 'qcow2' ? 'on' : 'of'} ${origin}` : `${kind} clone of ${origin}`;
-  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeLabel(bytes)}`;
+  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeText(bytes)}`;
 }
 
 interface DiskOrders {
@@ -43,12 +44,12 @@ export async function makeDisks(host: HostSteps, { claim, plan, spec, images }: 
     steps.push(() => host.createRootDisk(summary, { claim, disk: root, base }));
   }
   for (const disk of ephemerals) {
-    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeLabel(disk.sizeBytes)}, ${disk.format}`;
+    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeText(disk.sizeBytes)}, ${disk.format}`;
     steps.push(() => host.createEphemeralDisk(summary, { claim, disk }, disk.name));
   }
   if (swap !== null) {
     steps.push(() =>
-      host.createSwapDisk(`swap disk: ${sizeLabel(swap.sizeBytes)}, ${swap.format}`, { claim, disk: swap }),
+      host.createSwapDisk(`swap disk: ${sizeText(swap.sizeBytes)}, ${swap.format}`, { claim, disk: swap }),
     );
   }
   if (config !== null) {
