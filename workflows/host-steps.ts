@@ -112,7 +112,9 @@ function optionsOf(host: string, name: StepName): ActivityOptions {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // A worker's death is no failure of the step, so attempts are not counted.
     retry: {
-      ...{ initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '30 seconds' },
+      initialInterval: '1 second',
+      backoffCoefficient: 2,
+      maximumInterval: '30 seconds',
       // A host of an older release does not get to know a step by being asked again; only an undo waits until it does.
       ...(isEndless(name) ? {} : { nonRetryableErrorTypes: [unknownStepType] }),
     },

@@ -153,7 +153,8 @@ function parkedReport(failure: unknown, { forSeconds, keeps }: Holding): ParkedR
     remedy: report?.remedy ?? '',
     ...(report?.problems?.length ? { problems: report.problems } : {}),
     ...(report?.step === undefined ? {} : { step: report.step }),
-    ...{ keeps, since },
+    keeps,
+    since,
     ...(forSeconds === undefined ? {} : { until: since + forSeconds * 1000 }),
   };
 }
