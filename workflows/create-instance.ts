@@ -93,7 +93,7 @@ function forHost({ hosts: _others, holdFor: _patience, ...spec }: SealedSpec): S
   return { ...spec, onFailure: 'undo' };
 }
 
-/** What has the plan's images in the cache, by their roles. */
+/** The steps that have the plan's images in the cache, by the images' roles. */
 function fetches(
   host: HostSteps,
   { claim, plan, spec }: Pick<DiskOrders, 'claim' | 'plan' | 'spec'>,
