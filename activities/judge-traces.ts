@@ -28,7 +28,11 @@ export async function judgeTraces(
     const newest = await askOnce(claim.instanceId);
     const own = await runOf(claim, newest);
     const reason = judgeClaim({
-      ...{ claim, newest, own, ...timing(host), host: host.configuration.host.name },
+      claim,
+      newest,
+      own,
+      ...timing(host),
+      host: host.configuration.host.name,
       record: record === undefined ? null : recordFacts(record),
       isRecordUnreadable: met === 'unreadable',
       hasDomain: inventory.libvirtAnswered ? traces.domain !== null : null,

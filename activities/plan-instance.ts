@@ -49,7 +49,6 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const images = await describeImages(host, request);
   // Else an unknown value would show only when the images are being fetched.
   deviceModels(images.root?.properties ?? {});
-  const osType = spec.osType ?? images.root?.properties.os_type ?? 'linux';
   const planned = planDisks({
     spec,
     flavor,
@@ -57,7 +56,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     settings: { ...libvirt, ...configDrive },
     hasKernel: images.kernel !== undefined,
     hasRamdisk: images.ramdisk !== undefined,
-    osType,
+    osType: spec.osType ?? images.root?.properties.os_type ?? 'linux',
     suffix: '',
   });
   refuseUnattachableDisks(planned, libvirt.virtType);
@@ -79,7 +78,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const filling = { growFileSystem: plansGrowth(disks, libvirt), injection: planInjection(disks, libvirt) };
   const container = libvirt.virtType === 'lxc' && disks.root !== null ? { rootFileSystem: true as const } : {};
   return {
-    plan: { claim, directory, disks, bases, ...unfetched, osType, ...filling, ...container, ...boot },
+    plan: { claim, directory, disks, bases, ...unfetched, ...filling, ...container, ...boot },
     ready: null,
   };
 }

@@ -17,7 +17,10 @@ export function reportOf(
     items.filter(({ reason }) => tendReasons[reason].action === action);
   const kept = [...byWeight(withAction('report')), ...withAction('leave').filter(({ reason }) => reason !== 'Ready')];
   return {
-    ...{ host, dryRun, counts, resumeGuests: false },
+    host,
+    dryRun,
+    counts,
+    resumeGuests: false,
     removed: withAction('remove').slice(0, maxListed),
     kept: kept.slice(0, maxListed),
     notes: notes.slice(0, 20).map((note) => note.slice(0, 500)),

@@ -1,6 +1,7 @@
 import type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
+import { sizeText } from '../domain/sizes.ts';
 import { textTable } from './text-table.ts';
-import { sizeText, timeText } from './units.ts';
+import { timeText } from './units.ts';
 
 /** A host’s cache as people read it: a line a file, then what all of them take. */
 export function listingText({ host, folder, files, occupiedBytes, maxBytes }: CacheListing): string {

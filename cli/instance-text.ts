@@ -1,9 +1,10 @@
 import type { OperationView } from '../client/read-progress.ts';
 import type { InstanceView } from '../client/show-instance.ts';
 import type { InstanceResult } from '../domain/operations.ts';
+import { sizeText } from '../domain/sizes.ts';
 import { stepLines } from './progress-view.ts';
 import { nameTable, textTable } from './text-table.ts';
-import { durationText, sizeText, timeText } from './units.ts';
+import { durationText, timeText } from './units.ts';
 import { awayText, parkedCause, sinceText, waysOn } from './waiting-text.ts';
 
 const states = {

@@ -1,7 +1,8 @@
 import type { OperationView, StepView } from '../client/read-progress.ts';
+import { sizeText } from '../domain/sizes.ts';
 import { printable } from './output.ts';
 import type { RateOf } from './transfer-rate.ts';
-import { durationText, sizeText, timeLeftText } from './units.ts';
+import { durationText, timeLeftText } from './units.ts';
 import { waitingLines } from './waiting-text.ts';
 
 const marks = { running: '▸', waiting: '·', done: '✓', failed: '✗', cancelled: '✗' } as const;

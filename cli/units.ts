@@ -1,16 +1,3 @@
-/** A size as people read it: "412 MiB", "1.5 GiB". */
-export function sizeText(bytes: number): string {
-  const units = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  if (bytes < 1024) return `${bytes} B`;
-  let count = bytes / 1024;
-  let unit = 0;
-  while (count >= 1023.95 && unit < units.length - 1) {
-    count /= 1024;
-    unit += 1;
-  }
-  return `${count < 100 ? count.toFixed(1).replace(/\.0$/, '') : Math.round(count)} ${units[unit]}`;
-}
-
 /** A length of time as people read it: "0.25 s", "12.3 s", "4 min 10 s", "2 h 5 min". */
 export function durationText(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;

@@ -55,7 +55,10 @@ export async function abandonOperation(
   const { operation, host } = ended.memo;
   const remainsOn = hostGone ? await hostWithRemains(context, ended, outcome) : null;
   return {
-    ...{ instanceId, operation, host, phase: ended.phase },
+    instanceId,
+    operation,
+    host,
+    phase: ended.phase,
     ...(failure === undefined ? {} : { error: failureDocument(failure) }),
     ...(remainsOn === null ? {} : { remainsOn }),
   };

@@ -139,12 +139,21 @@ async function startOn(
   const operationId = randomUUID();
   const secrets = await sealSecrets(request.secrets, context.publicKeyFile, instanceId);
   const input: CreateInstanceInput = {
-    ...{ operationId, host, spec: { ...spec, secrets }, flavor, specDigest },
+    operationId,
+    host,
+    spec: { ...spec, secrets },
+    flavor,
+    specDigest,
     ...(hosts.length === 1 ? {} : { hosts }),
     hostUnreachableAfterMs: context.hostUnreachableAfterMs,
   };
   const memo: OperationMemo = {
-    ...{ operation: 'create', operationId, firstOperationId: operationId, specDigest, host, name },
+    operation: 'create',
+    operationId,
+    firstOperationId: operationId,
+    specDigest,
+    host,
+    name,
     ...(onFailure === 'hold' ? { onFailure } : {}),
     ...(isPinned ? { pinned: true } : {}),
   };

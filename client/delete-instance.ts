@@ -93,7 +93,9 @@ export async function startDeletion(
   const host = known ?? (await hostWith(context, instanceId));
   const operationId = randomUUID();
   const input: DeleteInstanceInput = {
-    ...{ operationId, host, instanceId },
+    operationId,
+    host,
+    instanceId,
     hostUnreachableAfterMs: context.hostUnreachableAfterMs,
   };
   const name = last?.memo.name;

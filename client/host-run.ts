@@ -52,7 +52,8 @@ export async function startHostWork<Name extends WorkflowName>(
   );
   const run = { workflowId, runId: handle.firstExecutionRunId };
   return {
-    ...{ host, workflowId },
+    host,
+    workflowId,
     progress: () => hostProgress(context, work, { host, ...run }),
     async result(options) {
       try {

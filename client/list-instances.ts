@@ -75,15 +75,13 @@ export async function listInstances(context: ClientContext, options: ListOptions
         if (instances.length === limit) more = true;
         else
           instances.push({
-            ...{
-              instanceId,
-              name: memo.name ?? null,
-              host: memo.host,
-              operation: memo.operation,
-              phase,
-              image,
-              startedAt,
-            },
+            instanceId,
+            name: memo.name ?? null,
+            host: memo.host,
+            operation: memo.operation,
+            phase,
+            image,
+            startedAt,
             ...(endedAt === undefined ? {} : { endedAt }),
           });
       }

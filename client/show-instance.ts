@@ -39,7 +39,10 @@ export async function showInstance(
   ]);
   const { operation, ...progress } = progressOf(runView(run), told);
   return {
-    ...{ instanceId, name: run.memo.name ?? null, ...progress, host: run.memo.host },
+    instanceId,
+    name: run.memo.name ?? null,
+    ...progress,
+    host: run.memo.host,
     operation: operation === 'delete' ? 'delete' : 'create',
     startedAt: run.startedAt,
     ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
@@ -61,7 +64,12 @@ async function showRecord(context: ClientContext, instanceId: string, host: stri
 
 function viewOfRecord({ claim, name, host, state, createdAt, result }: InstanceRecord): InstanceView {
   return {
-    ...{ instanceId: claim.instanceId, name, host, operation: 'create', startedAt: createdAt, steps: [] },
+    instanceId: claim.instanceId,
+    name,
+    host,
+    operation: 'create',
+    startedAt: createdAt,
+    steps: [],
     phase: state === 'ready' ? 'Ready' : 'Building',
     ...(result === undefined ? {} : { result }),
   };

@@ -10,7 +10,7 @@ import {
   workflowStart,
 } from '../domain/workflows.ts';
 
-/** How a workflow is started, beside what it is. */
+/** Temporal's options of a start; the name, the input and the queue are the workflow's own. */
 export type StartOptions = Omit<WorkflowStartOptions, 'args' | 'taskQueue'>;
 
 /** A run that was started or joined, whose result has the workflow's own type. */

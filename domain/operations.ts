@@ -82,7 +82,6 @@ export interface InstancePlan {
   readonly bases: readonly BaseImageOrder[];
   /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone. */
   readonly image?: ImageDescription;
-  readonly osType: string;
   /** True: the root disk's file system grows with the disk. Absent in plans of earlier releases. */
   readonly growFileSystem?: boolean;
   /** Where the guest is told what it needs to know by injection; null: it is not. Absent in plans of earlier releases. */

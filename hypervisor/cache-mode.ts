@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CacheMode } from '../domain/domain-xml/domain-description.ts';
-import { temporarySuffix } from './publish-file.ts';
+import { temporaryName } from './publish-file.ts';
 
 const known = new Map<number, Promise<CacheMode>>();
 
@@ -28,7 +27,7 @@ export async function resolveCacheMode(directory: string): Promise<CacheMode> {
 }
 
 async function tryDirectWrite(directory: string): Promise<CacheMode> {
-  const path = join(directory, `direct-io.${randomBytes(4).toString('hex')}${temporarySuffix}`);
+  const path = temporaryName(join(directory, 'direct-io'));
   try {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DIRECT;
     const file = await open(path, flags, 0o600);

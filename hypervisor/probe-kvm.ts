@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LibvirtSettings } from '../domain/configuration.ts';
 import type { VirtType } from '../domain/domain-xml/domain-description.ts';
 import { EverbootFailure } from '../domain/failures.ts';
+import { readBootId } from './boot-id.ts';
 import { publishText } from './publish-file.ts';
 import { runProgram } from './run-program.ts';
 import { isThere, readStateFile } from './small-file.ts';
@@ -45,7 +46,7 @@ function startProbe(stateDirectory: string): Promise<MachineType> {
 
 async function probeOnce(stateDirectory: string): Promise<MachineType> {
   const path = join(stateDirectory, 'virt-type.json');
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const bootId = await readBootId();
   const kept = (await readStateFile(path)) as { bootId?: unknown; virtType?: unknown } | undefined;
   if (kept?.bootId === bootId && (kept.virtType === 'kvm' || kept.virtType === 'qemu')) return kept.virtType;
   try {

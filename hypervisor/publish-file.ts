@@ -12,10 +12,11 @@ export function temporaryName(finalPath: string): string {
   return `${finalPath}.${randomBytes(4).toString('hex')}${temporarySuffix}`;
 }
 
-/** Whether a file's name is a temporary one of the file with that final name. */
-export function isTemporaryNameOf(finalName: string, name: string): boolean {
-  const tag = name.slice(finalName.length, -temporarySuffix.length);
-  return name.startsWith(finalName) && name.endsWith(temporarySuffix) && /^\.[0-9a-f]{8}$/.test(tag);
+const temporaryEnding = new RegExp(`\\.[0-9a-f]{8}\\${temporarySuffix}$`);
+
+/** The final name that a temporary name is of; null: the name is no temporary one. */
+export function finalNameOf(name: string): string | null {
+  return temporaryEnding.test(name) ? name.replace(temporaryEnding, '') : null;
 }
 
 /**
@@ -24,13 +25,12 @@ export function isTemporaryNameOf(finalName: string, name: string): boolean {
  */
 export async function removeTemporaryFiles(finalPath: string, control: TreeRemoval = {}): Promise<void> {
   const finalName = basename(finalPath);
-  await removeThose(dirname(finalPath), (name) => isTemporaryNameOf(finalName, name), control);
+  await removeThose(dirname(finalPath), (name) => finalNameOf(name) === finalName, control);
 }
 
 /** The same for every file in a folder: call it where nobody writes any of them. */
 export async function removeTemporaryFilesIn(folder: string, control: TreeRemoval = {}): Promise<void> {
-  const tagLength = temporaryName('').length;
-  await removeThose(folder, (name) => isTemporaryNameOf(name.slice(0, -tagLength), name), control);
+  await removeThose(folder, (name) => finalNameOf(name) !== null, control);
 }
 
 async function removeThose(folder: string, isMeant: (name: string) => boolean, control: TreeRemoval): Promise<void> {

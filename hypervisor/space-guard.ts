@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { EverbootFailure } from '../domain/failures.ts';
+import { spaceText } from '../domain/sizes.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
 
 const lookEveryMs = 500;
@@ -22,8 +23,7 @@ export async function keepingReserve<Made>(
       () => Number.POSITIVE_INFINITY,
     );
     if (freeBytes >= reservedBytes || stop.signal.aborted) return;
-    const mib = (bytes: number): string => `${Math.floor(bytes / 2 ** 20)} MiB`;
-    const found = `${mib(freeBytes)} are left in ${folder}, and reserved_disk_mb keeps ${mib(reservedBytes)} free`;
+    const found = `${spaceText(freeBytes)} are left in ${folder}, and reserved_disk_mb keeps ${spaceText(reservedBytes)} free`;
     stop.abort(new EverbootFailure('InsufficientSpace', `the step was stopped: ${found}`));
   }, lookEveryMs);
   try {

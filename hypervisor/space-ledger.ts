@@ -3,9 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { type Claim, claimName } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
+import { spaceText } from '../domain/sizes.ts';
 import { publishNote } from './host-notes.ts';
 import { waitForKernelLock } from './kernel-lock.ts';
-import { isTemporaryNameOf } from './publish-file.ts';
+import { finalNameOf } from './publish-file.ts';
 import { listFolder, readStateFile, removeFile } from './small-file.ts';
 
 /**
@@ -90,7 +91,7 @@ async function sumOfOthers(paths: HostPaths, ownName: string): Promise<number> {
 async function outstandingBytes({ bytes, path }: SpacePromise): Promise<number> {
   let writtenBytes = 0;
   for (const name of await listFolder(dirname(path))) {
-    if (name !== basename(path) && !isTemporaryNameOf(basename(path), name)) continue;
+    if ((finalNameOf(name) ?? name) !== basename(path)) continue;
     writtenBytes += await stat(join(dirname(path), name)).then(
       ({ blocks }) => blocks * 512,
       () => 0,
@@ -117,9 +118,4 @@ function purposeText(purpose: string): string {
   if (purpose.startsWith('download-')) return 'the download of the image';
   if (purpose.startsWith('convert-')) return 'the conversion of the image';
   return purpose.startsWith('disk-') ? `the disk "${purpose.slice('disk-'.length)}"` : purpose;
-}
-
-function spaceText(bytes: number): string {
-  const mebibyte = 2 ** 20;
-  return bytes < mebibyte ? `${Math.ceil(Math.max(0, bytes) / 1024)} KiB` : `${Math.floor(bytes / mebibyte)} MiB`;
 }

@@ -6,8 +6,8 @@ import type { SealedSpec } from '../domain/spec.ts';
 import type { StepName } from '../domain/steps.ts';
 import type { Attempt } from './attempt.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
-import { firstContact, stepsOn } from './host-steps.ts';
-import { fillRootDisk, type Images, makeDisks } from './make-disks.ts';
+import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
+import { type DiskOrders, fillRootDisk, type Images, makeDisks } from './make-disks.ts';
 import { onHosts } from './on-hosts.ts';
 import { trackOperation } from './operation-tracker.ts';
 import { openDesk } from './operator-desk.ts';
@@ -50,14 +50,10 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
       // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on
       // the cache and every promise of space carries this operation's id.
       undo('releaseInstance', () => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
-      const [, ...bases] = await sideBySide<BaseImage | undefined>([
-        async () => void (await host.reserveInstance(`reserve ${plan.directory}`, { request, plan })),
-        ...plan.bases.map((base) => () => {
-          const refuse = (bytes: number): void => refuseSmallFlavor(plan, base.role, bytes);
-          return haveBaseImage(host, { claim, instanceName: spec.name, base }, refuse);
-        }),
-      ]);
-      const images = baseImagesByRole(plan, bases);
+      const { reserved: _, ...images } = await sideBySide({
+        reserved: () => host.reserveInstance(`reserve ${plan.directory}`, { request, plan }),
+        ...fetches(host, { claim, plan, spec }),
+      });
       if (images.root !== undefined) refuseSmallFlavor(plan, 'root', images.root.virtualSizeBytes);
 
       const disks = await makeDisks(host, { claim, plan, spec, images });
@@ -98,8 +94,20 @@ function forHost({ hosts: _others, holdFor: _patience, ...spec }: SealedSpec): S
   return { ...spec, onFailure: 'undo' };
 }
 
-function baseImagesByRole(plan: InstancePlan, bases: readonly (BaseImage | undefined)[]): Images {
-  return Object.fromEntries(plan.bases.map((order, index) => [order.role, bases[index]]));
+/** The steps that have the plan's images in the cache, by the images' roles. */
+function fetches(
+  host: HostSteps,
+  { claim, plan, spec }: Pick<DiskOrders, 'claim' | 'plan' | 'spec'>,
+): { [Role in keyof Images]: () => Promise<BaseImage> } {
+  return Object.fromEntries(
+    plan.bases.map((base) => [
+      base.role,
+      () => {
+        const refuse = (bytes: number): void => refuseSmallFlavor(plan, base.role, bytes);
+        return haveBaseImage(host, { claim, instanceName: spec.name, base }, refuse);
+      },
+    ]),
+  );
 }
 
 /** The virtual size of an image is known for certain only when it was fetched. */

@@ -3,9 +3,10 @@ import type { InstanceDisk, PlannedRootDisk } from '../domain/disk-plan.ts';
 import type { InjectionOrder } from '../domain/host-activities.ts';
 import type { BaseImage } from '../domain/image.ts';
 import type { InstancePlan } from '../domain/operations.ts';
+import { sizeText } from '../domain/sizes.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import type { HostSteps } from './host-steps.ts';
-import { imageLabel, sizeLabel } from './labels.ts';
+import { imageLabel } from './labels.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { sideBySide } from './side-by-side.ts';
 
@@ -23,10 +24,10 @@ function rootDiskSummary({ clone, format, storage, sizeBytes }: PlannedRootDisk,
   const bytes = sizeBytes ?? base?.virtualSizeBytes;
   const how =
     clone === undefined ? `${kind} ${format === 'qcow2' ? 'on' : 'of'} ${origin}` : `${kind} clone of ${origin}`;
-  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeLabel(bytes)}`;
+  return bytes === undefined ? `root disk: ${how}` : `root disk: ${how}, ${sizeText(bytes)}`;
 }
 
-interface DiskOrders {
+export interface DiskOrders {
   readonly claim: Claim;
   readonly plan: InstancePlan;
   readonly spec: SealedSpec;
@@ -36,33 +37,32 @@ interface DiskOrders {
 /** Makes every file of the plan, side by side, in the order in which results list them. */
 export async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
   const { root, ephemerals, swap, volumes, config, bootFiles } = plan.disks;
-  const steps: (() => Promise<InstanceDisk>)[] = [];
+  const steps: Record<string, () => Promise<InstanceDisk>> = {};
   const base = images.root ?? null;
   if (root !== null && (base !== null || root.clone !== undefined)) {
     const summary = rootDiskSummary(root, base);
-    steps.push(() => host.createRootDisk(summary, { claim, disk: root, base }));
+    steps[root.name] = () => host.createRootDisk(summary, { claim, disk: root, base });
   }
   for (const disk of ephemerals) {
-    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeLabel(disk.sizeBytes)}, ${disk.format}`;
-    steps.push(() => host.createEphemeralDisk(summary, { claim, disk }, disk.name));
+    const summary = `${disk.name}: ${disk.fileSystem} "${disk.label}", ${sizeText(disk.sizeBytes)}, ${disk.format}`;
+    steps[disk.name] = () => host.createEphemeralDisk(summary, { claim, disk }, disk.name);
   }
   if (swap !== null) {
-    steps.push(() =>
-      host.createSwapDisk(`swap disk: ${sizeLabel(swap.sizeBytes)}, ${swap.format}`, { claim, disk: swap }),
-    );
+    const summary = `swap disk: ${sizeText(swap.sizeBytes)}, ${swap.format}`;
+    steps[swap.name] = () => host.createSwapDisk(summary, { claim, disk: swap });
   }
   if (config !== null) {
     const order = { claim, disk: config, spec, disks: { root, ephemerals, swap, ...(volumes && { volumes }) } };
-    steps.push(() => host.writeConfigDrive(`config drive for ${spec.hostname}`, order));
+    steps[config.name] = () => host.writeConfigDrive(`config drive for ${spec.hostname}`, order);
   }
   for (const disk of bootFiles) {
     const base = images[disk.kind];
     if (base === undefined) continue;
     const order = plan.bases.find(({ role }) => role === disk.kind);
     const label = order === undefined ? base.cacheName : imageLabel(order);
-    steps.push(() => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind));
+    steps[disk.name] = () => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind);
   }
-  return await sideBySide(steps);
+  return Object.values(await sideBySide(steps));
 }
 
 /**

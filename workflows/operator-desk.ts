@@ -147,10 +147,13 @@ function parkedReport(failure: unknown, { forSeconds, keeps }: Holding): ParkedR
   const { code, message, problems, step } = report;
   const since = Date.now();
   return {
-    ...{ code, message, remedy: parkedRemedy(report) },
+    code,
+    message,
+    remedy: parkedRemedy(report),
     ...(problems.length === 0 ? {} : { problems }),
     ...(step === undefined ? {} : { step }),
-    ...{ keeps, since },
+    keeps,
+    since,
     ...(forSeconds === undefined ? {} : { until: since + forSeconds * 1000 }),
   };
 }

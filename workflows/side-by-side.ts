@@ -1,17 +1,24 @@
 import { CancellationScope } from '@temporalio/workflow';
 
+/** Steps by the names of what they make. */
+type NamedSteps<Made> = { readonly [Name in keyof Made]: () => Promise<Made[Name]> };
+
 /**
- * Runs steps side by side in one cancellation scope. When one fails, none starts any more, those that run are cancelled
- * and awaited, and then the first failure is thrown: nothing of them is still at work when an undo begins.
+ * Runs steps side by side in one cancellation scope, and returns what each made under its name, in the same order. When
+ * one fails, none starts any more, those that run are cancelled and awaited, and then the first failure is thrown:
+ * nothing of them is still at work when an undo begins.
  */
-export async function sideBySide<Made>(steps: readonly (() => Promise<Made>)[]): Promise<Made[]> {
+export async function sideBySide<Made extends object>(steps: NamedSteps<Made>): Promise<Made> {
   const scope = new CancellationScope();
+  const named = Object.entries<() => Promise<unknown>>(steps);
   return await scope.run(async () => {
     let failure: { readonly error: unknown } | undefined;
-    const outcomes = await Promise.allSettled(
-      steps.map(async (step) => {
+    // In the order of the steps, whichever ends first.
+    const made: Record<string, unknown> = Object.fromEntries(named.map(([name]) => [name, undefined]));
+    await Promise.allSettled(
+      named.map(async ([name, step]) => {
         try {
-          return await step();
+          made[name] = await step();
         } catch (error) {
           if (failure === undefined) {
             failure = { error };
@@ -22,6 +29,6 @@ export async function sideBySide<Made>(steps: readonly (() => Promise<Made>)[]):
       }),
     );
     if (failure !== undefined) throw failure.error;
-    return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<Made>).value);
+    return made as Made;
   });
 }

@@ -2,11 +2,11 @@ import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type ImageFormat, imageFormats } from '../../domain/image.ts';
+import { sizeText } from '../../domain/sizes.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { outputOf } from '../output.ts';
 import { loadSettings } from '../settings.ts';
 import { nameTable } from '../text-table.ts';
-import { sizeText } from '../units.ts';
 
 export function addImageCommand(program: Command): void {
   program

@@ -31,7 +31,9 @@ export function addUpCommand(program: Command): void {
       const { runUp } = await import('../../workers/run-up.ts');
       await runUp(settings.configuration, {
         stateDirectory: settings.stateDirectory,
-        ...{ temporal, port, uiPort: options.uiPort ?? port + uiPortOffset },
+        temporal,
+        port,
+        uiPort: options.uiPort ?? port + uiPortOffset,
         searchPath: process.env.PATH ?? '',
         signal,
         onReady: (ready) => {

@@ -46,7 +46,10 @@ export async function prepareDemoFolder(stateDirectory: string, environment: Env
   };
   await writeFile(configurationFile, `# Written by \`everboot demo\`.\n${stringify(configuration)}`);
   return {
-    ...{ path, images, instances, configurationFile },
+    path,
+    images,
+    instances,
+    configurationFile,
     environment: commandEnvironment(environment, { path, configurationFile, stateDirectory }),
     usesNamedTemporal: isSet(environment.TEMPORAL_ADDRESS),
   };

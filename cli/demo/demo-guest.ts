@@ -25,8 +25,13 @@ export function newDemoGuest(): DemoGuest {
       sshKey,
     },
     spec: (host, image) => ({
-      ...{ id: instanceId, name: hostname, host, flavor: 'demo', image },
-      ...{ configDrive: true, sshKeys: [sshKey] },
+      id: instanceId,
+      name: hostname,
+      host,
+      flavor: 'demo',
+      image,
+      configDrive: true,
+      sshKeys: [sshKey],
     }),
   };
 }

@@ -1,5 +1,5 @@
+import { sizeText } from '../../domain/sizes.ts';
 import { textTable } from '../text-table.ts';
-import { sizeText } from '../units.ts';
 import type { DemoFolder } from './demo-folder.ts';
 import type { GuestReport } from './guest-report.ts';
 

@@ -85,7 +85,10 @@ function tellHowToGoOn(
   const { instanceId, directory, up, reference } = made;
   const glanceImage = 'glance' in reference ? imageUrl(process.env.GLANCE_URL ?? '', reference.glance) : null;
   const text = keptText({
-    ...{ folder, instanceId, glanceImage, command: everbootCommand() },
+    folder,
+    instanceId,
+    glanceImage,
+    command: everbootCommand(),
     consoleLog: join(directory, 'console.log'),
     stopCommand: `kill ${up.pid}`,
   });

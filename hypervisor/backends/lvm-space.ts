@@ -1,4 +1,5 @@
 import { EverbootFailure } from '../../domain/failures.ts';
+import { spaceText } from '../../domain/sizes.ts';
 import type { LogicalVolume, ThinPool, VolumeGroup } from '../lvm-report.ts';
 
 /** A size as lvm2 makes it: the extents of a group are whole. */
@@ -37,7 +38,7 @@ export function thinPoolOf({ name, thinPools }: VolumeGroup): ThinPool {
 export function requireGroupSpace({ name, freeBytes }: VolumeGroup, neededBytes: number): void {
   if (neededBytes <= freeBytes) return;
   throw spaceFailure(
-    `a volume needs ${mib(neededBytes)} in the volume group ${name}, which has ${mib(freeBytes)} free`,
+    `a volume needs ${spaceText(neededBytes)} in the volume group ${name}, which has ${spaceText(freeBytes)} free`,
   );
 }
 
@@ -49,7 +50,9 @@ export function requirePoolSpace(group: VolumeGroup, pool: ThinPool, neededBytes
   const freeBytes = pool.freeBytes + (pool.isMonitored ? group.freeBytes : 0);
   if (pool.health === '' && neededBytes <= freeBytes) return;
   const name = `${group.name}/${pool.name}`;
-  throw spaceFailure(`a disk writes ${mib(neededBytes)} into the thin pool ${name}, which has ${poolState(pool)}`);
+  throw spaceFailure(
+    `a disk writes ${spaceText(neededBytes)} into the thin pool ${name}, which has ${poolState(pool)}`,
+  );
 }
 
 /** What a failed write into a volume was in truth, where its thin pool has run full: programs call it many things. */
@@ -60,7 +63,7 @@ export function fullPoolFailure(group: VolumeGroup, { thinPool }: LogicalVolume,
 }
 
 function poolState({ freeBytes, health }: ThinPool): string {
-  return `${mib(freeBytes)} free${health === '' ? '' : ` and is ${health}`}`;
+  return `${spaceText(freeBytes)} free${health === '' ? '' : ` and is ${health}`}`;
 }
 
 function spaceFailure(problem: string, cause?: unknown): EverbootFailure {
@@ -69,8 +72,4 @@ function spaceFailure(problem: string, cause?: unknown): EverbootFailure {
     remedy: 'Remove volumes or add disks to the volume group (vgextend, lvextend); then start the boot again.',
     remedyWhenParked: 'Remove volumes or add disks to the volume group (vgextend, lvextend); then retry.',
   });
-}
-
-function mib(bytes: number): string {
-  return `${Math.floor(bytes / 2 ** 20)} MiB`;
 }

@@ -14,7 +14,7 @@ import {
 } from '../lvm.ts';
 import type { LogicalVolume, VolumeGroup } from '../lvm-report.ts';
 import { requireDevice, zeroDevice } from '../overwrite-device.ts';
-import { isTemporaryNameOf, syncPath, temporaryName } from '../publish-file.ts';
+import { finalNameOf, syncPath, temporaryName } from '../publish-file.ts';
 import type { BackendContext } from './disk-backend.ts';
 import { claimInTags, claimTags, isOwnedBy, staleFrom, staleFromTag } from './lvm-claim.ts';
 import { clearAndRemove } from './lvm-remove.ts';
@@ -51,7 +51,7 @@ export async function findVolume(
   const run = { signal: control.signal, heldLocks: context.heldLocks };
   const name = storedDiskName(claim.instanceId, diskName);
   let group = await readVolumeGroup(volumeGroupOf(settings), run);
-  const leftOver = group.volumes.filter((each) => isTemporaryNameOf(name, each.name) && isOwnedBy(each, claim));
+  const leftOver = group.volumes.filter((each) => finalNameOf(each.name) === name && isOwnedBy(each, claim));
   for (const volume of leftOver) await clearAndRemove(volume, settings, run, control);
   if (leftOver.length > 0) group = await readVolumeGroup(group.name, run);
   const found = group.volumes.find((volume) => volume.name === name);

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { CephCluster } from '../ceph.ts';
-import { temporarySuffix } from '../publish-file.ts';
+import { finalNameOf, temporaryName } from '../publish-file.ts';
 import {
   listRbdImages,
   type RbdControl,
@@ -34,9 +33,9 @@ function claimText(claim: Claim, image: string): string {
   return `${claimName(claim)} ${image}`;
 }
 
-/** What all temporary names of an image begin with that are an operation's own. */
-function temporaryPrefix(image: string, claim: Claim): string {
-  return `${image}.${claimName(claim)}.`;
+/** An image's name with an operation's claim, which all temporary names for it are of. */
+function claimedName(image: string, claim: Claim): string {
+  return `${image}.${claimName(claim)}`;
 }
 
 /**
@@ -50,7 +49,7 @@ export async function publishRbdImage(
   control: RbdControl,
   write: (temporaryImage: string) => Promise<void>,
 ): Promise<boolean> {
-  const temporary = `${temporaryPrefix(image, claim)}${randomBytes(4).toString('hex')}${temporarySuffix}`;
+  const temporary = temporaryName(claimedName(image, claim));
   const name = { pool, image: temporary };
   try {
     await write(temporary);
@@ -83,10 +82,9 @@ export async function removeLeftOvers(
   { image, claim }: { readonly image: string; readonly claim: Claim },
   control: RbdControl,
 ): Promise<void> {
-  const prefix = temporaryPrefix(image, claim);
+  const claimed = claimedName(image, claim);
   for (const name of await listRbdImages(cluster, pool, control)) {
-    if (name.startsWith(prefix) && name.endsWith(temporarySuffix))
-      await removeTemporary({ cluster, pool }, name, control);
+    if (finalNameOf(name) === claimed) await removeTemporary({ cluster, pool }, name, control);
   }
 }
 
@@ -139,8 +137,7 @@ function isTemporaryOf(image: string, instanceId: string, operationId: string | 
 
 /** The claim of a half-made image, which its name carries; undefined for any other image. */
 export function claimInTemporaryName(image: string): Claim | undefined {
-  const [, instanceId, operationId] =
-    image.match(/\.([0-9a-f-]{36})~([0-9a-f-]{36})\.[0-9a-f]{8}\.everboot-tmp$/) ?? [];
+  const [, instanceId, operationId] = finalNameOf(image)?.match(/\.([0-9a-f-]{36})~([0-9a-f-]{36})$/) ?? [];
   return instanceId === undefined || operationId === undefined ? undefined : { instanceId, operationId };
 }
 

@@ -3,12 +3,13 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { EverbootFailure, failureKind } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { readBootId } from '../boot-id.ts';
 import { copyFile } from '../copy-file.ts';
 import type { ImageSourceSettings } from '../sources/describe-image.ts';
 import { fileVersion, openImageFile } from '../sources/file-image.ts';
 import { type DirectPlaces, directPlaces } from '../sources/glance-locations.ts';
 import { type JudgeHead, watchHead } from './head-watch.ts';
-import { heldBytes, readPartState, removePart, thisBoot, writePartState } from './part-state.ts';
+import { heldBytes, readPartState, removePart, writePartState } from './part-state.ts';
 
 /** Smaller ones are read faster than a program is started. */
 const leastBytes = 2 ** 20;
@@ -131,7 +132,7 @@ async function copyWhole(
   await writePartState(partPath, {
     ...nothing,
     writtenBytes: size,
-    bootId: await thisBoot(),
+    bootId: await readBootId(),
     totalBytes: size,
     // Another source of the same image has marks of its own.
     validator: 'file' in image.reference ? version : null,

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
+import { readBootId } from '../boot-id.ts';
 import type { SignatureCheck } from '../signatures/signature-verifier.ts';
 import { type BlockHasher, startBlockHasher } from './block-hasher.ts';
-import { heldBytes, type PartState, readPartState, thisBoot, unsettledBytes, writePartState } from './part-state.ts';
+import { heldBytes, type PartState, readPartState, unsettledBytes, writePartState } from './part-state.ts';
 import { writeSparsely } from './write-sparsely.ts';
 
 /** Small pieces are merged into blocks; while one is filled, others are written and hashed. */
@@ -56,7 +57,7 @@ export async function openPartFile(
     Object.assign(state, {
       syncedBytes,
       writtenBytes: held,
-      bootId: await thisBoot(),
+      bootId: await readBootId(),
       verified: false,
       signedBy: null,
     });
@@ -164,7 +165,7 @@ function partFile({ partPath, file, state, hasher, held }: OpenPart): PartFile {
       Object.assign(state, { syncedBytes: 0, writtenBytes: 0, bootId: '', validator: null, ...changes });
       await writePartState(partPath, state);
       await file.truncate(0);
-      state.bootId = await thisBoot();
+      state.bootId = await readBootId();
       await writePartState(partPath, state);
       await hasher.restart();
       position = 0;

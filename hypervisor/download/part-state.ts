@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import type { ImageDescription } from '../../domain/image.ts';
+import { readBootId } from '../boot-id.ts';
 import { publishText } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
 
@@ -71,21 +72,13 @@ export async function readPartState(partPath: string, image: ImageDescription): 
 /** Blocks are written side by side, so that this much of the file's end may have gaps after a crash of the worker. */
 export const unsettledBytes = 4 * 2 ** 20;
 
-let boot: Promise<string> | undefined;
-
-/** What the kernel calls this boot of the machine. */
-export async function thisBoot(): Promise<string> {
-  boot ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((id) => id.trim());
-  return await boot;
-}
-
 /**
  * How many bytes of a partial file of that size can be gone on from. What was written in this boot of the machine is
  * there, whatever became of the worker; after another boot only what was synced is.
  */
 export async function heldBytes(state: PartState, sizeBytes: number): Promise<number> {
   const { syncedBytes, writtenBytes, bootId } = state;
-  const isThisBoot = bootId === (await thisBoot());
+  const isThisBoot = bootId === (await readBootId());
   const promised = isThisBoot ? Math.max(syncedBytes, writtenBytes) : syncedBytes;
   // Shorter than it was: the file was lost or replaced, and nothing in it can be relied on.
   if (sizeBytes < promised) return 0;

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import { claimedBy, dropEmptyClaims } from '../image-cache/claims.ts';
 import { releaseBaseImage } from '../image-cache/release-base-image.ts';
-import { syncPath, temporarySuffix } from '../publish-file.ts';
+import { syncPath, temporaryName, temporarySuffix } from '../publish-file.ts';
 import { removeTree, type TreeRemoval } from '../remove-tree.ts';
 import { listFolder } from '../small-file.ts';
 import { returnSpace, returnSpaceOfInstance } from '../space-ledger.ts';
@@ -22,7 +21,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
   const record = await readInstanceRecord(paths, claim.instanceId);
   if (record?.claim.operationId === claim.operationId) {
     const directory = instanceDirectory(paths, claim.instanceId);
-    await rename(directory, `${directory}.${randomBytes(4).toString('hex')}${temporarySuffix}`);
+    await rename(directory, temporaryName(directory));
     await syncPath(paths.instances);
   }
   await removeDoomed(paths, claim.instanceId, control);

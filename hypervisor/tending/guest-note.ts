@@ -1,11 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { publishText } from '../publish-file.ts';
 import { readStateFile } from '../small-file.ts';
 import { guestsOf, type Inventory } from './inventory.ts';
-
-/** Where Linux says which start of the machine this is. */
-const bootIdFile = '/proc/sys/kernel/random/boot_id';
 
 /** What is remembered of a host's guests from one start of the machine to the next. */
 export interface GuestNote {
@@ -17,11 +13,6 @@ export interface GuestNote {
    * start of the machine tries them again. None in notes of earlier releases.
    */
   readonly unstarted: readonly string[];
-}
-
-/** Which start of the machine this is. */
-export async function readBootId(path = bootIdFile): Promise<string> {
-  return (await readFile(path, 'utf8')).trim();
 }
 
 /** What was noted; undefined before the first tending. */

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
-import { temporarySuffix } from '../publish-file.ts';
+import { finalNameOf, temporarySuffix } from '../publish-file.ts';
 import { isThere, listFolder } from '../small-file.ts';
 import { type Inventory, tracesOf } from './inventory.ts';
 import { meetRecord } from './met-record.ts';
@@ -9,11 +9,6 @@ import { orNote } from './or-note.ts';
 
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;
-
-const temporaryName = new RegExp(`\\.[0-9a-f]{8}\\${temporarySuffix}$`);
-
-/** An instance's folder before it has its name, or after it was renamed to be removed. */
-const folderPattern = new RegExp(`^([0-9a-f-]{36})(?:\\.[0-9a-f]{8})?\\${temporarySuffix}$`);
 
 /** Finds instances by their directories, what is half-made beside and in them, and what others made there. */
 export async function findInstanceFolders(paths: HostPaths, inventory: Inventory): Promise<void> {
@@ -24,14 +19,15 @@ export async function findInstanceFolders(paths: HostPaths, inventory: Inventory
     await orNote(`${paths.instances}/${name}`, inventory, () => lookAt(paths, name, inventory));
   }
   for (const name of await listFolder(`${paths.instances}/.everboot`)) {
-    if (temporaryName.test(name)) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
+    if (finalNameOf(name) !== null) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
   }
 }
 
 async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Promise<void> {
   const path = `${paths.instances}/${name}`;
-  const [, halfMadeOf = ''] = folderPattern.exec(name) ?? [];
-  if (isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
+  // An instance's folder before it has its name (see `reserveDirectory`), or after it was renamed to be removed.
+  const halfMadeOf = finalNameOf(name) ?? basename(name, temporarySuffix);
+  if (halfMadeOf !== name && isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
   if (!isInstanceId(name)) return void inventory.foreign.push({ subject: path, reason: 'NoClaim' });
 
   const record = await meetRecord(paths, name);
@@ -48,7 +44,7 @@ async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Pro
   tracesOf(inventory, record.claim).directory = true;
   // Deeper there is only a container's root, which is its tenant's.
   for (const entry of await listFolder(path)) {
-    if (temporaryName.test(entry)) await note(`${path}/${entry}`, name, false, inventory);
+    if (finalNameOf(entry) !== null) await note(`${path}/${entry}`, name, false, inventory);
   }
 }
 

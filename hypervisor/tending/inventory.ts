@@ -66,8 +66,14 @@ export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
   const before = traces.get(name);
   if (before !== undefined) return before;
   const found: Traces = {
-    ...{ claim, directory: false, domain: null, cacheNames: [], leases: [] },
-    ...{ promises: 0, volumes: [], images: [] },
+    claim,
+    directory: false,
+    domain: null,
+    cacheNames: [],
+    leases: [],
+    promises: 0,
+    volumes: [],
+    images: [],
   };
   traces.set(name, found);
   return found;

@@ -32,7 +32,9 @@ export async function removeTraces(
 ): Promise<void> {
   const { libvirt, host } = configuration;
   const removing = {
-    ...{ signal, heldLocks: [descriptor], clearingSlots: host.maxConcurrentDiskOps },
+    signal,
+    heldLocks: [descriptor],
+    clearingSlots: host.maxConcurrentDiskOps,
     onProgress: () => undefined,
   };
   const ownRecord = record?.claim.operationId === claim.operationId ? record : undefined;

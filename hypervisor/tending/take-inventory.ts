@@ -7,8 +7,13 @@ import { findStoredDisks } from './stored-disks.ts';
 /** Finds it all. Changes nothing. What does not answer, such as libvirt, is noted and keeps nothing else from being found. */
 export async function takeInventory(place: InventoryPlace): Promise<Inventory> {
   const inventory: Inventory = {
-    ...{ records: new Map(), unreadable: new Set<string>(), traces: new Map(), temporaryFiles: [], foreign: [] },
-    ...{ notes: [], libvirtAnswered: false },
+    records: new Map(),
+    unreadable: new Set<string>(),
+    traces: new Map(),
+    temporaryFiles: [],
+    foreign: [],
+    notes: [],
+    libvirtAnswered: false,
   };
   // Folders first: their records say which volume groups and pools the others lie in.
   await findInstanceFolders(place.paths, inventory);

@@ -177,8 +177,7 @@ test('an image that is fetched is named once in the plan', async (t) => {
 test('the properties of an image shape the plan', async (t) => {
   const properties = { os_type: 'Windows', hw_disk_bus: 'sata', hw_cdrom_bus: 'usb', img_config_drive: 'mandatory' };
   const glance = await glanceWith(t, { [ids.root]: properties });
-  const { disks, osType } = await plan(glance, { image: { glance: ids.root }, configDrive: false });
-  assert.equal(osType, 'Windows');
+  const { disks } = await plan(glance, { image: { glance: ids.root }, configDrive: false });
   assert.deepEqual([disks.ephemerals[0]?.osType, disks.ephemerals[0]?.fileSystem], ['windows', 'xfs']);
   assert.deepEqual([disks.root?.bus, disks.config?.bus], ['sata', 'usb']);
 });

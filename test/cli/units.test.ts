@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nameTable, textTable } from '../../cli/text-table.ts';
-import { durationText, sizeText, timeLeftText } from '../../cli/units.ts';
-
-test('sizes are short', () => {
-  const sizes = [0, 1023, 1024, 1536, 100 * 1024, 1024 ** 2 - 1, 1024 ** 2, 20 * 1024 ** 3, 1.5 * 1024 ** 4];
-  const texts = ['0 B', '1023 B', '1 KiB', '1.5 KiB', '100 KiB', '1 MiB', '1 MiB', '20 GiB', '1.5 TiB'];
-  assert.deepEqual(sizes.map(sizeText), texts);
-});
+import { durationText, timeLeftText } from '../../cli/units.ts';
 
 test('times are as exact as they are long', () => {
   const times = [-5, 0, 250, 9990, 12_340, 60_000, 250_000, 3_600_000, 7_500_000];

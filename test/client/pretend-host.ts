@@ -133,7 +133,7 @@ function pretendSteps(host: string, records: Map<string, InstanceRecord>): Prete
   return {
     async planInstance({ claim, spec }) {
       const record = records.get(claim.instanceId);
-      const plan = { claim, directory: `/pretend/${claim.instanceId}`, disks: nothing, bases: [], osType: 'linux' };
+      const plan = { claim, directory: `/pretend/${claim.instanceId}`, disks: nothing, bases: [] };
       if (record?.result !== undefined) return { plan: null, ready: record.result };
       return { plan: { ...plan, define: spec.boot !== 'disks', start: false }, ready: null };
     },

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import type { CachedFileKind } from '../../../domain/cache.ts';
 import { type HostPaths, isInstanceId } from '../../../domain/host-paths.ts';
-import { temporarySuffix } from '../../publish-file.ts';
+import { finalNameOf } from '../../publish-file.ts';
 import { listFolder } from '../../small-file.ts';
 import { type BaseMark, readMark } from '../base-facts.ts';
 import { ownHalfMade } from '../half-made.ts';
@@ -51,14 +51,10 @@ export async function readCacheFolder(paths: HostPaths): Promise<FoundFile[]> {
 }
 
 const quarantined = /\.damaged-[0-9a-f]{8}$/;
-const temporary = new RegExp(`\\.[0-9a-f]{8}\\${temporarySuffix}$`);
 
 /** The name of the cached file that this one was, or was to become. */
 function cacheNameOf(name: string): string {
-  return name
-    .replace(temporary, '')
-    .replace(quarantined, '')
-    .replace(/\.(part\.json|part|converted)$/, '');
+  return (finalNameOf(name) ?? name).replace(quarantined, '').replace(/\.(part\.json|part|converted)$/, '');
 }
 
 /** Whether everboot could have given a cached file that name, see cache-name.ts. */
@@ -77,7 +73,7 @@ async function kindOf(
   if (name === cacheName) return mark?.kind ?? 'foreign';
   if (!isCacheName(cacheName)) return 'foreign';
   if (quarantined.test(name)) return 'quarantined';
-  if (temporary.test(name) || name.endsWith('.part.json')) return 'temporary';
+  if (finalNameOf(name) !== null || name.endsWith('.part.json')) return 'temporary';
   const own = await ownHalfMade(paths, cacheName);
   return (name.endsWith('.part') ? own.part : own.converted) ? 'temporary' : 'foreign';
 }

@@ -26,7 +26,6 @@ function planOn(host: Host): InstancePlan {
     directory: directoryOf(host),
     disks,
     bases: [],
-    osType: 'linux',
     growFileSystem: false,
     injection: null,
     ...boot,
