@@ -6,7 +6,7 @@ import { verifiedSize } from '../hypervisor/download/part-state.ts';
 import { removeFacts } from '../hypervisor/image-cache/base-facts.ts';
 import { fetchFiles } from '../hypervisor/image-cache/fetch-step.ts';
 import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
-import type { HeldLock } from '../hypervisor/kernel-lock.ts';
+import type { WorkLock } from '../hypervisor/locks/with-lock.ts';
 import { keepingReserve } from '../hypervisor/space-guard.ts';
 import { promiseSpace, returnSpace } from '../hypervisor/space-ledger.ts';
 import { type Host, imageSourcesOf } from './host.ts';
@@ -19,7 +19,7 @@ import { type Host, imageSourcesOf } from './host.ts';
 export async function fetchPart(
   host: Host,
   { claim, base }: FetchOrder,
-  lock: HeldLock,
+  lock: WorkLock,
   control: WorkControl,
 ): Promise<Downloaded> {
   const { paths, configuration } = host;

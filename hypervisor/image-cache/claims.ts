@@ -2,7 +2,8 @@ import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { waitForKernelLock } from '../kernel-lock.ts';
+import { lockKeys } from '../locks/lock-keys.ts';
+import { withLock } from '../locks/with-lock.ts';
 import { listFolder, removeFile } from '../small-file.ts';
 
 /** How often the folder of a file's claims may vanish while one is added to it. */
@@ -13,24 +14,22 @@ const maxAttempts = 10;
  * that nothing is removed between the look and the use, and it stays for as long as the instance does.
  */
 export async function addClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
-  const lock = await waitForKernelLock(
-    { lockFile: paths.locks, key: evictionLockKey(cacheName), shared: true },
-    { timeoutMs: 10_000 },
-  );
-  if (lock === undefined) throw new EverbootFailure('HostIoError', `${cacheName} has been on its way out for 10 s`);
-  try {
-    await writeClaim(paths, cacheName, claim);
-  } finally {
-    await lock.release();
-  }
+  await whileNotEvicted(paths, cacheName, () => writeClaim(paths, cacheName, claim));
 }
 
 /**
- * The key of the kernel lock that keeps claiming and removing apart: claims are added while it is shared, and a file is
- * removed while it is held alone and no claim is there.
+ * Does what keeps a file in the cache while nobody may be removing it: a file is removed while the lock is held alone, and
+ * only when no claim and no pin is there by then. Throws HostIoError where it is being removed for ten seconds.
  */
-export function evictionLockKey(cacheName: string): string {
-  return `evict:${cacheName}`;
+export async function whileNotEvicted<Made>(
+  paths: HostPaths,
+  cacheName: string,
+  work: () => Promise<Made>,
+): Promise<Made> {
+  const whenBusy = (): never => {
+    throw new EverbootFailure('HostIoError', `${cacheName} is being evicted: it could not be claimed within 10 s`);
+  };
+  return await withLock(paths, lockKeys.evict(cacheName), { shared: true, waitMs: 10_000, whenBusy }, work);
 }
 
 async function writeClaim(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {

@@ -4,7 +4,8 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { StepProgress } from '../../domain/step-progress.ts';
 import { whileWritingNotes } from '../host-notes.ts';
-import { type LockRequest, tryKernelLock, waitForKernelLock } from '../kernel-lock.ts';
+import { lockKeys } from '../locks/lock-keys.ts';
+import { isLockFree, withLock } from '../locks/with-lock.ts';
 import { removeTemporaryFiles, temporaryName } from '../publish-file.ts';
 import { readStateFile, removeFile } from '../small-file.ts';
 import { claimsOn } from './claims.ts';
@@ -26,11 +27,6 @@ export interface FetchLease {
 /** A fetch whose steps hold no lock and say nothing for this long is taken over by whoever wants the file next. */
 const staleAfterMs = 30_000;
 
-/** The key of the kernel lock that every step of a fetch holds. */
-export function fetchLockKey(cacheName: string): string {
-  return `fetch:${cacheName}`;
-}
-
 function leasePath(paths: HostPaths, cacheName: string): string {
   return `${paths.fetches}/${cacheName}.json`;
 }
@@ -48,11 +44,10 @@ export async function takeLease(
   cacheName: string,
   taker: { readonly claim: Claim; readonly instanceName: string },
 ): Promise<{ readonly mine: boolean; readonly lease: FetchLease }> {
-  const guard = await waitForKernelLock(guardOf(paths, cacheName), { timeoutMs: 10_000 });
-  if (guard === undefined) {
+  const whenBusy = (): never => {
     throw new EverbootFailure('BaseImageBusy', `many builds ask for ${cacheName} at once`, { retryAfterMs: 1000 });
-  }
-  try {
+  };
+  return await withLock(paths, lockKeys.lease(cacheName), { waitMs: 10_000, whenBusy }, async () => {
     const present = await readLease(paths, cacheName);
     const mine = present !== undefined && claimName(present.claim) === claimName(taker.claim);
     if (present !== undefined && !mine && (await isAlive(paths, cacheName, present))) {
@@ -64,9 +59,7 @@ export async function takeLease(
       : { ...taker, startedAtMs: now, updatedAtMs: now, doneBytes: 0, totalBytes: null };
     await writeLease(paths, cacheName, lease);
     return { mine: true, lease };
-  } finally {
-    await guard.release();
-  }
+  });
 }
 
 /**
@@ -83,9 +76,7 @@ async function isAlive(paths: HostPaths, cacheName: string, lease: FetchLease): 
   const claims = await claimsOn(paths, cacheName);
   if (!claims.includes(claimName(lease.claim))) return false;
   if (Date.now() - lease.updatedAtMs < staleAfterMs) return true;
-  const lock = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) });
-  await lock?.release();
-  return lock === undefined;
+  return !(await isLockFree(paths, lockKeys.fetch(cacheName)));
 }
 
 /** Tells the waiting builds how far the fetch is. Only the holder of the fetch lock calls it. */
@@ -111,18 +102,9 @@ export async function dropLease(paths: HostPaths, cacheName: string, claim: Clai
  * those out who report; who takes a lease just now clears up another time.
  */
 export async function clearLeaseLeavings(paths: HostPaths, cacheName: string): Promise<void> {
-  const guard = await tryKernelLock(guardOf(paths, cacheName));
-  if (guard === undefined) return;
-  try {
-    await removeTemporaryFiles(leasePath(paths, cacheName));
-  } finally {
-    await guard.release();
-  }
-}
-
-/** The lock under which a lease is taken. */
-function guardOf(paths: HostPaths, cacheName: string): LockRequest {
-  return { lockFile: paths.locks, key: `lease:${cacheName}` };
+  await withLock(paths, lockKeys.lease(cacheName), { whenBusy: () => undefined }, () =>
+    removeTemporaryFiles(leasePath(paths, cacheName)),
+  );
 }
 
 async function writeLease(paths: HostPaths, cacheName: string, lease: FetchLease): Promise<void> {

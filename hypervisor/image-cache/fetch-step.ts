@@ -4,10 +4,11 @@ import type { FetchOrder } from '../../domain/host-activities.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { StepProgress, WorkControl } from '../../domain/step-progress.ts';
-import { type HeldLock, waitForKernelLock } from '../kernel-lock.ts';
+import { lockKeys } from '../locks/lock-keys.ts';
+import { type WorkLock, withLock } from '../locks/with-lock.ts';
 import { busyFailure } from './claim-base-image.ts';
 import { claimsOn } from './claims.ts';
-import { dropLease, fetchLockKey, reportLease, takeLease } from './fetch-lease.ts';
+import { dropLease, reportLease, takeLease } from './fetch-lease.ts';
 import { rememberRefusal } from './refusals.ts';
 import { findOrderedBase } from './signed-base.ts';
 
@@ -29,19 +30,16 @@ export async function underFetchLock<Made>(
   paths: HostPaths,
   { claim, instanceName, base: order }: FetchOrder,
   control: WorkControl,
-  step: (lock: HeldLock, control: WorkControl) => Promise<Made>,
+  step: (lock: WorkLock, control: WorkControl) => Promise<Made>,
 ): Promise<Made | BaseImage> {
   await assertClaimed(paths, order.cacheName, claim);
   const { mine, lease } = await takeLease(paths, order.cacheName, { claim, instanceName });
-  const lock = await waitForKernelLock(
-    { lockFile: paths.locks, key: fetchLockKey(order.cacheName) },
-    { timeoutMs: lockWaitMs, signal: control.signal },
-  );
-  if (lock === undefined) {
+  const whenBusy = (): never => {
     if (!mine) throw busyFailure(order, lease);
     throw new EverbootFailure('HostIoError', `an earlier attempt still writes ${order.cacheName} in the cache`);
-  }
-  try {
+  };
+  const waiting = { waitMs: lockWaitMs, signal: control.signal, whenBusy };
+  return await withLock(paths, lockKeys.fetch(order.cacheName), waiting, async (lock) => {
     const finished = await findOrderedBase(paths, order);
     if (finished !== undefined) return finished;
     if (!mine) throw busyFailure(order, lease);
@@ -58,9 +56,7 @@ export async function underFetchLock<Made>(
     } finally {
       await reporter.settled();
     }
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 /**

@@ -2,12 +2,13 @@ import { utimes } from 'node:fs/promises';
 import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { waitForKernelLock } from '../kernel-lock.ts';
+import { lockKeys } from '../locks/lock-keys.ts';
+import { withLock } from '../locks/with-lock.ts';
 import { removeTemporaryFiles } from '../publish-file.ts';
 import { isThere, removeFile } from '../small-file.ts';
 import { factsPath, removeFacts } from './base-facts.ts';
 import { claimsOn, removeClaim } from './claims.ts';
-import { clearLeaseLeavings, dropLease, fetchLockKey } from './fetch-lease.ts';
+import { clearLeaseLeavings, dropLease } from './fetch-lease.ts';
 import { fetchFiles } from './fetch-step.ts';
 import { ownHalfMade } from './half-made.ts';
 import { refusalPath } from './refusals.ts';
@@ -25,11 +26,10 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
   const isShared = (await claimsOn(paths, cacheName)).some((name) => name !== claimName(claim));
   if (isShared && !(await giveUp())) return;
   // The last claim stays until nobody writes any more: it is what brings the next attempt back here.
-  const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 15_000 });
-  if (lock === undefined) {
+  const whenBusy = (): never => {
     throw new EverbootFailure('HostIoError', `a program still writes ${cacheName} in the cache`);
-  }
-  try {
+  };
+  await withLock(paths, lockKeys.fetch(cacheName), { waitMs: 15_000, whenBusy }, async () => {
     // Somebody may have claimed it, or finished it, while this waited for the lock.
     if (!(await giveUp())) return;
     const { final, part, sidecar, converted } = fetchFiles(paths, cacheName);
@@ -45,7 +45,5 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     const written = [final, sidecar, factsPath(paths, cacheName), refusalPath(paths, cacheName)];
     for (const path of written) await removeTemporaryFiles(path);
     await clearLeaseLeavings(paths, cacheName);
-  } finally {
-    await lock.release();
-  }
+  });
 }

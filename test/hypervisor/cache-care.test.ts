@@ -19,10 +19,10 @@ import { pinBase } from '../../hypervisor/image-cache/care/pins.ts';
 import { scrubCache } from '../../hypervisor/image-cache/care/scrub-cache.ts';
 import { sweepCache } from '../../hypervisor/image-cache/care/sweep-cache.ts';
 import { addClaim, removeClaim } from '../../hypervisor/image-cache/claims.ts';
-import { fetchLockKey } from '../../hypervisor/image-cache/fetch-lease.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
 import { closeLibvirt, defineDomain, removeDomain, startDomain } from '../../hypervisor/libvirt.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
+import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 
 after(closeLibvirt);
@@ -156,7 +156,7 @@ describe('a sweep', () => {
       await age(join(paths.cache, name));
     }
     await addClaim(paths, named('8'), { instanceId: randomUUID(), operationId: randomUUID() });
-    const writing = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(named('9')) });
+    const writing = await tryKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(named('9')).text });
     const expected = files.filter(([, goes]) => goes).map(([name]) => name);
     assert.deepEqual(await swept(care, true), [...expected].sort());
     assert.deepEqual(await swept(care), [...expected].sort());

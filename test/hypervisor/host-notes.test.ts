@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeHalfMadeNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { named, startProcess, testCache } from '../fixtures/test-cache.ts';
 import { until } from '../fixtures/until.ts';
 

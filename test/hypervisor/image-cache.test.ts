@@ -13,11 +13,12 @@ import { findBase, writeFacts } from '../../hypervisor/image-cache/base-facts.ts
 import { haveBlankBase } from '../../hypervisor/image-cache/blank-base.ts';
 import { claimBaseImage } from '../../hypervisor/image-cache/claim-base-image.ts';
 import { addClaim, claimedBy, claimsOn, removeClaim } from '../../hypervisor/image-cache/claims.ts';
-import { dropLease, fetchLockKey, takeLease } from '../../hypervisor/image-cache/fetch-lease.ts';
+import { dropLease, takeLease } from '../../hypervisor/image-cache/fetch-lease.ts';
 import { fetchFiles, underFetchLock } from '../../hypervisor/image-cache/fetch-step.ts';
 import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { releaseBaseImage } from '../../hypervisor/image-cache/release-base-image.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
+import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
 
 const cacheName = 'a'.repeat(40);
 const control: WorkControl = { signal: new AbortController().signal, onProgress: () => undefined };
@@ -111,7 +112,7 @@ test('a silent fetch is taken over, but not while somebody still writes', async 
   const leaseFile = `${paths.fetches}/${cacheName}.json`;
   const lease = { claim: first, instanceName: 'web-1', startedAtMs: 0, updatedAtMs: 0, doneBytes: 0, totalBytes: null };
   await writeFile(leaseFile, JSON.stringify(lease));
-  const writer = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) });
+  const writer = await tryKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(cacheName).text });
   assert.equal((await takeLease(paths, cacheName, { claim: second, instanceName: 'web-2' })).mine, false);
   await writer?.release();
   assert.ok((await takeLease(paths, cacheName, { claim: second, instanceName: 'web-2' })).mine);

@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises';
-import { type HeldLock, waitForKernelLock } from '../../kernel-lock.ts';
+import { lockKeys } from '../../locks/lock-keys.ts';
+import { withLock } from '../../locks/with-lock.ts';
 import { syncPath } from '../../publish-file.ts';
 import { isThere, removeFile } from '../../small-file.ts';
 import { removeFacts } from '../base-facts.ts';
-import { claimsOn, evictionLockKey } from '../claims.ts';
-import { fetchLockKey } from '../fetch-lease.ts';
+import { claimsOn } from '../claims.ts';
 import type { CacheCare } from './cache-care.ts';
 import { type FoundFile, isSameFile } from './cache-folder.ts';
 import { pinPath } from './pins.ts';
@@ -21,20 +21,15 @@ export async function aloneWith(
   work: () => Promise<void>,
   { mayBeClaimed = false, waitMs = 0 } = {},
 ): Promise<boolean> {
-  const locks: HeldLock[] = [];
-  try {
-    for (const key of [evictionLockKey(cacheName), fetchLockKey(cacheName)]) {
-      const lock = await waitForKernelLock({ lockFile: paths.locks, key }, { timeoutMs: waitMs });
-      if (lock === undefined) return false;
-      locks.push(lock);
-    }
-    // Nobody adds one as long as the first lock is held, and whoever adds one later finds the file gone.
-    if (!mayBeClaimed && (await claimsOn(paths, cacheName)).length > 0) return false;
-    await work();
-    return true;
-  } finally {
-    for (const lock of locks.reverse()) await lock.release();
-  }
+  const waiting = { waitMs, whenBusy: () => false };
+  return await withLock(paths, lockKeys.evict(cacheName), waiting, () =>
+    withLock(paths, lockKeys.fetch(cacheName), waiting, async () => {
+      // Nobody adds one as long as the first lock is held, and whoever adds one later finds the file gone.
+      if (!mayBeClaimed && (await claimsOn(paths, cacheName)).length > 0) return false;
+      await work();
+      return true;
+    }),
+  );
 }
 
 /** Removes an image or a blank disk that nothing claims, if it is still as it was looked at: not used since, not pinned. */

@@ -1,9 +1,8 @@
 import { lstat, writeFile } from 'node:fs/promises';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
-import { waitForKernelLock } from '../../kernel-lock.ts';
 import { listFolder, removeFile } from '../../small-file.ts';
-import { evictionLockKey } from '../claims.ts';
+import { whileNotEvicted } from '../claims.ts';
 import { readCacheFolder } from './cache-folder.ts';
 
 /** The names that no sweep removes. */
@@ -30,16 +29,11 @@ export async function pinBase(paths: HostPaths, name: string, pinned: boolean): 
   if (file?.kind !== 'image' && file?.kind !== 'blank') throw notCached(name);
   if (!pinned) return false;
   // A sweep that has chosen the file already removes it under this lock, or finds the pin.
-  const key = evictionLockKey(file.cacheName);
-  const lock = await waitForKernelLock({ lockFile: paths.locks, key, shared: true }, { timeoutMs: 10_000 });
-  if (lock === undefined) throw new EverbootFailure('HostIoError', `${name} has been on its way out for 10 s`);
-  try {
+  return await whileNotEvicted(paths, file.cacheName, async () => {
     if ((await lstat(file.path).catch(() => undefined)) === undefined) throw notCached(name);
     await writeFile(pinPath(paths, file.name), '', { mode: 0o600 });
     return true;
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 function notCached(name: string): EverbootFailure {

@@ -1,7 +1,8 @@
 import type { DamagedBase, ScrubReport } from '../../../domain/cache.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { StepProgress, WorkControl } from '../../../domain/step-progress.ts';
-import { waitForKernelLock } from '../../kernel-lock.ts';
+import { lockKeys } from '../../locks/lock-keys.ts';
+import { withLock } from '../../locks/with-lock.ts';
 import { type BaseFacts, readFacts } from '../base-facts.ts';
 import type { CacheCare } from './cache-care.ts';
 import { type FoundFile, readCacheFolder } from './cache-folder.ts';
@@ -29,16 +30,11 @@ export interface ScrubRequest {
  * ImageNotFound for a name that the cache does not have.
  */
 export async function scrubCache(care: CacheCare, request: ScrubRequest, control: WorkControl): Promise<ScrubReport> {
-  const lock = await waitForKernelLock(
-    { lockFile: care.paths.locks, key: 'scrub' },
-    { timeoutMs: longestScrubMs, signal: control.signal },
-  );
-  if (lock === undefined) throw new EverbootFailure('HostIoError', 'another scrub has been running for a day');
-  try {
-    return await scrubAlone(care, request, control);
-  } finally {
-    await lock.release();
-  }
+  const whenBusy = (): never => {
+    throw new EverbootFailure('HostIoError', 'another scrub has been running for a day');
+  };
+  const waiting = { waitMs: longestScrubMs, signal: control.signal, whenBusy };
+  return await withLock(care.paths, lockKeys.scrub, waiting, () => scrubAlone(care, request, control));
 }
 
 async function scrubAlone(care: CacheCare, request: ScrubRequest, control: WorkControl): Promise<ScrubReport> {

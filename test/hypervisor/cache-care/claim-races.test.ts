@@ -16,8 +16,8 @@ const building = `
   const { setTimeout: sleep } = await import('node:timers/promises');
   const { addClaim, removeClaim } = await load('hypervisor/image-cache/claims.ts');
   const { writeFacts, readFacts } = await load('hypervisor/image-cache/base-facts.ts');
-  const { fetchLockKey } = await load('hypervisor/image-cache/fetch-lease.ts');
-  const { waitForKernelLock } = await load('hypervisor/kernel-lock.ts');
+  const { lockKeys } = await load('hypervisor/locks/lock-keys.ts');
+  const { waitForKernelLock } = await load('hypervisor/locks/kernel-lock.ts');
   const { isThere } = await load('hypervisor/small-file.ts');
   const { paths, orders } = given;
   for (let uses = 0; ; uses += 1) {
@@ -27,7 +27,7 @@ const building = `
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
     await addClaim(paths, cacheName, claim);
     if (!(await isThere(path))) {
-      const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 120_000 });
+      const lock = await waitForKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(cacheName).text }, { timeoutMs: 120_000 });
       if (!(await isThere(path))) {
         await writeFacts(paths, order, { from: 'part', format: 'raw', virtualSizeBytes: 4, fileSizeBytes: 4 });
         const temporary = path + '.0a1b2c3d.everboot-tmp';
