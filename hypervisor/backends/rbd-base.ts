@@ -4,7 +4,7 @@ import type { RbdSnapshot } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { readFacts } from '../image-cache/base-facts.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import { lockKeys } from '../locks/lock-keys.ts';
 import { withLock } from '../locks/with-lock.ts';
 import { temporaryName } from '../publish-file.ts';
@@ -88,7 +88,7 @@ async function withRawFile(
 }
 
 async function importedName({ cacheName, virtualSizeBytes }: BaseImage, { paths }: BackendContext): Promise<string> {
-  const facts = await readFacts(paths, cacheName);
+  const facts = await imageStore.inventory.factsOf(paths, cacheName);
   return importedBaseName(cacheName, facts?.digest ?? `${facts?.imageVersion ?? ''} ${virtualSizeBytes}`);
 }
 

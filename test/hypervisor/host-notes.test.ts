@@ -10,7 +10,7 @@ import { until } from '../fixtures/until.ts';
 
 /** Writes the hash of a cached file again and again, which is a note under a temporary name most of the time. */
 const noting = `
-  const { writeScrubRecord } = await load('hypervisor/image-cache/care/scrub-record.ts');
+  const { writeScrubRecord } = await load('hypervisor/image-store/maintenance/scrub-record.ts');
   process.stdout.write('ready');
   for (;;) await writeScrubRecord(given.paths, { cacheName: given.name, title: 'x'.repeat(2 ** 20), order: null }, '');`;
 

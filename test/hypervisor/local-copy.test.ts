@@ -14,7 +14,7 @@ import { fetchImage, folders, localFile, mountedDisk } from '../fixtures/local-i
 
 const mebibyte = 2 ** 20;
 const bytes = randomBytes(3 * mebibyte + 77);
-const download = new URL('../../hypervisor/download/download-image.ts', import.meta.url).href;
+const download = new URL('../../hypervisor/image-store/download/download-image.ts', import.meta.url).href;
 const kernelLock = new URL('../../hypervisor/locks/kernel-lock.ts', import.meta.url).href;
 
 /** A worker of its own, which downloads under a lock. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { sweepCache } from '../../../hypervisor/image-cache/care/sweep-cache.ts';
+import { sweepCache } from '../../../hypervisor/image-store/maintenance/sweep-cache.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { killProcess, named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
@@ -14,8 +14,8 @@ const building = `
   const { randomUUID } = await import('node:crypto');
   const { rename, writeFile } = await import('node:fs/promises');
   const { setTimeout: sleep } = await import('node:timers/promises');
-  const { addClaim, removeClaim } = await load('hypervisor/image-cache/claims.ts');
-  const { writeFacts, readFacts } = await load('hypervisor/image-cache/base-facts.ts');
+  const { addClaim, removeClaim } = await load('hypervisor/image-store/claims.ts');
+  const { writeFacts, readFacts } = await load('hypervisor/image-store/base-facts.ts');
   const { lockKeys } = await load('hypervisor/locks/lock-keys.ts');
   const { waitForKernelLock } = await load('hypervisor/locks/kernel-lock.ts');
   const { isThere } = await load('hypervisor/small-file.ts');
@@ -58,7 +58,7 @@ test('no base goes from under a claim, however often two builds and two sweeps m
   for (const child of children) child.stdout?.on('data', (text: Buffer) => (said += text.toString()));
   const sweeper = startProcess(
     t,
-    `const { sweepCache } = await load('hypervisor/image-cache/care/sweep-cache.ts');
+    `const { sweepCache } = await load('hypervisor/image-store/maintenance/sweep-cache.ts');
      for (;;) await sweepCache(given, { dryRun: false }, control);`,
     care,
   );
