@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -62,6 +62,11 @@ test('locks are taken one inside the other in the order of their table', async (
     await take(inOrder),
     inOrder.map(({ text }) => text),
   );
+});
+
+test('the decision on kernel locks has that order, too', async () => {
+  const page = new URL('../../docs/decisions/kernel-locks.md', import.meta.url);
+  assert.ok((await readFile(page, 'utf8')).includes(`\n${inOrder.map(({ kind }) => kind).join(' → ')}\n`));
 });
 
 test('a lock that comes before one that is held is refused, whichever two they are', async () => {
