@@ -61,7 +61,7 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left what no record and no claim tells of any more.
       await removeDoomed(paths, instanceId, removing);
-      await imageStore.releaseInstance(paths, instanceId, () => true);
+      await imageStore.releaseClaimsOf(paths, instanceId, () => true);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

@@ -47,7 +47,7 @@ export const imageStore = {
   claimBlank: claimBlankBase,
   ingest: { download: downloadBase, verify: verifyBase, convert: convertBase, commit: commitBase },
   release: releaseBaseImage,
-  releaseInstance: releaseInstanceClaims,
+  releaseClaimsOf: releaseInstanceClaims,
   list: listCache,
   sweep: sweepCache,
   scrub: scrubCache,

@@ -25,7 +25,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
     await syncPath(paths.instances);
   }
   await removeDoomed(paths, claim.instanceId, control);
-  await imageStore.releaseInstance(paths, claim.instanceId, (operationId) => operationId === claim.operationId);
+  await imageStore.releaseClaimsOf(paths, claim.instanceId, (operationId) => operationId === claim.operationId);
   await returnSpace(paths, claim);
 }
 
@@ -35,7 +35,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
  */
 export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   await removeDoomed(paths, claim.instanceId, control);
-  await imageStore.releaseInstance(paths, claim.instanceId, (operationId) => operationId !== claim.operationId);
+  await imageStore.releaseClaimsOf(paths, claim.instanceId, (operationId) => operationId !== claim.operationId);
   await returnSpaceOfInstance(paths, claim.instanceId, claim);
 }
 
