@@ -67,6 +67,20 @@ module.exports = {
     },
     onlyUserOf('libvirt', '^hypervisor/libvirt.ts$', 'the binding can be replaced in one file'),
     {
+      name: 'the-image-store-has-one-door',
+      comment: 'what the store promises of a base holds as long as nobody else touches its files; its settings are types alone',
+      severity: 'error',
+      from: { path: '^(activities|hypervisor|workers|cli)/', pathNot: '^hypervisor/image-store/' },
+      to: { path: '^hypervisor/image-store/', pathNot: '/(image-store|store-settings)\\.ts$' },
+    },
+    {
+      name: 'locks-are-taken-in-order',
+      comment: 'withLock refuses a lock that is out of order, and lets go of it whatever happens',
+      severity: 'error',
+      from: { path: '^(activities|hypervisor|workers|cli)/', pathNot: '^hypervisor/locks/' },
+      to: { path: '^hypervisor/locks/kernel-lock\\.ts$' },
+    },
+    {
       name: 'no-circles',
       severity: 'error',
       comment: 'a circle has no top to read from; workflows/index.ts checks the type of its own exports',

@@ -3,38 +3,34 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from '../domain/host-activities.ts';
 import type { BaseImageOrder, ImageReference } from '../domain/image.ts';
 import { parseImageReference } from '../domain/parse-spec.ts';
-import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
-import { listCache } from '../hypervisor/image-cache/care/list-cache.ts';
-import { pinBase } from '../hypervisor/image-cache/care/pins.ts';
-import { scrubCache } from '../hypervisor/image-cache/care/scrub-cache.ts';
-import { sweepCache } from '../hypervisor/image-cache/care/sweep-cache.ts';
-import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
+import { imageStore } from '../hypervisor/image-store/image-store.ts';
+import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
-import { cacheCareOf, type Host, imageSourcesOf } from './host.ts';
+import { type Host, imageSourcesOf, imageStoreOf } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Lists what is in the cache, and what needs it. */
 export async function listCachedFiles(host: Host): Promise<CacheListing> {
   await prepareFolders(host.paths);
-  return await withWorkControl(() => listCache(cacheCareOf(host)));
+  return await withWorkControl(() => imageStore.list(imageStoreOf(host)));
 }
 
 /** Removes what is old, over the budget or left over, and used by nothing. */
 export async function sweepCachedFiles(host: Host, order: SweepOrder): Promise<SweepReport> {
   await prepareFolders(host.paths);
-  return await withWorkControl((control) => sweepCache(cacheCareOf(host), order, control));
+  return await withWorkControl((control) => imageStore.sweep(imageStoreOf(host), order, control));
 }
 
 /** Compares cached files with their recorded hashes, and puts aside what is damaged. */
 export async function scrubCachedFiles(host: Host, order: ScrubOrder): Promise<ScrubReport> {
   await prepareFolders(host.paths);
-  return await withWorkControl((control) => scrubCache(cacheCareOf(host), order, control));
+  return await withWorkControl((control) => imageStore.scrub(imageStoreOf(host), order, control));
 }
 
 /** Keeps a cached file from every sweep, or lets it go again. */
 export async function pinCachedFile({ paths }: Host, { name, pinned }: PinOrder): Promise<PinReport> {
   await prepareFolders(paths);
-  return { changed: await pinBase(paths, name, pinned) };
+  return { changed: await imageStore.pin(paths, name, pinned) };
 }
 
 /** Looks an image up at its source, as a boot from it would. Throws what the sources say of the image. */
@@ -46,5 +42,5 @@ export async function planFetch(host: Host, order: { readonly image: ImageRefere
     throw new EverbootFailure('ImageUnacceptable', `${image.title} is a kernel or a ramdisk, which no disk is made of`);
   }
   const { forceRawImages } = host.configuration.libvirt;
-  return { role: 'root', cacheName: imageCacheName(image, 'root'), image, forceRaw: forceRawImages };
+  return { role: 'root', cacheName: imageStore.names.ofImage(image, 'root'), image, forceRaw: forceRawImages };
 }

@@ -1,6 +1,6 @@
 import type { BaseImageClaim, FetchOrder } from '../domain/host-activities.ts';
-import { claimBaseImage as claimInCache } from '../hypervisor/image-cache/claim-base-image.ts';
-import { prepareFolders } from '../hypervisor/image-cache/prepare-folders.ts';
+import { imageStore } from '../hypervisor/image-store/image-store.ts';
+import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
 import type { Host } from './host.ts';
 import { assertOwnRunOpen } from './own-run.ts';
@@ -14,5 +14,7 @@ import { withWorkControl } from './work-control.ts';
 export async function claimBaseImage({ paths, configuration }: Host, order: FetchOrder): Promise<BaseImageClaim> {
   throwIfUnsigned(order.base.image, configuration.glance);
   await prepareFolders(paths);
-  return await withWorkControl((control) => claimInCache(paths, order, control, () => assertOwnRunOpen(order.claim)));
+  return await withWorkControl((control) =>
+    imageStore.claim(paths, order, control, () => assertOwnRunOpen(order.claim)),
+  );
 }

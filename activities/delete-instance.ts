@@ -3,7 +3,7 @@ import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
-import { claimedBy, dropEmptyClaims } from '../hypervisor/image-cache/claims.ts';
+import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-instance.ts';
@@ -56,12 +56,12 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       const record = await readInstanceRecord(paths, instanceId);
       const settings = settingsOfInstance(configuration.libvirt, record);
       await removeOutsideDisks(settings, { instanceId, operationId: null }, removing);
-      const claims = (await claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
+      const claims = (await imageStore.inventory.claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left what no record and no claim tells of any more.
       await removeDoomed(paths, instanceId, removing);
-      await dropEmptyClaims(paths);
+      await imageStore.releaseClaimsOf(paths, instanceId, () => true);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

@@ -1,9 +1,9 @@
 import type { Configuration } from '../domain/configuration.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
-import type { RateLimit } from '../hypervisor/download/rate-limit.ts';
-import type { CacheCare } from '../hypervisor/image-cache/care/cache-care.ts';
+import type { StoreIngest, StoreMaintenance } from '../hypervisor/image-store/store-settings.ts';
 import type { GlanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import type { ImageSourceSettings } from '../hypervisor/sources/describe-image.ts';
+import type { RateLimit } from '../hypervisor/sources/rate-limit.ts';
 
 /** The machine that a worker's steps act on, with its settings read once. */
 export interface Host {
@@ -27,8 +27,15 @@ export function imageSourcesOf({ configuration, tokens, rateLimit }: Host): Imag
   return { glance, fileImageRoots: host.fileImageRoots, ...(tokens && { tokens }), ...(rateLimit && { rateLimit }) };
 }
 
-/** What the care of the image cache needs to know of a host. */
-export function cacheCareOf({ configuration, paths }: Host): CacheCare {
-  const { host, imageCache, libvirt } = configuration;
-  return { host: host.name, paths, settings: imageCache, connectionUri: libvirt.connectionUri };
+/** The image store of a host. */
+export function imageStoreOf(host: Host): StoreMaintenance & StoreIngest {
+  const { host: machine, imageCache, libvirt } = host.configuration;
+  return {
+    host: machine.name,
+    paths: host.paths,
+    settings: imageCache,
+    connectionUri: libvirt.connectionUri,
+    sources: imageSourcesOf(host),
+    reservedBytes: machine.reservedDiskMb * 2 ** 20,
+  };
 }

@@ -12,7 +12,7 @@ import { planInjection, plansGrowth } from '../domain/plan-injection.ts';
 import { refuseUnattachableDisks } from '../domain/unattachable-disks.ts';
 import { checkVolumeGroup } from '../hypervisor/backends/lvm-volume.ts';
 import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
-import { imageCacheName } from '../hypervisor/image-cache/cache-name.ts';
+import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
@@ -68,7 +68,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
   const bases = (['root', 'kernel', 'ramdisk'] as const).flatMap((role): BaseImageOrder[] => {
     const image = images[role];
     if (image === undefined || (role === 'root' && (disks.root === null || clone !== null))) return [];
-    const cacheName = imageCacheName(image, role);
+    const cacheName = imageStore.names.ofImage(image, role);
     return [{ role, cacheName, image, forceRaw: role === 'root' && libvirt.forceRawImages }];
   });
   const directory = instanceDirectory(host.paths, claim.instanceId);

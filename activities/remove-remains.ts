@@ -2,7 +2,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { RemainsOrder } from '../domain/host-activities.ts';
 import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.ts';
 import { judgeRemains } from '../domain/judge-remains.ts';
-import { claimedBy } from '../hypervisor/image-cache/claims.ts';
+import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { domainClaim } from '../hypervisor/libvirt.ts';
 import { meetRecord } from '../hypervisor/tending/met-record.ts';
@@ -50,7 +50,7 @@ async function operationsFound(
 ): Promise<string[]> {
   const mayHaveDomain = withDomain && (record === undefined || !isWithoutDomain(record));
   const domain = mayHaveDomain ? await domainClaim(configuration.libvirt.connectionUri, instanceId) : null;
-  const cached = (await claimedBy(paths, instanceId)).map(({ claim }) => claim);
+  const cached = (await imageStore.inventory.claimedBy(paths, instanceId)).map(({ claim }) => claim);
   const all = [...(record === undefined ? [] : [record.claim]), ...(domain === null ? [] : [domain]), ...cached];
   return [...new Set(all.filter((claim) => claim.instanceId === instanceId).map((claim) => claim.operationId))];
 }

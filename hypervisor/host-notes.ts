@@ -1,23 +1,21 @@
 import { EverbootFailure } from '../domain/failures.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
-import { type LockRequest, waitForKernelLock } from './kernel-lock.ts';
+import { lockKeys } from './locks/lock-keys.ts';
+import { withLock } from './locks/with-lock.ts';
 import { publishText, removeTemporaryFilesIn } from './publish-file.ts';
 
 /** A note is some hundred bytes; whoever holds the lock for longer was stopped. */
-const timeoutMs = 10_000;
+const waitMs = 10_000;
 
 /**
  * Writes one of the host's notes (of a cached file, a fetch, a refusal, a promise of space) while it is known that
  * somebody does: `removeHalfMadeNotes` keeps off. Throws HostIoError where notes have been cleared for ten seconds.
  */
 export async function whileWritingNotes<Made>(paths: HostPaths, write: () => Promise<Made>): Promise<Made> {
-  const lock = await waitForKernelLock({ ...notesLock(paths), shared: true }, { timeoutMs });
-  if (lock === undefined) throw new EverbootFailure('HostIoError', 'the host’s notes have been locked for 10 s');
-  try {
-    return await write();
-  } finally {
-    await lock.release();
-  }
+  const whenBusy = (): never => {
+    throw new EverbootFailure('HostIoError', 'the host’s notes have been locked for 10 s');
+  };
+  return await withLock(paths, lockKeys.notes, { shared: true, waitMs, whenBusy }, write);
 }
 
 /** Writes a note whole, see `publishText`. */
@@ -30,16 +28,8 @@ export async function publishNote(paths: HostPaths, path: string, text: string, 
  * more. A worker that was stopped in the middle of one keeps the lock, and then all stay until another time.
  */
 export async function removeHalfMadeNotes(paths: HostPaths): Promise<void> {
-  const lock = await waitForKernelLock(notesLock(paths), { timeoutMs });
-  if (lock === undefined) return;
-  try {
+  await withLock(paths, lockKeys.notes, { waitMs, whenBusy: () => undefined }, async () => {
     const { refusals, fetches, bases, scrubs, ledger } = paths;
     for (const folder of [refusals, fetches, bases, scrubs, ledger]) await removeTemporaryFilesIn(folder);
-  } finally {
-    await lock.release();
-  }
-}
-
-function notesLock({ locks }: HostPaths): LockRequest {
-  return { lockFile: locks, key: 'notes' };
+  });
 }

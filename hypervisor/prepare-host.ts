@@ -1,6 +1,6 @@
 import type { HostPaths } from '../domain/host-paths.ts';
 import { removeHalfMadeNotes } from './host-notes.ts';
-import { prepareFolders } from './image-cache/prepare-folders.ts';
+import { prepareFolders } from './prepare-folders.ts';
 
 /** What a worker does before it takes its first step: its folders are there, and no half-made note of a killed one. */
 export async function prepareHost(paths: HostPaths): Promise<void> {

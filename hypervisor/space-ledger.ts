@@ -5,7 +5,8 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { HostPaths } from '../domain/host-paths.ts';
 import { spaceText } from '../domain/sizes.ts';
 import { publishNote } from './host-notes.ts';
-import { waitForKernelLock } from './kernel-lock.ts';
+import { lockKeys } from './locks/lock-keys.ts';
+import { withLock } from './locks/with-lock.ts';
 import { finalNameOf } from './publish-file.ts';
 import { listFolder, readStateFile, removeFile } from './small-file.ts';
 
@@ -32,9 +33,10 @@ export interface SpaceRequest extends SpacePromise {
  * same claim and purpose replaces the promise before.
  */
 export async function promiseSpace(paths: HostPaths, request: SpaceRequest): Promise<void> {
-  const guard = await waitForKernelLock({ lockFile: paths.locks, key: 'ledger' }, { timeoutMs: 10_000 });
-  if (guard === undefined) throw new EverbootFailure('HostIoError', 'the space ledger has been locked for 10 s');
-  try {
+  const whenBusy = (): never => {
+    throw new EverbootFailure('HostIoError', 'the space ledger has been locked for 10 s');
+  };
+  await withLock(paths, lockKeys.ledger, { waitMs: 10_000, whenBusy }, async () => {
     const ownName = promiseFileName(request.claim, request.purpose);
     const promisedBytes = await sumOfOthers(paths, ownName);
     const { bavail, bsize } = await statfs(paths.instances);
@@ -43,9 +45,7 @@ export async function promiseSpace(paths: HostPaths, request: SpaceRequest): Pro
     if (neededBytes > freeBytes) throw spaceFailure(paths, request, { neededBytes, promisedBytes, freeBytes });
     const promise: SpacePromise = { bytes: request.bytes, path: request.path };
     await publishNote(paths, `${paths.ledger}/${ownName}`, JSON.stringify(promise), 0o600);
-  } finally {
-    await guard.release();
-  }
+  });
 }
 
 /** Gives back one promise, or with no purpose all promises of an operation. Absence is success. */

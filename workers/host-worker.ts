@@ -8,7 +8,7 @@ import type { Configuration } from '../domain/configuration.ts';
 import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
-import { rateLimit } from '../hypervisor/download/rate-limit.ts';
+import { rateLimit } from '../hypervisor/sources/rate-limit.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
 import { prepareHost } from '../hypervisor/prepare-host.ts';
 import { type Draining, drainOptions, runWorkers } from './drain-workers.ts';

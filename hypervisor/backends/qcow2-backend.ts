@@ -1,8 +1,7 @@
 import { makeBlankBase, makeBlankDisk } from '../disks/blank-disk.ts';
 import { formatterOf } from '../disks/formatter.ts';
 import { baseOf, makeRootDisk } from '../disks/root-disk.ts';
-import { haveBlankBase } from '../image-cache/blank-base.ts';
-import { blankCacheName } from '../image-cache/cache-name.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import type { DiskBackend } from './disk-backend.ts';
 
 /**
@@ -18,8 +17,8 @@ export const qcow2Backend: DiskBackend = {
     const { claim, paths } = context;
     const { sizeBytes } = disk;
     const format = formatterOf(disk, control, context);
-    const cacheName = blankCacheName(disk, context);
-    const backingFile = await haveBlankBase(paths, { claim, cacheName }, control.signal, (path, heldLocks) =>
+    const cacheName = imageStore.names.ofBlank(disk, context);
+    const backingFile = await imageStore.claimBlank(paths, { claim, cacheName }, control.signal, (path, heldLocks) =>
       makeBlankBase({ path, sizeBytes, heldLocks }, format),
     );
     return await makeBlankDisk({ ...disk, backingFile }, format, context, control);

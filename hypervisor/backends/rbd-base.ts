@@ -4,8 +4,9 @@ import type { RbdSnapshot } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { readFacts } from '../image-cache/base-facts.ts';
-import { waitForKernelLock } from '../kernel-lock.ts';
+import { imageStore } from '../image-store/image-store.ts';
+import { lockKeys } from '../locks/lock-keys.ts';
+import { withLock } from '../locks/with-lock.ts';
 import { temporaryName } from '../publish-file.ts';
 import { convertImage } from '../qemu-img.ts';
 import { protectRbdImage, rbdCloneableSize } from '../rbd.ts';
@@ -34,24 +35,19 @@ export async function haveImportedBase(
     (await rbdCloneableSize(pool.cluster, wanted, { ...control, heldLocks: context.heldLocks })) !== undefined;
   if (await isThere()) return wanted;
 
-  const lock = await waitForKernelLock(
-    { lockFile: context.paths.locks, key: `rbd-import:${pool.pool}/${image}` },
-    { timeoutMs: waitForOtherMs, signal: control.signal },
-  );
-  if (lock === undefined) {
+  const whenBusy = (): never => {
     throw new EverbootFailure('BaseImageBusy', `another build on this host imports ${image} into ${pool.pool}`, {
       retryAfterMs: waitForOtherMs,
     });
-  }
-  try {
+  };
+  const waiting = { waitMs: waitForOtherMs, signal: control.signal, whenBusy };
+  return await withLock(context.paths, lockKeys.rbdImport(`${pool.pool}/${image}`), waiting, async (lock) => {
     if (await isThere()) return wanted;
     const heldLocks = [...context.heldLocks, lock.descriptor];
     await importBase(pool, image, base, { ...context, heldLocks }, control);
     if (await isThere()) return wanted;
     throw imageExists(pool, image, 'NotManaged');
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 async function importBase(
@@ -92,7 +88,7 @@ async function withRawFile(
 }
 
 async function importedName({ cacheName, virtualSizeBytes }: BaseImage, { paths }: BackendContext): Promise<string> {
-  const facts = await readFacts(paths, cacheName);
+  const facts = await imageStore.inventory.factsOf(paths, cacheName);
   return importedBaseName(cacheName, facts?.digest ?? `${facts?.imageVersion ?? ''} ${virtualSizeBytes}`);
 }
 

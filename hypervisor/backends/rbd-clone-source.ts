@@ -3,7 +3,7 @@ import type { RbdSnapshot } from '../../domain/disk-plan.ts';
 import { poolOf } from '../../domain/disk-source.ts';
 import type { ImageDescription } from '../../domain/image.ts';
 import { cephCluster, cephFsid } from '../ceph.ts';
-import { imageCacheName } from '../image-cache/cache-name.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import { rbdCloneableSize } from '../rbd.ts';
 import type { ImageSourceSettings } from '../sources/describe-image.ts';
 import { imageLocations } from '../sources/glance-locations.ts';
@@ -62,7 +62,7 @@ async function importedBefore(
 ): Promise<RbdSnapshot | null> {
   if (image.digest === null) return null;
   const { algorithm, hex } = image.digest;
-  const name = importedBaseName(imageCacheName(image, 'root'), `${algorithm}:${hex}`);
+  const name = importedBaseName(imageStore.names.ofImage(image, 'root'), `${algorithm}:${hex}`);
   const imported = { pool: poolOf(libvirt), image: name, snapshot: baseSnapshot };
   return (await rbdCloneableSize(cephCluster(libvirt), imported, { signal })) === undefined ? null : imported;
 }

@@ -2,7 +2,6 @@ import { truncate } from 'node:fs/promises';
 import type { DiskFormat, InstanceDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { publishFile } from '../publish-file.ts';
 import { createOverlay } from '../qemu-img.ts';
 import type { DiskContext, DiskFile } from './disk-context.ts';
 import { findMadeBlankDisk, madeDisk } from './made-disk.ts';
@@ -15,14 +14,12 @@ const baseMode = 0o644;
 export type FormatDisk = (disk: DiskFile) => Promise<void>;
 
 /**
- * Makes a formatted file in the cache, for overlays to lie on. It is formatted under a temporary name: a base of that
- * name would otherwise stay without a file system for everybody after a crash.
+ * Makes a formatted file that overlays can be backed by. Its path is a temporary one, and the image store commits it: a
+ * base that had its name too early would stay without a file system for everybody after a crash.
  */
-export async function makeBlankBase({ path, sizeBytes, heldLocks }: DiskFile, format: FormatDisk): Promise<void> {
-  await publishFile(path, async (temporaryPath) => {
-    await makeEmptyFile(temporaryPath, baseMode, sizeBytes);
-    await format({ path: temporaryPath, sizeBytes, heldLocks });
-  });
+export async function makeBlankBase(file: DiskFile, format: FormatDisk): Promise<void> {
+  await makeEmptyFile(file.path, baseMode, file.sizeBytes);
+  await format(file);
 }
 
 export interface BlankDiskOrder {

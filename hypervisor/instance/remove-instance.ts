@@ -2,8 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
-import { claimedBy, dropEmptyClaims } from '../image-cache/claims.ts';
-import { releaseBaseImage } from '../image-cache/release-base-image.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import { syncPath, temporaryName, temporarySuffix } from '../publish-file.ts';
 import { removeTree, type TreeRemoval } from '../remove-tree.ts';
 import { listFolder } from '../small-file.ts';
@@ -25,10 +24,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
     await syncPath(paths.instances);
   }
   await removeDoomed(paths, claim.instanceId, control);
-  for (const claimed of await claimedBy(paths, claim.instanceId)) {
-    if (claimed.claim.operationId === claim.operationId) await releaseBaseImage(paths, claimed.cacheName, claim);
-  }
-  await dropEmptyClaims(paths);
+  await imageStore.releaseClaimsOf(paths, claim.instanceId, (operationId) => operationId === claim.operationId);
   await returnSpace(paths, claim);
 }
 
@@ -38,11 +34,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
  */
 export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   await removeDoomed(paths, claim.instanceId, control);
-  for (const claimed of await claimedBy(paths, claim.instanceId)) {
-    if (claimed.claim.operationId !== claim.operationId)
-      await releaseBaseImage(paths, claimed.cacheName, claimed.claim);
-  }
-  await dropEmptyClaims(paths);
+  await imageStore.releaseClaimsOf(paths, claim.instanceId, (operationId) => operationId !== claim.operationId);
   await returnSpaceOfInstance(paths, claim.instanceId, claim);
 }
 

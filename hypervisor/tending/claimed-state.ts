@@ -1,8 +1,6 @@
 import { type Claim, isClaim } from '../../domain/claim.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { readCacheFolder } from '../image-cache/care/cache-folder.ts';
-import { claimsOn } from '../image-cache/claims.ts';
-import { readLease } from '../image-cache/fetch-lease.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import { listFolder } from '../small-file.ts';
 import { promisesByClaim } from '../space-ledger.ts';
 import { type Inventory, tracesOf } from './inventory.ts';
@@ -12,7 +10,7 @@ import { orNote } from './or-note.ts';
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {
     await orNote(`${paths.claims}/${cacheName}`, inventory, async () => {
-      for (const name of await claimsOn(paths, cacheName)) {
+      for (const name of await imageStore.inventory.claimsOn(paths, cacheName)) {
         const claim = parseClaimName(name);
         if (claim !== undefined) tracesOf(inventory, claim).cacheNames.push(cacheName);
       }
@@ -21,7 +19,7 @@ export async function findClaimedState(paths: HostPaths, inventory: Inventory): 
   for (const file of await listFolder(paths.fetches)) {
     const cacheName = file.replace(/\.json$/, '');
     await orNote(`${paths.fetches}/${file}`, inventory, async () => {
-      const lease = file.endsWith('.json') ? await readLease(paths, cacheName) : undefined;
+      const lease = file.endsWith('.json') ? await imageStore.inventory.leaseOf(paths, cacheName) : undefined;
       if (isClaim(lease?.claim)) tracesOf(inventory, lease.claim).leases.push(cacheName);
     });
   }
@@ -31,7 +29,7 @@ export async function findClaimedState(paths: HostPaths, inventory: Inventory): 
   }
   // What of the cache is ours is swept by itself, with the image cache's own rules.
   await orNote(paths.cache, inventory, async () => {
-    for (const { kind, path } of await readCacheFolder(paths)) {
+    for (const { kind, path } of await imageStore.inventory.files(paths)) {
       if (kind === 'foreign') inventory.foreign.push({ subject: path, reason: 'NoClaim' });
     }
   });

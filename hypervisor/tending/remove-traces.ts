@@ -4,7 +4,7 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import { type InstanceRecord, isWithoutDomain } from '../../domain/instance-record.ts';
 import { settingsOfInstance } from '../../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../backends/backend-of.ts';
-import { releaseBaseImage } from '../image-cache/release-base-image.ts';
+import { imageStore } from '../image-store/image-store.ts';
 import { ifInstanceIsFree } from '../instance/instance-lock.ts';
 import { removeInstance } from '../instance/remove-instance.ts';
 import { removeDomain } from '../libvirt.ts';
@@ -43,7 +43,7 @@ export async function removeTraces(
   await removeOutsideDisks(settingsOfInstance(libvirt, record), claim, removing);
   await removeInstance(paths, claim, removing);
   // A fetch whose claim was given up, and whose lease a crash left.
-  for (const cacheName of leases) await releaseBaseImage(paths, cacheName, claim);
+  for (const cacheName of leases) await imageStore.release(paths, cacheName, claim);
 }
 
 /** Removes a half-made file or folder, unless somebody works on its instance; false: somebody does. */

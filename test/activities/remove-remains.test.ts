@@ -8,7 +8,7 @@ import { tendHost } from '../../activities/tend-host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { TendReport } from '../../domain/host-care.ts';
-import { addClaim, claimedBy } from '../../hypervisor/image-cache/claims.ts';
+import { addClaim, claimedBy } from '../../hypervisor/image-store/claims.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';

@@ -14,8 +14,8 @@ import { hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, ImageDescription } from '../../domain/image.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { type FileSuffix, planDisks } from '../../domain/plan-disks.ts';
-import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
+import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 const mebibyte = 2 ** 20;

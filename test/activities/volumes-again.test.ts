@@ -9,8 +9,8 @@ import type { Host } from '../../activities/host.ts';
 import type { PlannedVolume } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
-import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
+import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 

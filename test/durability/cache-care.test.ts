@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { open, readdir, readFile, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { claimsOn } from '../../hypervisor/image-cache/claims.ts';
+import { claimsOn } from '../../hypervisor/image-store/claims.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { digestOf, makeQcow2Image, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';

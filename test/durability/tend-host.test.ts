@@ -8,7 +8,7 @@ import type { HostActivities } from '../../domain/host-activities.ts';
 import type { TendedItem, TendResult } from '../../domain/host-care.ts';
 import type { TendReason } from '../../domain/judge-claim.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
-import { claimsOn } from '../../hypervisor/image-cache/claims.ts';
+import { claimsOn } from '../../hypervisor/image-store/claims.ts';
 import { withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { assertCleanSlate, domainIds } from '../fixtures/clean-slate.ts';

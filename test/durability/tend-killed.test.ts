@@ -10,8 +10,8 @@ import { startWorkflow } from '../../client/workflow-calls.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import { type CreateInstanceInput, instanceWorkflowId } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
-import { fetchLockKey } from '../../hypervisor/image-cache/fetch-lease.ts';
-import { waitForKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { waitForKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
+import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeRawImage } from '../fixtures/images.ts';
 import { serveSlowly } from '../fixtures/slow-image-server.ts';
@@ -53,7 +53,7 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
 
   // Whoever gives up the last claim waits for this lock, with the directories gone and something left to do.
   const [cacheName = ''] = await readdir(paths.claims);
-  const request = { lockFile: paths.locks, key: fetchLockKey(cacheName) };
+  const request = { lockFile: paths.locks, key: lockKeys.fetch(cacheName).text };
   const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });
   assert.ok(lock !== undefined, 'the download has ended with its run');
   const order = { host: name, dryRun: false };

@@ -10,19 +10,19 @@ import type { Claim } from '../../domain/claim.ts';
 import type { ImageCacheSettings } from '../../domain/configuration.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
-import { writeFacts } from '../../hypervisor/image-cache/base-facts.ts';
-import { haveBlankBase } from '../../hypervisor/image-cache/blank-base.ts';
-import { backingChain } from '../../hypervisor/image-cache/care/backing-chain.ts';
-import type { CacheCare } from '../../hypervisor/image-cache/care/cache-care.ts';
-import { listCache } from '../../hypervisor/image-cache/care/list-cache.ts';
-import { pinBase } from '../../hypervisor/image-cache/care/pins.ts';
-import { scrubCache } from '../../hypervisor/image-cache/care/scrub-cache.ts';
-import { sweepCache } from '../../hypervisor/image-cache/care/sweep-cache.ts';
-import { addClaim, removeClaim } from '../../hypervisor/image-cache/claims.ts';
-import { fetchLockKey } from '../../hypervisor/image-cache/fetch-lease.ts';
-import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { writeFacts } from '../../hypervisor/image-store/base-facts.ts';
+import { claimBlankBase } from '../../hypervisor/image-store/claim-blank-base.ts';
+import { addClaim, removeClaim } from '../../hypervisor/image-store/claims.ts';
+import { backingChain } from '../../hypervisor/image-store/maintenance/backing-chain.ts';
+import { listCache } from '../../hypervisor/image-store/maintenance/list-cache.ts';
+import { pinBase } from '../../hypervisor/image-store/maintenance/pins.ts';
+import { scrubCache } from '../../hypervisor/image-store/maintenance/scrub-cache.ts';
+import { sweepCache } from '../../hypervisor/image-store/maintenance/sweep-cache.ts';
+import type { StoreMaintenance } from '../../hypervisor/image-store/store-settings.ts';
 import { closeLibvirt, defineDomain, removeDomain, startDomain } from '../../hypervisor/libvirt.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
+import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
+import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 
 after(closeLibvirt);
@@ -34,7 +34,7 @@ const oldMs = 3 * 86_400_000;
 /** The name that an image with this letter has. */
 const named = (letter: string): string => letter.repeat(40);
 
-async function cacheOf(t: TestContext, changes: Partial<ImageCacheSettings> = {}): Promise<CacheCare> {
+async function cacheOf(t: TestContext, changes: Partial<ImageCacheSettings> = {}): Promise<StoreMaintenance> {
   const folder = await mkdtemp(join(tmpdir(), 'everboot-care-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const paths = hostPaths(join(folder, 'instances'), '_base');
@@ -65,7 +65,7 @@ async function age(path: string, ageMs = oldMs): Promise<void> {
   await utimes(path, then, then);
 }
 
-async function swept(care: CacheCare, dryRun = false): Promise<string[]> {
+async function swept(care: StoreMaintenance, dryRun = false): Promise<string[]> {
   return (await sweepCache(care, { dryRun }, control)).removed.map(({ name }) => name).sort();
 }
 
@@ -156,7 +156,7 @@ describe('a sweep', () => {
       await age(join(paths.cache, name));
     }
     await addClaim(paths, named('8'), { instanceId: randomUUID(), operationId: randomUUID() });
-    const writing = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(named('9')) });
+    const writing = await tryKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(named('9')).text });
     const expected = files.filter(([, goes]) => goes).map(([name]) => name);
     assert.deepEqual(await swept(care, true), [...expected].sort());
     assert.deepEqual(await swept(care), [...expected].sort());
@@ -174,7 +174,7 @@ describe('a sweep', () => {
   test('takes blank disks that everboot made, and tells them from a Nova’s', async (t) => {
     const care = await cacheOf(t);
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
-    const path = await haveBlankBase(care.paths, { claim, cacheName: 'swap_16' }, control.signal, async (at) => {
+    const path = await claimBlankBase(care.paths, { claim, cacheName: 'swap_16' }, control.signal, async (at) => {
       await writeFile(at, Buffer.alloc(4096));
     });
     await writeFile(join(care.paths.cache, 'swap_32'), Buffer.alloc(4096));
@@ -190,7 +190,7 @@ describe('a sweep', () => {
   }, async (t) => {
     const care = await cacheOf(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
     const { paths } = care;
-    const module = new URL('../../hypervisor/image-cache/care/sweep-cache.ts', import.meta.url).href;
+    const module = new URL('../../hypervisor/image-store/maintenance/sweep-cache.ts', import.meta.url).href;
     const script = `
       const { sweepCache } = await import(${JSON.stringify(module)});
       process.stdout.write('ready');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blankCacheName, imageCacheName } from '../../hypervisor/image-cache/cache-name.ts';
+import { blankCacheName, imageCacheName } from '../../hypervisor/image-store/cache-name.ts';
 
 const device = { name: 'disk', format: 'qcow2', device: 'vdb', bus: 'virtio' } as const;
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ImageDescription } from '../../domain/image.ts';
-import { downloadImage } from '../../hypervisor/download/download-image.ts';
+import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
 import { cutAfter, glanceSettings, imageServer, serve } from '../fixtures/image-server.ts';
 
 const mib = 2 ** 20;
@@ -18,7 +18,7 @@ const sentBytes = 70 * mib;
 const bytes = Buffer.alloc(72 * mib, 1);
 for (let at = 0; at < bytes.length; at += 4096) bytes.writeUInt32LE(at, at);
 
-const download = new URL('../../hypervisor/download/download-image.ts', import.meta.url).href;
+const download = new URL('../../hypervisor/image-store/download/download-image.ts', import.meta.url).href;
 const script = `
   const { downloadImage } = await import(${JSON.stringify(download)});
   const [order, settings] = JSON.parse(process.env.ORDER);

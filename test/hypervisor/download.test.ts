@@ -7,7 +7,8 @@ import { describe, type TestContext, test } from 'node:test';
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
-import { type DownloadOrder, downloadImage } from '../../hypervisor/download/download-image.ts';
+import { type DownloadOrder, downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
+import type { RateLimit } from '../../hypervisor/sources/rate-limit.ts';
 import { type Answer, cutAfter, glanceSettings, imageServer, say, serve } from '../fixtures/image-server.ts';
 
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';
@@ -27,6 +28,7 @@ interface Way {
   readonly glance?: Partial<GlanceSettings>;
   readonly order?: Partial<DownloadOrder>;
   readonly signal?: AbortSignal;
+  readonly rateLimit?: RateLimit;
 }
 
 /** A folder to download into, from a Glance at these addresses. */
@@ -34,10 +36,10 @@ async function folder(t: TestContext, ...apiServers: string[]) {
   const directory = await mkdtemp(join(tmpdir(), 'everboot-download-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const partPath = join(directory, 'base.part');
-  const get = ({ image = {}, glance = {}, order = {}, signal = AbortSignal.timeout(30_000) }: Way = {}) =>
+  const get = ({ image = {}, glance = {}, order = {}, signal = AbortSignal.timeout(30_000), ...limits }: Way = {}) =>
     downloadImage(
       { image: described({ glance: id }, image), partPath, timeMs: 30_000, ...order },
-      { glance: glanceSettings({ apiServers, ...glance }), fileImageRoots: [directory] },
+      { glance: glanceSettings({ apiServers, ...glance }), fileImageRoots: [directory], ...limits },
       { signal, onProgress: () => undefined },
     );
   const sidecar = async () => JSON.parse(await readFile(`${partPath}.json`, 'utf8'));
@@ -338,11 +340,17 @@ describe('a download', { concurrency: 6 }, () => {
     const stop = new AbortController();
     const slow: Answer = (_request, response) => {
       response.writeHead(200, { 'content-length': bytes.length });
-      response.write(bytes.subarray(0, half), () => setTimeout(() => stop.abort(new Error('enough')), 200));
+      response.write(bytes.subarray(0, half));
+    };
+    let arrived = 0;
+    const take = async (length: number): Promise<void> => {
+      arrived += length;
+      // When the last of these pieces has been taken, however slow the machine is.
+      if (arrived === half) setTimeout(() => stop.abort(new Error('enough')), 200);
     };
     const server = await imageServer(t, [slow, serve(bytes)]);
     const { get, isWhole } = await folder(t, server.url);
-    await assert.rejects(get({ signal: stop.signal }), /^Error: enough$/);
+    await assert.rejects(get({ signal: stop.signal, rateLimit: { take } }), /^Error: enough$/);
     // Stopped again while it looks at what is there: that is none the less there.
     await assert.rejects(get({ signal: stop.signal }), /^Error: enough$/);
     assert.equal((await get()).resumedAtBytes, half);

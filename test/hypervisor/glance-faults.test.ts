@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
-import { downloadImage } from '../../hypervisor/download/download-image.ts';
+import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
 import { describeImage } from '../../hypervisor/sources/describe-image.ts';
 import { type CuttingProxy, cuttingProxy, type LineFault } from '../fixtures/cutting-proxy.ts';
 import { fetchOnce } from '../fixtures/fetch-once.ts';

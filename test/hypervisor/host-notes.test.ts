@@ -4,13 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeHalfMadeNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { named, startProcess, testCache } from '../fixtures/test-cache.ts';
 import { until } from '../fixtures/until.ts';
 
 /** Writes the hash of a cached file again and again, which is a note under a temporary name most of the time. */
 const noting = `
-  const { writeScrubRecord } = await load('hypervisor/image-cache/care/scrub-record.ts');
+  const { writeScrubRecord } = await load('hypervisor/image-store/maintenance/scrub-record.ts');
   process.stdout.write('ready');
   for (;;) await writeScrubRecord(given.paths, { cacheName: given.name, title: 'x'.repeat(2 ** 20), order: null }, '');`;
 

@@ -9,15 +9,17 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { findBase, writeFacts } from '../../hypervisor/image-cache/base-facts.ts';
-import { haveBlankBase } from '../../hypervisor/image-cache/blank-base.ts';
-import { claimBaseImage } from '../../hypervisor/image-cache/claim-base-image.ts';
-import { addClaim, claimedBy, claimsOn, removeClaim } from '../../hypervisor/image-cache/claims.ts';
-import { dropLease, fetchLockKey, takeLease } from '../../hypervisor/image-cache/fetch-lease.ts';
-import { fetchFiles, underFetchLock } from '../../hypervisor/image-cache/fetch-step.ts';
-import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
-import { releaseBaseImage } from '../../hypervisor/image-cache/release-base-image.ts';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { findBase, writeFacts } from '../../hypervisor/image-store/base-facts.ts';
+import { baseFiles } from '../../hypervisor/image-store/base-files.ts';
+import { claimBaseImage } from '../../hypervisor/image-store/claim-base-image.ts';
+import { claimBlankBase } from '../../hypervisor/image-store/claim-blank-base.ts';
+import { addClaim, claimedBy, claimsOn, removeClaim } from '../../hypervisor/image-store/claims.ts';
+import { dropLease, takeLease } from '../../hypervisor/image-store/fetch-lease.ts';
+import { underFetchLock } from '../../hypervisor/image-store/ingest/ingest-step.ts';
+import { releaseBaseImage } from '../../hypervisor/image-store/release-base-image.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
+import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
+import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 
 const cacheName = 'a'.repeat(40);
 const control: WorkControl = { signal: new AbortController().signal, onProgress: () => undefined };
@@ -111,7 +113,7 @@ test('a silent fetch is taken over, but not while somebody still writes', async 
   const leaseFile = `${paths.fetches}/${cacheName}.json`;
   const lease = { claim: first, instanceName: 'web-1', startedAtMs: 0, updatedAtMs: 0, doneBytes: 0, totalBytes: null };
   await writeFile(leaseFile, JSON.stringify(lease));
-  const writer = await tryKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) });
+  const writer = await tryKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(cacheName).text });
   assert.equal((await takeLease(paths, cacheName, { claim: second, instanceName: 'web-2' })).mine, false);
   await writer?.release();
   assert.ok((await takeLease(paths, cacheName, { claim: second, instanceName: 'web-2' })).mine);
@@ -162,7 +164,7 @@ test('a refused image is not fetched again by the next build, unless it changed'
 test('temporary files go with the last claim, and the published file stays', async () => {
   const [first, second] = [newClaim(), newClaim()];
   for (const claim of [first, second]) await addClaim(paths, cacheName, claim);
-  const { part, sidecar, converted } = fetchFiles(paths, cacheName);
+  const { part, sidecar, converted } = baseFiles(paths, cacheName);
   for (const path of [part, sidecar, converted]) await writeFile(path, 'half');
   await releaseBaseImage(paths, cacheName, first);
   assert.ok((await readdir(paths.cache)).includes(`${cacheName}.part`), 'the second still wants it');
@@ -189,7 +191,7 @@ test('ten builds at once make a blank base once', async () => {
   let made = 0;
   const paths10 = await Promise.all(
     Array.from({ length: 10 }, () =>
-      haveBlankBase(paths, { claim: newClaim(), cacheName: 'swap_16' }, control.signal, async (path) => {
+      claimBlankBase(paths, { claim: newClaim(), cacheName: 'swap_16' }, control.signal, async (path) => {
         made += 1;
         await new Promise((resolve) => setTimeout(resolve, 50));
         await writeFile(path, 'swap');

@@ -7,7 +7,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { EverbootFailure } from '../../domain/failures.ts';
 import { signatureHashMethods, signatureKeyTypes } from '../../domain/image-signature.ts';
-import { downloadImage } from '../../hypervisor/download/download-image.ts';
+import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { signatureCheck } from '../../hypervisor/signatures/signature-check.ts';
 import { imageSignature } from '../../hypervisor/signatures/signature-properties.ts';

@@ -9,7 +9,7 @@ import { inspect } from 'node:util';
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { FailureCode } from '../../domain/failures.ts';
 import type { GlanceCredentials, GlanceLogin } from '../../domain/glance-credentials.ts';
-import { downloadImage } from '../../hypervisor/download/download-image.ts';
+import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
 import { type GlanceTokens, glanceTokens } from '../../hypervisor/keystone/glance-tokens.ts';
 import { describeImage, type ImageSourceSettings } from '../../hypervisor/sources/describe-image.ts';
 import { forwarder } from '../fixtures/forwarder.ts';

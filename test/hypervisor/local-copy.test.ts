@@ -7,15 +7,15 @@ import { readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tryKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { glanceSettings } from '../fixtures/image-server.ts';
 import { fetchImage, folders, localFile, mountedDisk } from '../fixtures/local-images.ts';
 
 const mebibyte = 2 ** 20;
 const bytes = randomBytes(3 * mebibyte + 77);
-const download = new URL('../../hypervisor/download/download-image.ts', import.meta.url).href;
-const kernelLock = new URL('../../hypervisor/kernel-lock.ts', import.meta.url).href;
+const download = new URL('../../hypervisor/image-store/download/download-image.ts', import.meta.url).href;
+const kernelLock = new URL('../../hypervisor/locks/kernel-lock.ts', import.meta.url).href;
 
 /** A worker of its own, which downloads under a lock. */
 const script = `

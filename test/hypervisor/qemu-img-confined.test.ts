@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { judgeImageFile } from '../../hypervisor/image-cache/judge-image-file.ts';
+import { judgeImageFile } from '../../hypervisor/image-store/ingest/judge-image-file.ts';
 import { convertImage, imageInfo } from '../../hypervisor/qemu-img.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 

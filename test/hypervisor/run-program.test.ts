@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { tryKernelLock, waitForKernelLock } from '../../hypervisor/kernel-lock.ts';
+import { tryKernelLock, waitForKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
 import { countProcesses } from '../fixtures/processes.ts';
 
@@ -97,7 +97,7 @@ test('a lock lasts until the last program that inherited it has ended', async ()
 test('a program that must finish outlives its worker, and its lock lasts even if it lets go of it', async () => {
   const [lockFile, pipe, done] = ['locks', 'go', 'done'].map((name) => join(folder, name)) as [string, string, string];
   execFileSync('mkfifo', [pipe]);
-  const locks = new URL('../../hypervisor/kernel-lock.ts', import.meta.url).href;
+  const locks = new URL('../../hypervisor/locks/kernel-lock.ts', import.meta.url).href;
   const programs = new URL('../../hypervisor/run-program.ts', import.meta.url).href;
   const code = `
     import { tryKernelLock } from ${JSON.stringify(locks)};

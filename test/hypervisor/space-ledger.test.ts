@@ -12,8 +12,8 @@ import type { Host } from '../../activities/host.ts';
 import type { Configuration } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
-import { prepareFolders } from '../../hypervisor/image-cache/prepare-folders.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
+import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { promiseSpace, returnSpace } from '../../hypervisor/space-ledger.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 

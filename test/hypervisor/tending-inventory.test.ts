@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { claimName } from '../../domain/claim.ts';
-import { addClaim } from '../../hypervisor/image-cache/claims.ts';
+import { addClaim } from '../../hypervisor/image-store/claims.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
 import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../activities/recorded-instance.ts';

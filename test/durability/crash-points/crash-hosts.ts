@@ -6,9 +6,9 @@ import { releaseInstance } from '../../../activities/release-instance.ts';
 import type { Claim } from '../../../domain/claim.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import type { BaseImage } from '../../../domain/image.ts';
-import { addClaim } from '../../../hypervisor/image-cache/claims.ts';
-import { prepareFolders } from '../../../hypervisor/image-cache/prepare-folders.ts';
+import { addClaim } from '../../../hypervisor/image-store/claims.ts';
 import { writeInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
+import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
 import { asActivity } from './step-context.ts';
 

@@ -1,7 +1,7 @@
 import { copyFile, readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { type HostPaths, hostPaths } from '../../../domain/host-paths.ts';
-import { factsPath, readFacts } from '../../../hypervisor/image-cache/base-facts.ts';
+import { factsPath, readFacts } from '../../../hypervisor/image-store/base-facts.ts';
 import type { Procedure, Step } from './procedures.ts';
 import { referenceOf, type Stage } from './stage.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { sweepCache } from '../../../hypervisor/image-cache/care/sweep-cache.ts';
+import { sweepCache } from '../../../hypervisor/image-store/maintenance/sweep-cache.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { killProcess, named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
@@ -14,10 +14,10 @@ const building = `
   const { randomUUID } = await import('node:crypto');
   const { rename, writeFile } = await import('node:fs/promises');
   const { setTimeout: sleep } = await import('node:timers/promises');
-  const { addClaim, removeClaim } = await load('hypervisor/image-cache/claims.ts');
-  const { writeFacts, readFacts } = await load('hypervisor/image-cache/base-facts.ts');
-  const { fetchLockKey } = await load('hypervisor/image-cache/fetch-lease.ts');
-  const { waitForKernelLock } = await load('hypervisor/kernel-lock.ts');
+  const { addClaim, removeClaim } = await load('hypervisor/image-store/claims.ts');
+  const { writeFacts, readFacts } = await load('hypervisor/image-store/base-facts.ts');
+  const { lockKeys } = await load('hypervisor/locks/lock-keys.ts');
+  const { waitForKernelLock } = await load('hypervisor/locks/kernel-lock.ts');
   const { isThere } = await load('hypervisor/small-file.ts');
   const { paths, orders } = given;
   for (let uses = 0; ; uses += 1) {
@@ -27,7 +27,7 @@ const building = `
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
     await addClaim(paths, cacheName, claim);
     if (!(await isThere(path))) {
-      const lock = await waitForKernelLock({ lockFile: paths.locks, key: fetchLockKey(cacheName) }, { timeoutMs: 120_000 });
+      const lock = await waitForKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(cacheName).text }, { timeoutMs: 120_000 });
       if (!(await isThere(path))) {
         await writeFacts(paths, order, { from: 'part', format: 'raw', virtualSizeBytes: 4, fileSizeBytes: 4 });
         const temporary = path + '.0a1b2c3d.everboot-tmp';
@@ -58,7 +58,7 @@ test('no base goes from under a claim, however often two builds and two sweeps m
   for (const child of children) child.stdout?.on('data', (text: Buffer) => (said += text.toString()));
   const sweeper = startProcess(
     t,
-    `const { sweepCache } = await load('hypervisor/image-cache/care/sweep-cache.ts');
+    `const { sweepCache } = await load('hypervisor/image-store/maintenance/sweep-cache.ts');
      for (;;) await sweepCache(given, { dryRun: false }, control);`,
     care,
   );

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { removeFacts, writeFacts } from '../../../hypervisor/image-cache/base-facts.ts';
-import type { CacheCare } from '../../../hypervisor/image-cache/care/cache-care.ts';
-import { hashFile } from '../../../hypervisor/image-cache/care/hash-file.ts';
-import { listCache } from '../../../hypervisor/image-cache/care/list-cache.ts';
-import { pinBase } from '../../../hypervisor/image-cache/care/pins.ts';
-import { recordBaseHash, scrubCache } from '../../../hypervisor/image-cache/care/scrub-cache.ts';
-import { addClaim } from '../../../hypervisor/image-cache/claims.ts';
-import { releaseBaseImage } from '../../../hypervisor/image-cache/release-base-image.ts';
+import { removeFacts, writeFacts } from '../../../hypervisor/image-store/base-facts.ts';
+import { addClaim } from '../../../hypervisor/image-store/claims.ts';
+import { hashFile } from '../../../hypervisor/image-store/maintenance/hash-file.ts';
+import { listCache } from '../../../hypervisor/image-store/maintenance/list-cache.ts';
+import { pinBase } from '../../../hypervisor/image-store/maintenance/pins.ts';
+import { recordBaseHash, scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
+import { releaseBaseImage } from '../../../hypervisor/image-store/release-base-image.ts';
+import type { StoreMaintenance } from '../../../hypervisor/image-store/store-settings.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { named, orderOf, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
@@ -22,7 +22,7 @@ const control = { signal: AbortSignal.timeout(120_000), onProgress: () => undefi
 const timeoutMs = 60_000;
 const fast = { bytesPerSecond: 2 ** 34 };
 
-async function scrub(care: CacheCare) {
+async function scrub(care: StoreMaintenance) {
   return await scrubCache(care, { names: null, force: true }, control);
 }
 

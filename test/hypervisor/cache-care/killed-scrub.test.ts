@@ -5,8 +5,8 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { scrubCache } from '../../../hypervisor/image-cache/care/scrub-cache.ts';
-import { addClaim } from '../../../hypervisor/image-cache/claims.ts';
+import { addClaim } from '../../../hypervisor/image-store/claims.ts';
+import { scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { killProcess, named, putBase, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
@@ -14,7 +14,7 @@ after(closeLibvirt);
 
 const control = { signal: AbortSignal.timeout(600_000), onProgress: () => undefined };
 const scrubbing = `
-  const { scrubCache } = await load('hypervisor/image-cache/care/scrub-cache.ts');
+  const { scrubCache } = await load('hypervisor/image-store/maintenance/scrub-cache.ts');
   process.stdout.write('ready');
   for (;;) await scrubCache(given.care, { names: null, force: given.force }, control);`;
 

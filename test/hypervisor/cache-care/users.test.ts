@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { backingChain } from '../../../hypervisor/image-cache/care/backing-chain.ts';
-import type { CacheCare } from '../../../hypervisor/image-cache/care/cache-care.ts';
-import { listCache } from '../../../hypervisor/image-cache/care/list-cache.ts';
-import { scrubCache } from '../../../hypervisor/image-cache/care/scrub-cache.ts';
-import { sweepCache } from '../../../hypervisor/image-cache/care/sweep-cache.ts';
+import { backingChain } from '../../../hypervisor/image-store/maintenance/backing-chain.ts';
+import { listCache } from '../../../hypervisor/image-store/maintenance/list-cache.ts';
+import { scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
+import { sweepCache } from '../../../hypervisor/image-store/maintenance/sweep-cache.ts';
+import type { StoreMaintenance } from '../../../hypervisor/image-store/store-settings.ts';
 import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { named, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
@@ -17,7 +17,7 @@ after(closeLibvirt);
 
 const control = { signal: AbortSignal.timeout(120_000), onProgress: () => undefined };
 
-async function directoryIn({ paths }: CacheCare, name: string = randomUUID()): Promise<string> {
+async function directoryIn({ paths }: StoreMaintenance, name: string = randomUUID()): Promise<string> {
   const directory = join(paths.instances, name);
   await mkdir(directory, { recursive: true });
   return directory;

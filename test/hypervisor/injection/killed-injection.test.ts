@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { injectIntoDisk } from '../../../hypervisor/injection/inject-into-disk.ts';
-import { waitForKernelLock } from '../../../hypervisor/kernel-lock.ts';
+import { waitForKernelLock } from '../../../hypervisor/locks/kernel-lock.ts';
 import { removeTemporaryFiles } from '../../../hypervisor/publish-file.ts';
 import { runProgram } from '../../../hypervisor/run-program.ts';
 import { guestReader, guestTree, makeGuestImage, makePartitionedImage } from '../../fixtures/guest-images.ts';
@@ -26,7 +26,7 @@ const contents = {
 const url = (path: string): string => JSON.stringify(new URL(`../../../${path}`, import.meta.url).href);
 const script = `
   const { injectIntoDisk } = await import(${url('hypervisor/injection/inject-into-disk.ts')});
-  const { waitForKernelLock } = await import(${url('hypervisor/kernel-lock.ts')});
+  const { waitForKernelLock } = await import(${url('hypervisor/locks/kernel-lock.ts')});
   const { withGuestfishControl } = await import(${url('test/fixtures/injecting.ts')});
   const [folder, lock, target, contents] = JSON.parse(process.env.ORDER);
   const held = await waitForKernelLock(lock, { timeoutMs: 1000 });

@@ -4,7 +4,7 @@ import { failureInterceptor } from '../../../activities/failure-interceptor.ts';
 import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
-import { prepareFolders } from '../../../hypervisor/image-cache/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
 import { type Strike, testConfiguration } from '../../fixtures/test-host.ts';
 
 type AnyActivity = (input: never) => Promise<unknown>;

@@ -1,0 +1,88 @@
+import { rm, rmdir } from 'node:fs/promises';
+import type { SweptFile } from '../../../domain/cache.ts';
+import type { HostPaths } from '../../../domain/host-paths.ts';
+import { removeHalfMadeNotes } from '../../host-notes.ts';
+import { temporarySuffix } from '../../publish-file.ts';
+import { isThere, listFolder, removeFile } from '../../small-file.ts';
+import { removeFacts } from '../base-facts.ts';
+import { baseFiles } from '../base-files.ts';
+import { claimsOn } from '../claims.ts';
+import { ownHalfMade } from '../half-made.ts';
+import { refusalIsOver } from '../refusals.ts';
+import type { StoreMaintenance } from '../store-settings.ts';
+import { type FoundFile, occupiedBytes } from './cache-folder.ts';
+import type { CacheUsers } from './cache-users.ts';
+import { aloneWith } from './evict.ts';
+import { removeScrubRecord } from './scrub-record.ts';
+
+/** What fetches and blank disks left half-made, where nobody claims them and nobody is writing them. */
+export async function sweepLeftOvers(
+  care: StoreMaintenance,
+  found: readonly FoundFile[],
+  { dryRun }: { readonly dryRun: boolean },
+): Promise<SweptFile[]> {
+  const swept: SweptFile[] = [];
+  for (const file of inOrderOfRemoval(found.filter(({ kind }) => kind === 'temporary'))) {
+    const remove = async (): Promise<void> => {
+      if (!dryRun) await rm(file.path, { force: true });
+      swept.push({
+        name: file.name,
+        occupiedBytes: occupiedBytes(file),
+        reason: 'half-made, and nobody goes on with it',
+      });
+    };
+    // A build goes on with its part, however long it waits; a file with a random name is nobody's once its writer ended.
+    await aloneWith(care, file.cacheName, remove, { mayBeClaimed: file.name.endsWith(temporarySuffix) });
+  }
+  return swept;
+}
+
+/** Sidecars last: they tell that the other files are ours, see `ownHalfMade`. */
+function inOrderOfRemoval(files: readonly FoundFile[]): readonly FoundFile[] {
+  return [...files].sort((one, other) => Number(one.name.endsWith('.json')) - Number(other.name.endsWith('.json')));
+}
+
+/** Removes what our own state still says of files that are gone, and of times that are over. */
+export async function tidyState(care: StoreMaintenance, users: CacheUsers): Promise<void> {
+  const { paths } = care;
+  for (const name of await listFolder(paths.refusals)) {
+    const path = `${paths.refusals}/${name}`;
+    if (name.endsWith('.json') && (await refusalIsOver(path))) await removeFile(path);
+  }
+  for (const cacheName of await listFolder(paths.claims)) {
+    // Fails while a claim is in it, as it should.
+    await rmdir(`${paths.claims}/${cacheName}`).catch(() => undefined);
+  }
+  for (const folder of [paths.fetches, paths.bases, paths.scrubs]) {
+    for (const name of await listFolder(folder)) {
+      if (name.endsWith('.json')) await forgetAbsent(care, name.replace(/\.json$/, ''), users);
+    }
+  }
+  await removeHalfMadeNotes(paths);
+}
+
+/** Forgets a file of which nothing is left and that nobody wants; of one that is there, who was to fetch it. */
+async function forgetAbsent(care: StoreMaintenance, cacheName: string, users: CacheUsers): Promise<void> {
+  const { paths } = care;
+  const { final } = baseFiles(paths, cacheName);
+  if (await isThere(final)) {
+    await aloneWith(care, cacheName, () => removeFile(`${paths.fetches}/${cacheName}.json`));
+    return;
+  }
+  // What lies on a file that is gone needs it fetched again, and only these notes say from where.
+  if (users.problem !== null || users.byName.has(cacheName) || (await isAnythingLeft(paths, cacheName))) return;
+  await aloneWith(care, cacheName, async () => {
+    if (await isAnythingLeft(paths, cacheName)) return;
+    await removeFile(`${paths.fetches}/${cacheName}.json`);
+    await removeFacts(paths, cacheName);
+    await removeScrubRecord(paths, cacheName);
+  });
+}
+
+async function isAnythingLeft(paths: HostPaths, cacheName: string): Promise<boolean> {
+  if ((await claimsOn(paths, cacheName)).length > 0) return true;
+  const own = await ownHalfMade(paths, cacheName);
+  // In this order, since the one becomes the other.
+  if (own.part || own.converted || (await isThere(baseFiles(paths, cacheName).final))) return true;
+  return (await listFolder(paths.cache)).some((name) => name.startsWith(`${cacheName}.damaged-`));
+}
