@@ -12,7 +12,6 @@ import {
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { type CreateInstanceInput, instanceWorkflowId, remainsWorkflowId } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
-import { workflowTaskQueue } from '../../../domain/task-queues.ts';
 import type { Procedure } from './procedures.ts';
 import type { Stage } from './stage.ts';
 
@@ -40,12 +39,12 @@ export function inputFor(
   return { operationId: randomUUID(), host, spec: { ...spec, secrets: {} }, flavor, specDigest: '0'.repeat(64) };
 }
 
-export async function startCreate({ client }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
+export async function startCreate({ client, taskQueue }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
   const { operationId, host, specDigest, spec } = input;
   const start = () =>
     client.workflow.start('createInstance', {
       args: [input],
-      taskQueue: workflowTaskQueue,
+      taskQueue,
       workflowId: instanceWorkflowId(spec.id),
       memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
     });
@@ -60,10 +59,13 @@ export async function startCreate({ client }: Stage, input: CreateInstanceInput)
   }
 }
 
-export async function startDelete({ client }: Stage, { host, spec }: CreateInstanceInput): Promise<WorkflowHandle> {
+export async function startDelete(
+  { client, taskQueue }: Stage,
+  { host, spec }: CreateInstanceInput,
+): Promise<WorkflowHandle> {
   return await client.workflow.start('deleteInstance', {
     args: [{ operationId: randomUUID(), host, instanceId: spec.id }],
-    taskQueue: workflowTaskQueue,
+    taskQueue,
     workflowId: instanceWorkflowId(spec.id),
   });
 }
@@ -80,7 +82,7 @@ export async function begin(stage: Stage, { kind }: Procedure, input: CreateInst
   const order = { host, instanceId: spec.id, operationId, name: spec.name };
   return await stage.client.workflow.start('clearRemains', {
     args: [order],
-    taskQueue: workflowTaskQueue,
+    taskQueue: stage.taskQueue,
     workflowId: remainsWorkflowId(order),
   });
 }
