@@ -10,8 +10,8 @@ import {
   workflowStart,
 } from '../domain/workflows.ts';
 
-/** Temporal's options of a start; the name, the input and the queue are the workflow's own. */
-export type StartOptions = Omit<WorkflowStartOptions, 'args' | 'taskQueue'>;
+/** Temporal's options of a start; the name and the input are the workflow's own, and so is the queue unless one is given. */
+export type StartOptions = Omit<WorkflowStartOptions, 'args' | 'taskQueue'> & { readonly taskQueue?: string };
 
 /** A run that was started or joined, whose result has the workflow's own type. */
 export type StartedRun<Name extends WorkflowName> = WorkflowHandleWithStartDetails<Workflows[Name]>;
@@ -24,7 +24,7 @@ export async function startWorkflow<Name extends WorkflowName>(
   options: StartOptions,
 ): Promise<StartedRun<Name>> {
   const { workflowType, ...start } = workflowStart(name, input);
-  const run = await client.workflow.start<Workflows[WorkflowName]>(workflowType, { ...options, ...start });
+  const run = await client.workflow.start<Workflows[WorkflowName]>(workflowType, { ...start, ...options });
   return run as StartedRun<Name>;
 }
 

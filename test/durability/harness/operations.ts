@@ -40,10 +40,11 @@ export function inputFor(
   return { operationId: randomUUID(), host, spec: { ...spec, secrets: {} }, flavor, specDigest: '0'.repeat(64) };
 }
 
-export async function startCreate({ client }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
+export async function startCreate({ client, taskQueue }: Stage, input: CreateInstanceInput): Promise<WorkflowHandle> {
   const { operationId, host, specDigest, spec } = input;
   const start = () =>
     startWorkflow(client, 'createInstance', input, {
+      taskQueue,
       workflowId: instanceWorkflowId(spec.id),
       memo: { operation: 'create', operationId, host, specDigest, name: spec.name },
     });
@@ -58,9 +59,13 @@ export async function startCreate({ client }: Stage, input: CreateInstanceInput)
   }
 }
 
-export async function startDelete({ client }: Stage, { host, spec }: CreateInstanceInput): Promise<WorkflowHandle> {
+export async function startDelete(
+  { client, taskQueue }: Stage,
+  { host, spec }: CreateInstanceInput,
+): Promise<WorkflowHandle> {
   const order = { operationId: randomUUID(), host, instanceId: spec.id };
-  return await startWorkflow(client, 'deleteInstance', order, { workflowId: instanceWorkflowId(spec.id) });
+  const workflowId = instanceWorkflowId(spec.id);
+  return await startWorkflow(client, 'deleteInstance', order, { taskQueue, workflowId });
 }
 
 /** Starts the operation that is to be struck. What it needs to be there is made before it, undisturbed. */
@@ -73,7 +78,8 @@ export async function begin(stage: Stage, { kind }: Procedure, input: CreateInst
   await (await startDelete(stage, { ...input, host: `no-${input.host}` })).terminate('by a test');
   const { host, operationId, spec } = input;
   const order = { host, instanceId: spec.id, operationId, name: spec.name };
-  return await startWorkflow(stage.client, 'clearRemains', order, { workflowId: remainsWorkflowId(order) });
+  const { client, taskQueue } = stage;
+  return await startWorkflow(client, 'clearRemains', order, { taskQueue, workflowId: remainsWorkflowId(order) });
 }
 
 /** How an operation ended. */

@@ -7,7 +7,7 @@ import { expectedOutcome, type Fault, faults, type Outcome } from './faults.ts';
 import { begin, endOf, inputFor, tomlOf } from './operations.ts';
 import type { HostOrder } from './serve-host.ts';
 import { emptyFileSystem } from './small-file-systems.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, shortTimesQueue } from './stage.ts';
 import { isAfterImages, warmCache } from './warm-cache.ts';
 
 export interface CaseResult {
@@ -23,9 +23,10 @@ export type KillTemporal = () => Promise<void>;
  * Carries a procedure out on a host of its own, strikes one of its steps, and checks that the step was struck, how the
  * operation ended, and that the instance is like an undisturbed one, or that nothing is left. Returns how it ended.
  */
-export async function runCase(stage: Stage, given: Case, killTemporal?: KillTemporal): Promise<CaseResult> {
+export async function runCase(shared: Stage, given: Case, killTemporal?: KillTemporal): Promise<CaseResult> {
   const { procedure, step, fault } = given;
-  const { blow, times, ownProcess = false, outside, medium }: Fault = faults[fault];
+  const { blow, times, ownProcess = false, outside, medium, waits = false }: Fault = faults[fault];
+  const stage = waits ? { ...shared, taskQueue: shortTimesQueue } : shared;
   const place = await makePlace(stage, medium);
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },

@@ -4,7 +4,7 @@ import { procedures } from './procedures.ts';
 import { makeReference, type Reference } from './reference.ts';
 import { decideBoot, decisionWords } from './schedule.ts';
 import { soakBoot } from './soak-boot.ts';
-import { openStage, referenceOf, type Stage } from './stage.ts';
+import { openStage, referenceOf, type Stage, shortTimesQueue } from './stage.ts';
 
 export interface SoakOptions {
   /** The same seed decides the same; absent: another one each time. */
@@ -23,7 +23,7 @@ const bootsAtOnce = 4;
 export async function runSoak({ seed = newSeed(), minutes }: SoakOptions): Promise<number> {
   say(`seed ${seed}: run it again with --seed ${seed}${minutes === undefined ? '' : ` --minutes ${minutes}`}`);
   const server = await startMortalTemporal();
-  const stage = await openStage(server.address);
+  const stage = { ...(await openStage(server.address)), taskQueue: shortTimesQueue };
   const references: Reference[] = [];
   const tally = { passed: 0, failed: 0, struck: 0 };
   try {

@@ -12,12 +12,17 @@ import { testBundle } from '../../fixtures/test-bundle.ts';
 import type { Procedure } from './procedures.ts';
 import { type FailingFileSystem, mountFailing } from './small-file-systems.ts';
 
+/** The queue of a workflow worker that waits by shorter times, for cases in which a worker is silent. */
+export const shortTimesQueue = 'everboot-short-times';
+
 /** What all cases share: a Temporal server, the workflows' worker, the images. */
 export interface Stage {
   readonly address: string;
   readonly client: Client;
   readonly connection: NativeConnection;
   readonly folder: string;
+  /** Where operations are started: the product's times count there, or those of `shortTimesQueue`. */
+  readonly taskQueue: string;
   readonly images: string;
   readonly image: TestImage;
   readonly kernel: TestImage;
@@ -38,22 +43,22 @@ export async function openStage(address: string): Promise<Stage> {
   const kernel = await makeRawImage(images, 'kernel', 2 ** 20);
   const connection = await NativeConnection.connect({ address });
   const control = await Connection.connect({ address });
-  const worker = await Worker.create({
-    connection,
-    taskQueue: workflowTaskQueue,
-    workflowBundle: await testBundle('short'),
-  });
-  const running = worker.run();
+  const workers = await Promise.all([
+    Worker.create({ connection, taskQueue: workflowTaskQueue, workflowBundle: await testBundle('product') }),
+    Worker.create({ connection, taskQueue: shortTimesQueue, workflowBundle: await testBundle('short') }),
+  ]);
+  const running = Promise.all(workers.map((worker) => worker.run()));
   let failing: Promise<FailingFileSystem> | undefined;
   return {
     ...{ address, client: new Client({ connection: control }), connection, folder, images, image, kernel },
     references: new Map(),
+    taskQueue: workflowTaskQueue,
     failing() {
       failing ??= mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
       return failing;
     },
     async close() {
-      worker.shutdown();
+      for (const worker of workers) worker.shutdown();
       await running;
       await closeLibvirt();
       await (await failing)?.unmount();
