@@ -22,6 +22,10 @@ export const quick: readonly string[] = [
   'setup/run-selection.test.ts',
   'setup/run-titles.test.ts',
   'setup/sampled.test.ts',
-  'workflows/',
+  'workflows/details-table.test.ts',
+  'workflows/disks-by-mappings.test.ts',
+  'workflows/parking.test.ts',
+  'workflows/replay.test.ts',
+  'workflows/seen-in-temporal.test.ts',
   'boot/demo.test.ts',
 ];
