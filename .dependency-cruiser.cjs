@@ -68,7 +68,8 @@ module.exports = {
     onlyUserOf('libvirt', '^hypervisor/libvirt.ts$', 'the binding can be replaced in one file'),
     {
       name: 'the-image-store-has-one-door',
-      comment: 'what the store promises of a base holds as long as nobody else touches its files; its settings are types alone',
+      comment:
+        'what the store promises of a base holds as long as nobody else touches its files; its settings are types alone',
       severity: 'error',
       from: { path: '^(activities|hypervisor|workers|cli)/', pathNot: '^hypervisor/image-store/' },
       to: { path: '^hypervisor/image-store/', pathNot: '/(image-store|store-settings)\\.ts$' },

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { parseConfiguration } from '../domain/configuration-schema.ts';
 import type { ImageDescription } from '../domain/image.ts';
+import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
 import { downloadImage } from '../hypervisor/image-store/download/download-image.ts';
 import { judgeImageFile } from '../hypervisor/image-store/ingest/judge-image-file.ts';
-import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
 import { syncPath } from '../hypervisor/publish-file.ts';
 import { convertImage } from '../hypervisor/qemu-img.ts';
 
