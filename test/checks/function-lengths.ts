@@ -8,9 +8,7 @@ const maxLines = 69;
 
 /** Functions that are longer, each with the reason. One that is named in vain is refused, too. */
 const exceptions: Readonly<Record<string, string>> = {
-  'hypervisor/download/part-file.ts partFile': 'is about to be split into a ring of blocks and a checkpoint',
   'test/fixtures/test-host.ts startTestHost': 'what it starts is stopped in the opposite order, in the same place',
-  'test/fixtures/running-everboot.ts startEverboot': 'what a command is given and what it leaves are in one place',
 };
 
 /**

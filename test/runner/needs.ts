@@ -6,7 +6,7 @@ export type Need = 'guest';
 /** The files and folders of test/ that need something for themselves, each with its reason. */
 export const needs: readonly { readonly paths: readonly string[]; readonly need: Need; readonly reason: string }[] = [
   {
-    paths: ['boot/', 'hypervisor/lvm-clearing.test.ts', 'hypervisor/lvm-thick.test.ts', 'hypervisor/lvm-thin.test.ts'],
+    paths: ['boot/', 'hypervisor/lvm-volumes.test.ts'],
     need: 'guest',
     reason:
       'An emulated guest computes on every core that it has, and what waits for its report gives up after minutes; two of ' +
