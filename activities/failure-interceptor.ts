@@ -66,7 +66,7 @@ function isStopping({ cancellationSignal, cancellationDetails }: Context): boole
 
 /** The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay. */
 function stoppingFailure(): EverbootFailure {
-  return new EverbootFailure('WorkerStopping', 'the worker was told to stop in the middle of this step', {
+  return new EverbootFailure('WorkerStopping', 'the worker was stopped in the middle of this step', {
     retryAfterMs: 1,
   });
 }

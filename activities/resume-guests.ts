@@ -22,8 +22,8 @@ const atOnce = 4;
 const maxListed = 500;
 
 /**
- * Notes which guests are off, for the next start of the machine. Where it was started since the last note, that one stays
- * until the guests were started again; true: this is what the host is set to.
+ * Notes which guests are off, for the next host reboot. Where it was started since the last note, that one stays until
+ * the guests were started again; true: this is what the host is set to.
  */
 export async function lookAfterGuests(host: Host, inventory: Inventory): Promise<boolean> {
   if (!inventory.libvirtAnswered) return false;

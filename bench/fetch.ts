@@ -1,5 +1,5 @@
 /**
- * Measures the way of an image into the cache beside plain programs, on the same files in one run, in turns.
+ * Measures an image's flow into the cache beside plain programs, on the same files in one run, in turns.
  *
  *   node bench/fetch.ts [--rounds N] [--json]
  */

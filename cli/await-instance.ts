@@ -32,7 +32,7 @@ export async function awaitInstance(
 
 function leaveRunning(output: Output, started: StartedInstance): void {
   const { instanceId, name } = started;
-  output.note(`\n${name} goes on booting without you.\n${howToGoOn(instanceId)}`);
+  output.note(`\nDetached. ${name} is still booting.\n${howToGoOn(instanceId)}`);
   if (output.json) output.result(detachedDocument(started), '');
   process.exitCode = exitCodes.interrupted;
 }

@@ -33,7 +33,7 @@ export async function followHostWork<Result>(
 }
 
 function leaveRunning(output: Output, { host, workflowId }: HostRun<unknown>): void {
-  output.note(`\nIt goes on without you on ${host}, as the workflow ${workflowId}.`);
+  output.note(`\nDetached. It continues on ${host}, as the workflow ${workflowId}.`);
   if (output.json) output.result({ host, workflowId, detached: true }, '');
   process.exitCode = exitCodes.interrupted;
 }

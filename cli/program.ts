@@ -18,8 +18,8 @@ import { addWatchCommand } from './commands/watch.ts';
 import { addWorkerCommand } from './commands/worker.ts';
 
 const exitCodesHelp = `
-Exit codes: 0 done, 1 failed for good, 2 usage, spec or configuration, 3 image refused,
-4 waits for an operator, 5 Temporal or host unreachable, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage, spec or configuration, 3 image refused,
+4 parked, waits for an operator, 5 Temporal or host unreachable, 130 interrupted.
 
 EVERBOOT_CONFIG names the configuration file, EVERBOOT_STATE_DIR the state folder.`;
 

@@ -19,5 +19,5 @@ export function reportFailure(failure: EverbootFailure, json: boolean): void {
 }
 
 function parkedLines(instanceId: string, code: string): string[] {
-  return ['it waits for an operator, and keeps what it has made:', waysOn(instanceId, code)];
+  return ['parked; it waits for an operator, and keeps its finished steps:', waysOn(instanceId, code)];
 }

@@ -27,8 +27,8 @@ export function awayText(phase: OperationView['phase'], host: string, since: str
   // What is parked waits for a person and not for its host.
   if (phase === 'NeedsOperator') return away;
   return phase === 'HostUnreachable'
-    ? `${away}: it is waited for; where it never comes back, give it up with abandon --host-gone`
-    : `${away}: it goes on as soon as one does`;
+    ? `${away}: the operation waits; if the host never comes back, run abandon --host-gone`
+    : `${away}: it resumes when one does`;
 }
 
 /** What a retry has to change where nothing but the spec can be at fault. */

@@ -50,7 +50,7 @@ export function cacheClient(context: ClientContext): CacheClient {
       return await run.result();
     },
     async sweep({ host, dryRun = false } = {}) {
-      const summary = dryRun ? 'see what a sweep would remove' : 'sweep the image cache';
+      const summary = dryRun ? 'list removals of a sweep of the image cache' : 'sweep the image cache';
       const once = dryRun ? null : 'sweep';
       const inputOn = (name: string) => ({ host: name, dryRun });
       return await startCacheWork(context, { workflowType: 'sweepCache', host, inputOn, once, summary });

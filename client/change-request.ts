@@ -107,7 +107,7 @@ function withValue(into: unknown, [key, ...rest]: readonly string[], value: unkn
 
 function misplaced(place: string): EverbootFailure {
   const problems = [`${place.slice(0, 80)}: no place in the spec`];
-  return new EverbootFailure('SpecInvalid', 'the changes name a place that the spec has not', { problems });
+  return new EverbootFailure('SpecInvalid', 'the changes name a key that the spec does not have', { problems });
 }
 
 function refuseFixedFields(before: Fields, after: Fields): void {

@@ -14,7 +14,7 @@ export interface HostClient {
 export function hostClient(context: ClientContext): HostClient {
   return {
     async tend({ host, dryRun = false } = {}) {
-      const summary = dryRun ? 'see what a tending would remove' : 'remove what is left of failed operations';
+      const summary = dryRun ? 'list the orphans of failed operations' : 'remove the orphans of failed operations';
       // A look alone is nobody else's business, and must not be joined by whoever wants more.
       const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');
       const inputOn = (name: string) => ({ host: name, dryRun });

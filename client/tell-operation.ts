@@ -82,12 +82,16 @@ async function whyUnheard(
   if (!isUnanswered) return error;
   if (!wasSent) {
     return new EverbootFailure('HostUnreachable', `no worker answers for the operation on ${instanceId}`, {
-      remedy: 'Nothing was told to it. See that a worker runs, and ask for the same again.',
+      remedy: 'The operation got no update. Start a worker, then repeat the command.',
     });
   }
-  return new EverbootFailure('HostUnreachable', `no worker took in time what the operation on ${instanceId} was told`, {
-    remedy: `It may still be taken when a worker is back: look with \`everboot show ${instanceId}\` before asking again.`,
-  });
+  return new EverbootFailure(
+    'HostUnreachable',
+    `no worker accepted the update to ${instanceId} within ${answerTimeoutMs / 1000} s`,
+    {
+      remedy: `A worker may still accept it later: run \`everboot show ${instanceId}\` before repeating the command.`,
+    },
+  );
 }
 
 function ended({ instanceId, memo, phase }: OperationRun): EverbootFailure {

@@ -49,24 +49,24 @@ const apiServer = text('an http or https URL without a name and a password', {
  */
 export const sections = {
   host: record({
-    name: hostName.exactOptional().describe('The name under which the host asks for work.'),
+    name: hostName.exactOptional().describe('The host’s name in Temporal and in specs.'),
     instances_path: folder('a folder, not "/"')
       .default('/var/lib/everboot/instances')
       .describe('The folder of the instances and of the image cache; libvirt’s user must be able to reach it.'),
     host_unreachable_after: wholeNumber(5, 30 * day)
       .default(300)
       .describe(
-        'For how long a host may be away until its boots say so, or go to the next of their `hosts`, in seconds.',
+        'Seconds without a worker until the host’s boots report `HostUnreachable`, or move to the next of their `hosts`.',
       ),
     tend_interval: wholeNumber(10, 30 * day)
       .default(600)
-      .describe('How often the host is looked over for what operations without success left behind, in seconds.'),
+      .describe('Seconds between two reconciliations of the host, which remove orphans.'),
     reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),
-    max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('How many images are fetched at a time.'),
+    max_concurrent_downloads: wholeNumber(1, 64).default(4).describe('The most images that are fetched at a time.'),
     max_download_bytes_per_second: orNull(wholeNumber(2 ** 16, maxBytes)).describe(
-      'How many bytes a second all fetches of the worker may take together.',
+      'The most bytes a second that all fetches of the worker take together.',
     ),
-    max_concurrent_disk_ops: wholeNumber(1, 64).default(2).describe('How many disks are made at a time.'),
+    max_concurrent_disk_ops: wholeNumber(1, 64).default(2).describe('The most disks that are made at a time.'),
     file_image_roots: list(folder('a folder, not "/"'), 64, 'folders')
       .default([])
       .describe('Folders that `{file}` images and direct URLs may be in.'),
@@ -92,7 +92,7 @@ export const sections = {
       'names of tap devices',
     )
       .default([])
-      .describe('Tap devices that interfaces may name; `tap*` stands for all that begin so.'),
+      .describe('Tap devices that interfaces may name; `tap*` stands for every name with that prefix.'),
   }),
   libvirt: record({
     connection_uri: text('a libvirt URI such as qemu:///system', {
@@ -100,11 +100,11 @@ export const sections = {
       pattern: /^[a-z][a-z0-9+.-]*:\/\/[^\s\p{Cc}\p{Cs}]*$/u,
     })
       .default('qemu:///system')
-      .describe('Where libvirt is.'),
-    unavailable_timeout: wholeNumber(1, day).default(60).describe('For how long a boot waits for libvirt, in seconds.'),
+      .describe('libvirt’s connection URI.'),
+    unavailable_timeout: wholeNumber(1, day).default(60).describe('Seconds that a boot waits for libvirt.'),
     resume_guests_state_on_host_boot: flag()
       .default(false)
-      .describe('Whether guests that ran before the host was started again are started, too.'),
+      .describe('Start guests again after a host reboot, if they ran before it.'),
     virt_type: oneOf(['auto', 'kvm', 'qemu', 'lxc', 'uml'])
       .default('auto')
       .describe('How guests run; `auto` is kvm if a probe guest runs under it, else qemu.'),
@@ -113,7 +113,7 @@ export const sections = {
     ),
     images_type: oneOf(['default', 'raw', 'flat', 'qcow2', 'lvm', 'rbd'])
       .default('default')
-      .describe('What disks are; `default` leaves it to `use_cow_images`.'),
+      .describe('The kind of disks; `default` follows `use_cow_images`.'),
     use_cow_images: flag()
       .default(true)
       .describe('Whether disks are qcow2 overlays on the cached image, or raw copies.'),
@@ -151,22 +151,22 @@ export const sections = {
       .describe('How a logical volume is cleared before it is removed.'),
     volume_clear_size: wholeNumber(0, maxMebibytes)
       .default(0)
-      .describe('How much of it is cleared, in MiB from its start; 0: all.'),
+      .describe('MiB that are cleared, from the volume’s start; 0: all.'),
     images_rbd_pool: orNull(plainName('the name of a Ceph pool', 127)).describe('The Ceph pool of `rbd` disks.'),
-    images_rbd_ceph_conf: orNull(absolutePath('a Ceph configuration')).describe('The configuration of that Ceph.'),
-    rbd_user: orNull(plainName('the name of a Ceph user', 127)).describe('The user at that Ceph.'),
+    images_rbd_ceph_conf: orNull(absolutePath('a Ceph configuration')).describe('The Ceph configuration file.'),
+    rbd_user: orNull(plainName('the name of a Ceph user', 127)).describe('The Ceph user.'),
     rbd_secret_uuid: orNull(
       text('a UUID in lower case', { maxLength: 36, pattern: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/ }),
     ).describe('The libvirt secret with the key of that user.'),
     rbd_connect_timeout: wholeNumber(1, hour)
       .default(5)
-      .describe('For how long a Ceph that does not answer is waited for at a time, in seconds.'),
+      .describe('Seconds until a request to Ceph without an answer fails.'),
   }),
   glance: record({
     api_servers: list(apiServer, 64, 'URLs')
       .default([])
       .describe('Base URLs of the Glance servers, with or without `/v2`.'),
-    num_retries: wholeNumber(0, 100).default(3).describe('How often a request that failed is tried again.'),
+    num_retries: wholeNumber(0, 100).default(3).describe('Retries of a failed request.'),
     allowed_direct_url_schemes: list(
       text('a URL’s scheme', { maxLength: 32, pattern: /^[a-z][a-z0-9+.-]*$/ }),
       16,
@@ -181,19 +181,15 @@ export const sections = {
     signature_certificates_path: orNull(folder('a folder, not "/"')).describe(
       'The folder of the trusted certificates that image signatures are checked with, `<certificate id>.pem`.',
     ),
-    connect_timeout: wholeNumber(1, hour)
-      .default(10)
-      .describe('For how long a connection may take to open, in seconds.'),
-    stall_timeout: wholeNumber(1, hour)
-      .default(60)
-      .describe('How long no byte may come before a server is given up, in seconds.'),
+    connect_timeout: wholeNumber(1, hour).default(10).describe('Seconds that a connection may take to open.'),
+    stall_timeout: wholeNumber(1, hour).default(60).describe('Seconds without data before the connection is dropped.'),
     image_fetch_timeout: wholeNumber(1, 30 * day)
       .default(hour)
-      .describe('For how long a boot tries to fetch an image, in seconds.'),
+      .describe('Seconds that a boot tries to fetch an image.'),
     image_max_bytes: wholeNumber(1, maxBytes)
       .default(2 ** 40)
       .describe('The largest image that is accepted, in bytes.'),
-    allow_unverified: flag().default(false).describe('Whether an image is accepted of which nobody says a digest.'),
+    allow_unverified: flag().default(false).describe('Accept images that come without a digest (insecure).'),
   }),
   image_cache: record({
     subdirectory_name: plainName('a plain name of letters, digits, ".", "_" and "-"')
@@ -202,17 +198,17 @@ export const sections = {
       .describe('The cache’s folder in `instances_path`.'),
     remove_unused_original_minimum_age_seconds: wholeNumber(0, 3650 * day)
       .default(day)
-      .describe('For how long an image stays in the cache after its last use, in seconds.'),
-    max_bytes: orNull(wholeNumber(0, maxBytes)).describe('How large the cache may be, in bytes.'),
+      .describe('Seconds that an unused image stays in the cache.'),
+    max_bytes: orNull(wholeNumber(0, maxBytes)).describe('The largest size of the cache, in bytes.'),
     manager_interval: wholeNumber(1, 30 * day)
       .default(2400)
-      .describe('How often the cache is looked over, in seconds.'),
+      .describe('Seconds between two sweeps of the cache.'),
     scrub_interval: wholeNumber(60, 3650 * day)
       .default(7 * day)
-      .describe('How often every cached file is read again and compared with its recorded hash, in seconds.'),
+      .describe('Seconds within which every cached file is compared with its recorded hash.'),
     scrub_bytes_per_second: wholeNumber(2 ** 20, maxBytes)
       .default(64 * 2 ** 20)
-      .describe('How fast a scrub reads at most, in bytes a second.'),
+      .describe('The most bytes a second that a scrub reads.'),
   }),
   config_drive: record({
     force_config_drive: flag()
@@ -236,10 +232,10 @@ export const sections = {
     ),
     address: orNull(
       text('host:port', { maxLength: 261, pattern: /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/ }),
-    ).describe('Where the Temporal server is.'),
+    ).describe('The Temporal server’s address.'),
     namespace: text('1 to 255 letters, digits, ".", "_" and "-"', { maxLength: 255, pattern: /^[A-Za-z0-9._-]+$/ })
       .default('default')
-      .describe('The namespace on it.'),
+      .describe('Its namespace.'),
   }),
 };
 

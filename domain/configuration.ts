@@ -55,7 +55,7 @@ export interface LibvirtSettings {
   readonly rbdUser: string | null;
   /** The libvirt secret that holds the key of `rbdUser`. */
   readonly rbdSecretUuid: string | null;
-  /** For how long a Ceph that does not answer is waited for at a time, in seconds. */
+  /** Seconds until a request to Ceph without an answer fails. */
   readonly rbdConnectTimeout: number;
 }
 

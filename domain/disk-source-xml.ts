@@ -7,7 +7,7 @@ export function libvirtDiskType({ type }: DiskSource): 'file' | 'block' | 'netwo
 }
 
 /**
- * The `<source>` of a disk and, for a Ceph with users, the `<auth>` that names the libvirt secret with the key. The
+ * The `<source>` of a disk and, for Ceph with users, the `<auth>` that names the libvirt secret with the key. The
  * monitors' addresses are left to Ceph's own configuration: they may change while the domain lives.
  */
 export function sourceElements(source: DiskSource): readonly XmlElement[] {

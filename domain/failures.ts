@@ -24,12 +24,12 @@ interface FailureKind {
 export const failureTable = {
   SpecInvalid: {
     retryable: false,
-    meaning: 'The spec has mistakes; all of them are listed.',
+    meaning: 'The spec has errors; all of them are listed.',
     remedy: 'Correct the listed fields; `everboot schema spec` prints what is allowed.',
   },
   ConfigInvalid: {
     retryable: false,
-    meaning: 'The configuration has mistakes; all of them are listed.',
+    meaning: 'The configuration has errors; all of them are listed.',
     remedy:
       'Correct the listed options in the configuration file or the environment; `everboot schema config` prints what is allowed.',
   },
@@ -46,7 +46,7 @@ export const failureTable = {
   },
   OperationEnded: {
     retryable: false,
-    meaning: 'The operation has ended, so that there is nothing to retry or to abandon any more.',
+    meaning: 'The operation has ended: there is nothing to retry or to abandon.',
     remedy: '`everboot show ID` says how it ended; after a failure the same request may be sent again.',
   },
   OperationSuperseded: {
@@ -74,7 +74,7 @@ export const failureTable = {
   },
   HostOutdated: {
     retryable: false,
-    meaning: 'The worker of that host is of an older release, and lacks a step that was asked of it.',
+    meaning: 'The worker of that host is of an older release, and does not implement the requested step.',
     remedy: 'Upgrade everboot on that host, or name another host; then start the same request again.',
     remedyWhenParked: 'Upgrade everboot on that host; then retry.',
   },
@@ -127,7 +127,7 @@ export const failureTable = {
   ImageUnverifiable: {
     retryable: false,
     imageRefused: true,
-    meaning: 'Nothing says what digest the image ought to have.',
+    meaning: 'The image comes without a digest.',
     remedy: 'Upload the image again so that Glance computes its hash, or set [glance] allow_unverified on the host.',
   },
   ImageSignatureInvalid: {
@@ -152,7 +152,7 @@ export const failureTable = {
     retryable: false,
     mayPass: true,
     meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
-    remedy: 'Check the servers named in the message, then start the boot again: it goes on from the bytes on disk.',
+    remedy: 'Check the servers named in the message, then start the boot again: it resumes from the bytes on disk.',
     remedyWhenParked: 'Check the servers named in the message, then retry: it goes on from the bytes on disk.',
   },
   SourceUnavailable: {
@@ -165,7 +165,7 @@ export const failureTable = {
   InsufficientSpace: {
     retryable: false,
     mayPass: true,
-    meaning: 'The host’s file system has not enough room for what this boot would write.',
+    meaning: 'The host’s file system does not have enough space for this boot.',
     remedy: 'Free space on the host, or choose another host; then start the boot again.',
     remedyWhenParked: 'Free space on the host; then retry.',
   },
@@ -177,15 +177,14 @@ export const failureTable = {
   ProgramFailed: {
     retryable: false,
     meaning: 'A program ended with an error.',
-    remedy: 'Read its words in the message; correct what it names.',
+    remedy: 'Read the program’s message, and correct what it names.',
   },
   DomainRejected: {
     retryable: false,
     meaning: 'libvirt refused to define the domain.',
     remedy:
       'Read libvirt’s words in the message, and correct what they name; a boot with `onFailure: hold` keeps the libvirt.xml that was refused.',
-    remedyWhenParked:
-      'Read libvirt’s words in the message; libvirt.xml in the instance directory is what it was given.',
+    remedyWhenParked: 'Read libvirt’s message; it was given libvirt.xml in the instance directory.',
   },
   DomainStartFailed: {
     retryable: false,
@@ -218,14 +217,14 @@ export const failureTable = {
   },
   SecretUnreadable: {
     retryable: false,
-    meaning: 'The host cannot open a sealed value: it has not the private key that it was sealed for.',
+    meaning: 'The host cannot open a sealed value: it does not have the private key.',
     remedy: 'Give the host the private key ([secrets] private_key_file), or seal with the public key of that host.',
   },
   Cancelled: {
     retryable: false,
     mayPass: true,
-    meaning: 'The operation was cancelled, and what it had made was removed.',
-    remedy: 'Nothing is left to do; start it again if it is still wanted.',
+    meaning: 'The operation was cancelled, and everything it made was removed.',
+    remedy: 'No action needed; start it again if you still want it.',
   },
   Terminated: {
     retryable: false,
@@ -235,7 +234,7 @@ export const failureTable = {
   InternalError: {
     retryable: false,
     meaning: 'A defect in everboot itself.',
-    remedy: 'Report it with the workflow’s history; what was made has been removed.',
+    remedy: 'Report it with the workflow’s history; everything the operation made was removed.',
     remedyWhenParked: 'Report it with the workflow’s history; then abandon it, or retry.',
   },
   UnknownCode: {
@@ -247,29 +246,28 @@ export const failureTable = {
     retryable: true,
     endsAs: 'GlanceConnectionFailed',
     meaning: 'A whole round over the Glance servers failed.',
-    remedy: 'Nothing, if Glance comes back: the step is tried again until image_fetch_timeout.',
+    remedy: 'No action needed if Glance comes back: the step is retried until image_fetch_timeout.',
   },
   SourceUnreachable: {
     retryable: true,
     endsAs: 'SourceUnavailable',
     meaning: 'The server of an image’s URL does not answer, or broke off.',
-    remedy: 'Nothing, if it comes back: the step is tried again until image_fetch_timeout.',
+    remedy: 'No action needed if it comes back: the step is retried until image_fetch_timeout.',
   },
   BaseImageBusy: {
     retryable: true,
     meaning: 'Another build on the host fetches the same image.',
-    remedy: 'Nothing: this build goes on as soon as the image is in the cache.',
+    remedy: 'No action needed: this build continues when the image is in the cache.',
   },
   SourceChanged: {
     retryable: true,
-    meaning:
-      'The image changed at its source, or a resumed file did not verify; it is fetched anew from the first byte.',
-    remedy: 'Nothing, unless it repeats: then the source serves different bytes each time.',
+    meaning: 'The image changed at its source, or a resumed file did not verify; the fetch restarts at the first byte.',
+    remedy: 'No action needed, unless it repeats: then the source serves different bytes each time.',
   },
   LibvirtUnavailable: {
     retryable: true,
     meaning: 'libvirt does not answer.',
-    remedy: 'Start libvirtd on the host; the step goes on by itself.',
+    remedy: 'Start libvirtd on the host; the step continues by itself.',
   },
   HostIoError: {
     retryable: true,
@@ -278,7 +276,7 @@ export const failureTable = {
   },
   StorageUnavailable: {
     retryable: true,
-    meaning: 'The storage that a disk lies on does not answer, or somebody else still holds the disk.',
+    meaning: 'A disk’s storage does not answer, or another client still holds the disk.',
     remedy: 'Look at the storage that the message names (Ceph: `ceph -s`, `rbd status`); the step is tried again.',
   },
   ProgramTimedOut: {
@@ -288,12 +286,12 @@ export const failureTable = {
   },
   WorkerStopping: {
     retryable: true,
-    meaning: 'The worker was told to stop in the middle of this step.',
-    remedy: 'Nothing: the next worker on the host goes on.',
+    meaning: 'The worker was stopped in the middle of this step.',
+    remedy: 'No action needed: the next worker resumes the step.',
   },
   UsageInvalid: {
     retryable: false,
-    meaning: 'The command line has a mistake.',
+    meaning: 'The command line has an error.',
     remedy: 'Read `everboot --help`, or `everboot COMMAND --help`.',
   },
   TemporalUnreachable: {

@@ -53,30 +53,29 @@ interface ReasonKind {
 
 /** A deletion frees the id: where another host has the instance, a second one could come to be. */
 const deleteHere =
-  'Where `everboot show ID`, with the workers of all hosts up, tells of no other host that has it, ' +
+  'Where `everboot show ID`, with the workers of all hosts up, names no other host that has it, ' +
   '`everboot delete ID --host NAME` removes it.';
-const lookAtIt = 'Where it is nobody’s any more, remove it by hand.';
+const lookAtIt = 'If it has no owner, remove it by hand.';
 
 /** Everything that a tending may say of what it meets. */
 export const tendReasons = {
-  Ended: { action: 'remove', meaning: 'Its operation ended without success, and nothing took it back.' },
-  Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt elsewhere, has taken its place.' },
-  LeftOver: { action: 'remove', meaning: 'A half-made file of everboot’s own pattern that nobody goes on with.' },
+  Ended: { action: 'remove', meaning: 'Its operation failed, and its undo did not run.' },
+  Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
+  LeftOver: { action: 'remove', meaning: 'A partial file of everboot’s that no operation owns.' },
   Owned: { action: 'leave', meaning: 'Its operation runs, or is parked.' },
   Deleting: { action: 'leave', meaning: 'Its instance is being deleted.' },
-  JustEnded: { action: 'leave', meaning: 'Its operation ended a moment ago, and may still have a step at work.' },
-  FreshFile: { action: 'leave', meaning: 'A half-made file that is too young to be taken for left over.' },
+  JustEnded: { action: 'leave', meaning: 'Its operation ended a moment ago, and may still have a running step.' },
+  FreshFile: { action: 'leave', meaning: 'A partial file that is too new to count as orphaned.' },
   Ready: { action: 'leave', meaning: 'The instance is ready.' },
   ReadyUnknown: {
     action: 'report',
-    meaning: 'The instance is ready, and Temporal does not know it, or not any more.',
-    remedy: 'Nothing, where Temporal’s retention has passed: `show` and `delete` work from its record.',
+    meaning: 'The instance is ready, and Temporal does not know it.',
+    remedy: 'No action needed if Temporal’s retention has passed: `show` and `delete` work from its record.',
   },
   ReadyElsewhere: {
     action: 'report',
-    meaning: 'The instance is ready here, and Temporal says that another host has it by now.',
-    remedy:
-      'Its tombstone, a workflow `remains/…`, removes it. Where somebody ended that one, remove what is here by hand.',
+    meaning: 'The instance is ready here, and Temporal says that it is now on another host.',
+    remedy: 'Its deferred cleanup, a workflow `cleanup/…`, removes it. If that was terminated, remove it by hand.',
   },
   ReadyWithoutDomain: {
     action: 'report',
@@ -85,13 +84,14 @@ export const tendReasons = {
   },
   Unknown: {
     action: 'report',
-    meaning: 'It is not ready, and Temporal does not know its operation, or not any more.',
+    meaning: 'It is not ready, and Temporal does not know its operation.',
     remedy: `Make sure that this is the right Temporal and namespace. ${deleteHere}`,
   },
   BesideReady: {
     action: 'report',
-    meaning: 'The instance is ready, and this is of another operation on it, of which Temporal does not tell enough.',
-    remedy: 'Nothing, where it is files: they go when the instance is deleted. Look at a domain with virsh first.',
+    meaning:
+      'The instance is ready, and this belongs to another operation on it that Temporal does not fully describe.',
+    remedy: 'No action needed for files: they are removed with the instance. Inspect a domain with virsh first.',
   },
   Unmarked: {
     action: 'report',
@@ -100,27 +100,27 @@ export const tendReasons = {
   },
   OtherHost: {
     action: 'report',
-    meaning: 'It is another host’s, by its record or by its operation.',
-    remedy: 'If this host had another name before, give it back in `[host] name`; else that host takes care of it.',
+    meaning: 'It belongs to another host, by its record or by its operation.',
+    remedy: 'If this host had another name before, give it back in `[host] name`; else that host reconciles it.',
   },
   Locked: {
     action: 'report',
-    meaning: 'It is to be removed, and something still works on it.',
-    remedy: 'Nothing: the next tending looks again. A program of a killed worker holds it until that ends.',
+    meaning: 'It is to be removed, and a program still holds it.',
+    remedy: 'No action needed: the next reconciliation retries. A program of a killed worker holds it until that ends.',
   },
   NotRemoved: {
     action: 'report',
-    meaning: 'It is to be removed, and that failed.',
-    remedy: 'See the note; the next tending tries again.',
+    meaning: 'It is to be removed, and the removal failed.',
+    remedy: 'See the note; the next reconciliation retries.',
   },
   NoAnswer: {
     action: 'report',
-    meaning: 'Temporal did not answer what it knows of it.',
-    remedy: 'Nothing: the next tending asks again.',
+    meaning: 'Temporal did not answer.',
+    remedy: 'No action needed: the next reconciliation asks again.',
   },
   NoClaim: {
     action: 'report',
-    meaning: 'It carries no claim of everboot’s: a Nova or a person may have made it.',
+    meaning: 'It carries no claim of everboot’s: Nova or a person may have made it.',
     remedy: `Everboot never touches it. ${lookAtIt}`,
   },
   UnreadableRecord: {
@@ -131,7 +131,7 @@ export const tendReasons = {
   OtherFolder: {
     action: 'report',
     meaning: 'The domain carries a claim, but its files are not in this host’s `instances_path`.',
-    remedy: 'Another worker on this libvirt takes care of it; or `instances_path` was changed, then change it back.',
+    remedy: 'Another worker on this libvirt reconciles it; or, if `instances_path` was changed, change it back.',
   },
 } as const satisfies Record<string, ReasonKind>;
 

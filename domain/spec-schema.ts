@@ -55,7 +55,7 @@ const values = {
     maxLength: 63,
     pattern: /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
   }).describe('The instance’s name: 1 to 63 of a-z, 0-9 and "-".'),
-  host: hostName.describe('The host that is to build and run the instance.'),
+  host: hostName.describe('The host that builds and runs the instance.'),
   hosts: hosts.meta({
     description:
       '1 to 16 hosts in the order in which they are tried, instead of `host`: the next one takes over when one is gone.',
@@ -63,7 +63,7 @@ const values = {
   }),
   project: ownerText.describe('The owner’s project, for the guest’s metadata and for people.'),
   user: ownerText.describe('The owner, for people.'),
-  availabilityZone: ownerText.describe('The availability zone that the guest is told.'),
+  availabilityZone: ownerText.describe('The availability zone in the guest’s metadata.'),
   hostname: text('a host name: labels of 1 to 63 letters, digits and "-", with dots between them', {
     maxLength: 253,
     pattern: /^(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*$/,
@@ -91,15 +91,15 @@ const values = {
   interfaces: list(networkInterface, 16, 'interfaces').describe(
     'Network cards: `{type, source, mac?, model?, tag?}`; the type is `network`, `bridge` or `tap`, the source its name.',
   ),
-  networkData: networkData.describe('What the guest finds in network_data.json.'),
+  networkData: networkData.describe('The contents of network_data.json in the guest.'),
   boot: oneOf(['running', 'defined', 'disks']).describe(
     'How far to go: only the disks, a domain that is defined, or one that runs.',
   ),
   onFailure: oneOf(['undo', 'hold']).describe(
-    'What becomes of what was made when a step fails for good: it is taken back, or waits for an operator.',
+    'After a final failure, `undo` removes everything that was made, and `hold` parks the boot for an operator.',
   ),
   holdFor: wholeNumber(60, 30 * 86_400).describe(
-    'For how long it waits for an operator, 60 to 2592000 seconds; then it is taken back. Only with `onFailure: hold`.',
+    'Seconds that a parked boot waits for an operator, 60 to 2592000; then it is undone. Only with `onFailure: hold`.',
   ),
 };
 

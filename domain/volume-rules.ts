@@ -5,8 +5,8 @@ import { EverbootFailure } from './failures.ts';
 export type VolumeSettings = Pick<HostSettings, 'volumeDeviceRoots' | 'volumeServers' | 'volumeRbdPools'>;
 
 /**
- * Nova's names of an instance's own disks outside its directory: `<instance id>_disk`, `<instance id>_disk.swap` … And what
- * instances of a Ceph are cloned from.
+ * Nova's names of an instance's own disks outside its directory: `<instance id>_disk`, `<instance id>_disk.swap` … And
+ * what instances in Ceph are cloned from.
  */
 const ownDisk = /(?:^|\/)everboot_base_|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
 

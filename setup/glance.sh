@@ -8,7 +8,7 @@ glance_constraints=$root/test/fixtures/glance/constraints.txt
 glance_is_there() { cmp -s "$glance_constraints" "$state/glance/constraints.txt"; }
 
 get_glance() {
-  say 'installing a Glance and a Keystone for the tests (about a minute)'
+  say 'installing Glance and Keystone for the tests (about a minute)'
   rm -rf -- "$state/glance"
   make_venv "$state/glance"
   logged glance-install.log "$state/glance/bin/pip" install --disable-pip-version-check \

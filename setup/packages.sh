@@ -54,8 +54,8 @@ packages_for_demo() {
 }
 
 packages_for_test() {
-  need_program gcc gcc 'compiles what strikes a step at one of its system calls'
-  need_file /usr/include/linux/seccomp.h libc6-dev 'compiles what strikes a step at one of its system calls'
+  need_program gcc gcc 'compiles the fault injector for system calls'
+  need_file /usr/include/linux/seccomp.h libc6-dev 'compiles the fault injector for system calls'
   need_program shellcheck shellcheck 'checks the set-up script'
   need_program xmllint libxml2-utils "checks domains against libvirt's schema"
   need_program openssl openssl 'makes certificates for an image server, and hashes injected passwords'
@@ -70,10 +70,10 @@ packages_for_test() {
   need_program thin_check thin-provisioning-tools 'checks the pools of thin volumes'
   # It came with QEMU once, and is a package of its own now.
   [ -e /usr/lib/qemu/virtiofsd ] || need_file /usr/libexec/virtiofsd virtiofsd 'gives a guest the files of its host'
-  need_program rbd ceph-common 'keeps disks in a Ceph'
-  need_program ceph-mon ceph-mon 'is a Ceph for the tests'
-  need_program ceph-osd ceph-osd 'is a Ceph for the tests'
-  need_file "/usr/lib/$(uname -m)-linux-gnu/qemu/block-rbd.so" qemu-block-extra 'reads the disks of a guest in a Ceph'
+  need_program rbd ceph-common 'keeps disks in Ceph'
+  need_program ceph-mon ceph-mon 'is Ceph for the tests'
+  need_program ceph-osd ceph-osd 'is Ceph for the tests'
+  need_file "/usr/lib/$(uname -m)-linux-gnu/qemu/block-rbd.so" qemu-block-extra 'reads the disks of a guest in Ceph'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
   ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
   glance_is_there || need_python_venv 'holds a real Glance for the tests'

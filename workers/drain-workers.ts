@@ -52,7 +52,7 @@ export function runWorkers(workers: readonly Worker[], running: RunningSteps): D
       isStopping = true;
       const steps = running.list();
       const seconds = { graceSeconds: graceMs / 1000, atMostSeconds: forceMs / 1000 };
-      log.info({ steps, ...seconds }, `told to stop: takes no new work, waits for ${steps.length} running steps`);
+      log.info({ steps, ...seconds }, `stopping: takes no new work, waits for ${steps.length} running steps`);
       const tooLate = (): void => limit.reject(new Error('the workers did not close'));
       const timer = setTimeout(tooLate, forceMs + lastMomentMs);
       for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -69,6 +69,6 @@ export function runWorkers(workers: readonly Worker[], running: RunningSteps): D
 function leftBehind(steps: readonly string[]): EverbootFailure {
   const found = `not stopped within ${forceMs / 1000} s: ${steps.join(', ')}`;
   return new EverbootFailure('WorkerStopping', found.slice(0, 1000), {
-    remedy: 'Nothing: the next worker takes them up when their heartbeats are missed and their locks are free.',
+    remedy: 'No action needed: the next worker resumes them when their heartbeats are missed and their locks are free.',
   });
 }

@@ -149,7 +149,7 @@ function failureRules(
         course.on({ kind: 'changed', request: decision.change });
         return 'undo';
       }
-      tracker.note('an operator had it go on');
+      tracker.note('resumed by an operator');
       tracker.enter('Building');
       course.on({ kind: 'retried' });
       if (tracker.absence()?.phase === 'HostUnreachable') course.on({ kind: 'hostUnreachable' });

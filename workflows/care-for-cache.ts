@@ -29,7 +29,7 @@ export async function listCache({ host }: WorkflowInput<'listCache'>): Promise<C
 /** Removes from a host's image cache what is old, over the budget or left over, and used by nothing. */
 export async function sweepCache({ host, dryRun }: WorkflowInput<'sweepCache'>): Promise<SweepReport> {
   const tracker = trackOperation('cache', host, 'Sweeping');
-  const summary = `${dryRun ? 'see what a sweep would remove from' : 'sweep'} the image cache of ${host}`;
+  const summary = `${dryRun ? 'list removals of a sweep of' : 'sweep'} the image cache of ${host}`;
   const report = await firstContact(host, tracker, 'sweepCachedFiles', summary, { dryRun });
   tracker.enter('Done');
   return report;

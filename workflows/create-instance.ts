@@ -80,7 +80,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
         ...(domain === undefined ? {} : { domain }),
       };
       // From here on the instance lives: nothing is undone any more.
-      await host.markReady(`${spec.name} is ready`, { claim, result });
+      await host.markReady(`mark ${spec.name} ready`, { claim, result });
       attempt.lives();
       tracker.enter('Ready');
       return result;

@@ -21,7 +21,7 @@ export async function deleteInstance(input: DeleteInstanceInput): Promise<Delete
   });
   if (result !== null) return result;
   tracker.leaveSteps();
-  tracker.note(`given up on ${host}`);
+  tracker.note(`abandoned on ${host}`);
   await leaveTombstone({ host, instanceId, operationId: null, name: instanceId });
   tracker.enter('Deleted');
   return { instanceId, host, existed: true, remainsOn: host };

@@ -34,7 +34,7 @@ export async function onHosts(
     const left = { host, instanceId: input.spec.id, operationId, name: input.spec.name };
     if (outcome.at === 'gone') {
       tracker.leaveSteps();
-      tracker.note(`given up on ${host}`);
+      tracker.note(`abandoned on ${host}`);
       await leaveWord(left, outcome.leaves);
       const failure = outcome.failure ?? givenUp(host);
       tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
@@ -45,7 +45,7 @@ export async function onHosts(
     operationId = uuid4();
     tracker.leaveSteps();
     tracker.note(
-      outcome.at === 'changed' ? 'begins anew with a changed spec' : `goes on on ${host}, attempt ${generation + 1}`,
+      outcome.at === 'changed' ? 'restarting with a changed spec' : `continuing on ${host} (attempt ${generation + 1})`,
     );
     // First, so that what the host that was left still does is too late from here on.
     tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });

@@ -12,7 +12,7 @@ export function tendDetails({ host, dryRun, removed, kept, notes, resumed }: Ten
   const more = rows.length > maxRows ? ['', `${rows.length - maxRows} more are in the result.`] : [];
   const table = rows.length === 0 ? [] : ['| | what | why |', '|---|---|---|', ...rows.slice(0, maxRows), ...more];
   return [
-    `**tend on ${cell(host)}: ${removed.length} ${goes}, ${kept.length} stay and are told of**`,
+    `**tend on ${cell(host)}: ${removed.length} ${goes}, ${kept.length} stay and are reported**`,
     '',
     ...(resumed === null ? [] : [`${resumed.started} guests started, ${resumed.leftOff} left off`, '']),
     ...notes.slice(0, 5).flatMap((note) => [cell(note), '']),

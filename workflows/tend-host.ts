@@ -11,7 +11,7 @@ import { tendDetails } from './tend-details.ts';
  */
 export async function tendHost({ host, dryRun }: WorkflowInput<'tendHost'>): Promise<TendResult> {
   const tracker = trackOperation('tend', host, 'Tending');
-  const summary = `${dryRun ? 'see what a tending would remove from' : 'tend'} ${host}`;
+  const summary = `${dryRun ? 'list the orphans on' : 'tend'} ${host}`;
   const report = await firstContact(host, tracker, 'tendHost', summary, { dryRun });
   tracker.remark('tendHost', wordsOf(report));
   // After the tending: what another host has by now is not started again.

@@ -12,10 +12,10 @@ import { withClient } from '../with-client.ts';
 export function addAbandonCommand(program: Command): void {
   program
     .command('abandon <id>')
-    .description('give up a boot that waits for an operator, and wait until what it had made is removed')
+    .description('abandon a parked boot, and wait until everything it made is removed')
     .option(
       '--host-gone',
-      'give up whatever runs, a deletion too, since its host never comes back; see docs/operations.md',
+      'abandon any operation, a deletion too, because its host never comes back; see docs/operations.md',
     )
     .action(async (id: string, { hostGone = false }: { hostGone?: boolean }, command: Command) => {
       const output = outputOf(command);
@@ -24,7 +24,7 @@ export function addAbandonCommand(program: Command): void {
         if (!hostGone || yes) return await abandon(client, output, id, { hostGone });
         const host = await confirmedHost(client, id);
         if (host !== null) return await abandon(client, output, id, { hostGone, host });
-        output.note('nothing was done');
+        output.note('nothing was changed');
         if (output.json) output.result({ instanceId: id, abandoned: false }, '');
         process.exitCode = exitCodes.interrupted;
       });
@@ -41,8 +41,8 @@ async function confirmedHost(client: EverbootClient, id: string): Promise<string
 
 export function hostGoneQuestion({ instanceId, name, operation, host }: InstanceView): string {
   return (
-    `--host-gone gives up the ${operation} of ${name === null ? instanceId : `${name} (${instanceId})`} on ${host}. It is for a ` +
-    `host that never comes back, or must not: nothing more is asked of ${host}, and a guest that may still run there is not ` +
+    `--host-gone abandons the ${operation} of ${name === null ? instanceId : `${name} (${instanceId})`} on ${host}. It is for a ` +
+    `host that never comes back, or must not: ${host} gets no more requests, and a guest that still runs there is not ` +
     'stopped.'
   );
 }
@@ -63,7 +63,7 @@ async function abandon(client: EverbootClient, output: Output, id: string, optio
   } catch (error) {
     await endProgress?.();
     if (!signal.aborted || endProgress === undefined) throw error;
-    output.note(`\nIt is given up and goes on ending without you.\n  look at it:  everboot show ${id}`);
+    output.note(`\nAbandoned; cleanup continues in the background.\n  look at it:  everboot show ${id}`);
     if (output.json) output.result({ instanceId: id, detached: true }, '');
     process.exitCode = exitCodes.interrupted;
   }
@@ -71,11 +71,11 @@ async function abandon(client: EverbootClient, output: Output, id: string, optio
 
 function abandonText(result: AbandonResult, hostGone: boolean): string {
   const { instanceId, operation, host, phase, error, remainsOn } = result;
-  if (phase === 'Ready') return `the ${operation} of ${instanceId} was done before it could be given up`;
+  if (phase === 'Ready') return `the ${operation} of ${instanceId} had succeeded before it could be abandoned`;
   const left =
     remainsOn === undefined
       ? `nothing is left of it${operation === 'create' ? ` on ${host}` : ''}`
-      : `should ${remainsOn} come back, it removes what it still has of it`;
+      : `when ${remainsOn} is back, it removes its orphans`;
   const why = error === undefined || hostGone ? '' : `\nit had failed with ${error.code}: ${error.message}`;
-  return `the ${operation} of ${instanceId} was given up; ${left}${why}`;
+  return `the ${operation} of ${instanceId} was abandoned; ${left}${why}`;
 }

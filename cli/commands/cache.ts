@@ -11,24 +11,26 @@ interface OnHost {
 }
 
 export function addCacheCommand(program: Command): void {
-  const cache = program.command('cache').description("look at a host's image cache, and take care of it");
+  const cache = program.command('cache').description("inspect and maintain a host's image cache");
   const onHost = (command: Command): Command => command.option('--host <name>', 'the host, where several poll');
 
-  onHost(cache.command('list').description('list the cached files: size, age, what uses them')).action(
+  onHost(cache.command('list').description('list the cached files with size, age and users')).action(
     async ({ host }: OnHost, command: Command) => {
       const listing = await withClient((client) => client.cache.list(hostOf(host)));
       outputOf(command).result(listing, listingText(listing));
     },
   );
 
-  onHost(cache.command('sweep').description('remove what is old, over max_bytes or left over, and used by nothing'))
-    .option('--dry-run', 'only say what would be removed')
+  onHost(cache.command('sweep').description('remove unused images that are old or over max_bytes, and orphaned files'))
+    .option('--dry-run', 'list removals, and remove nothing')
     .action(async ({ host, dryRun = false }: OnHost & { dryRun?: boolean }, command: Command) => {
       await followHostWork(command, sweepText, (client) => client.cache.sweep({ ...hostOf(host), dryRun }));
     });
 
   onHost(
-    cache.command('scrub [name...]').description('compare cached images with their hashes; fetch damaged ones again'),
+    cache
+      .command('scrub [name...]')
+      .description('compare cached images with their hashes, and fetch damaged ones again'),
   )
     .option('--all', 'every image, due or not')
     .action(async (names: string[], { host, all = false }: OnHost & { all?: boolean }, command: Command) => {
@@ -67,7 +69,7 @@ function addPrecacheCommand(command: Command): void {
     .option('--digest <digest>', 'sha256:<hex> or sha512:<hex> of the image’s bytes')
     .addOption(new Option('--format <format>', 'the image’s format').choices(imageFormats))
     .option('--pin', 'and keep it from every sweep')
-    .option('--every <seconds>', 'now and from then on, by a Temporal Schedule; 0 removes that', Number)
+    .option('--every <seconds>', 'repeat by a Temporal Schedule; 0 removes the schedule', Number)
     .action(async (image: string, { host, pin = false, every, ...named }: PrecacheOptions, ran: Command) => {
       const reference = imageReference(image, named);
       if (every !== undefined) {

@@ -6,7 +6,7 @@ import { withClient } from '../with-client.ts';
 export function addCancelCommand(program: Command): void {
   program
     .command('cancel <id>')
-    .description('cancel what is being done to an instance, and wait until it is undone')
+    .description('cancel the running operation on an instance, and wait until it is undone')
     .action(async (id: string, _options: object, command: Command) => {
       const output = outputOf(command);
       const result = await withClient((client) =>

@@ -22,7 +22,7 @@ export function addCreateCommand(program: Command): void {
     .description('build and boot an instance, and wait until it is ready')
     .requiredOption('-f, --file <spec>', 'the spec, JSON or YAML; - is standard input')
     .option('--host <name>', 'the host, where the spec names none')
-    .option('--detach', 'return as soon as it is started')
+    .option('--detach', 'return as soon as it has started')
     .option('--dry-run', 'check the spec, show it with every default filled in, and start nothing')
     .action(async (options: CreateOptions, command: Command) => {
       const output = outputOf(command);

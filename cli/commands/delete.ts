@@ -6,7 +6,7 @@ import { withClient } from '../with-client.ts';
 export function addDeleteCommand(program: Command): void {
   program
     .command('delete <id>')
-    .description('delete an instance and wait until nothing is left; one that is being created is cancelled first')
+    .description('delete an instance, cancelling its creation first, and wait until nothing is left')
     .option('--host <name>', 'its host, where Temporal has forgotten the instance')
     .action(async (id: string, { host }: { host?: string }, command: Command) => {
       const output = outputOf(command);
@@ -27,6 +27,6 @@ export function addDeleteCommand(program: Command): void {
 export function deleteText({ instanceId, existed, remainsOn }: DeleteInstanceResult, cancelled: boolean): string {
   if (!existed && cancelled) return `the creation of ${instanceId} was cancelled, and what it had made removed`;
   if (!existed) return `${instanceId} was not there; nothing to delete`;
-  const left = remainsOn === undefined ? '' : `; should ${remainsOn} come back, it removes what it still has of it`;
+  const left = remainsOn === undefined ? '' : `; when ${remainsOn} is back, it removes its orphans`;
   return `${instanceId} is deleted${left}`;
 }

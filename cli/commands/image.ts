@@ -11,9 +11,9 @@ import { nameTable } from '../text-table.ts';
 export function addImageCommand(program: Command): void {
   program
     .command('image')
-    .description('look at image files')
+    .description('inspect image files')
     .command('inspect <file>')
-    .description('say whether a host would accept an image file, and if not, why')
+    .description('say whether a host accepts an image file, and if not, why')
     .addOption(
       new Option('--format <format>', 'what it is declared to be; else it is only detected').choices(imageFormats),
     )

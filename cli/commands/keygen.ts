@@ -7,7 +7,7 @@ import { nameTable } from '../text-table.ts';
 export function addKeygenCommand(program: Command): void {
   program
     .command('keygen')
-    .description('make a key pair for the secrets of specs; where there is one already, add a newer one to it')
+    .description('make a key pair for the secrets of specs, or add a new key to the existing pair')
     .option('--public <file>', 'the public keys; default: [secrets] public_key_file')
     .option('--private <file>', 'the private keys; default: [secrets] private_key_file')
     .action(async (options: { public?: string; private?: string }, command: Command) => {

@@ -14,7 +14,7 @@ export function addListCommand(program: Command): void {
     .option('--limit <number>', 'how many at most', readLimit, 100)
     .option('--host <name>', 'only those of this host')
     .option('--all', 'also those that were deleted')
-    .option('--parked', 'only those that wait for an operator, and why')
+    .option('--parked', 'only parked ones, and why')
     .action(async (options: ListOptions, command: Command) => {
       const list = await withClient((client) => client.list(options));
       outputOf(command).result(list, options.parked === true ? parkedText(list) : listText(list));

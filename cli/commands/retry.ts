@@ -14,12 +14,10 @@ interface RetryOptions {
 export function addRetryCommand(program: Command): void {
   program
     .command('retry <id>')
-    .description(
-      'go on with a boot that waits for an operator, perhaps with its spec changed, and wait until it is ready',
-    )
+    .description('resume a parked boot, with its spec changed or not, and wait until it is ready')
     .option('--set <place=value>', 'a value of the spec to change, such as flavor.rootGb=20; may be repeated', collect)
     .option('-f, --file <changes>', 'fields that replace those of the spec, JSON or YAML; - is standard input')
-    .option('--detach', 'return as soon as it goes on')
+    .option('--detach', 'return as soon as it is resumed')
     .action(async (id: string, options: RetryOptions, command: Command) => {
       const output = outputOf(command);
       const change = await readChanges(options);
@@ -28,7 +26,7 @@ export function addRetryCommand(program: Command): void {
       await withClient(async (client) => {
         const started = await client.retry(id, change);
         if (options.detach !== true) return await awaitInstance(client, output, started, { signal, beganAt });
-        output.result(detachedDocument(started), `${started.name} goes on on ${started.host}\n${howToGoOn(id)}`);
+        output.result(detachedDocument(started), `${started.name} continues on ${started.host}\n${howToGoOn(id)}`);
       });
     });
 }

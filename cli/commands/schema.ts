@@ -6,7 +6,7 @@ type Subject = 'spec' | 'config' | 'result';
 export function addSchemaCommand(program: Command): void {
   program
     .command('schema')
-    .description('print the JSON Schema of what a spec, the configuration or a result may be')
+    .description('print the JSON Schema of a spec, the configuration or a result')
     .addArgument(
       new Argument('[subject]', 'spec, config or result').choices(['spec', 'config', 'result']).default('spec'),
     )

@@ -6,7 +6,7 @@ import { withClient } from '../with-client.ts';
 export function addShowCommand(program: Command): void {
   program
     .command('show <id>')
-    .description('show an instance: its newest operation step by step, and what was made')
+    .description('show an instance, and the steps of its newest operation')
     .option('--host <name>', 'the host to ask, where Temporal has forgotten the instance')
     .action(async (id: string, { host }: { host?: string }, command: Command) => {
       const view = await withClient((client) => client.show(id, host === undefined ? {} : { host }));

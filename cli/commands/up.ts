@@ -18,7 +18,7 @@ interface UpOptions {
 export function addUpCommand(program: Command): void {
   program
     .command('up')
-    .description("run what one machine needs in the foreground: Temporal, if none answers, and this host's worker")
+    .description("run this host's worker in the foreground, and Temporal if none answers")
     .option('--port <number>', 'the port of a Temporal server on this machine', readPort)
     .option('--ui-port <number>', 'the port of its web UI', readPort)
     .action(async (options: UpOptions, command: Command) => {

@@ -13,7 +13,7 @@ const lookEveryMs = 500;
 export function addWatchCommand(program: Command): void {
   program
     .command('watch <id>')
-    .description('look on while an instance is created, until it is ready')
+    .description('follow a boot until the instance is ready')
     .action(async (id: string, _options: object, command: Command) => {
       const output = outputOf(command);
       const signal = abortOn('SIGINT');

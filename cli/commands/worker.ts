@@ -7,7 +7,7 @@ import { loadSettings } from '../settings.ts';
 export function addWorkerCommand(program: Command): void {
   program
     .command('worker')
-    .description("run this host's worker in the foreground, until it is told to stop")
+    .description("run this host's worker in the foreground")
     .action(async (_options: object, command: Command) => {
       const output = outputOf(command);
       const settings = await loadSettings();

@@ -13,7 +13,7 @@ export function reportText({ disks, swap, hostname, sshKeys }: GuestReport): str
   });
   const facts = [['host name', hostname ?? 'none'], ...sshKeys.map((key) => ['ssh key', key])];
   return [
-    'What the guest said on its console:',
+    'Report of the guest on its console:',
     '',
     ...textTable([['DISK', 'SIZE', 'HOLDS', 'LABEL', ''], ...rows], '  '),
     '',
@@ -44,7 +44,7 @@ export function keptText({ folder, command, instanceId, consoleLog, stopCommand,
     ...(glanceImage === null ? [] : [['and its image', `curl -X DELETE ${quoted(glanceImage)}`]]),
     ['stop the rest', stopCommand],
   ];
-  return ['It was left running. To go on with it:', '', `  ${exportsText(folder)}`, '', ...textTable(lines, '  ')].join(
+  return ['It was left running. Next commands:', '', `  ${exportsText(folder)}`, '', ...textTable(lines, '  ')].join(
     '\n',
   );
 }

@@ -52,7 +52,7 @@ export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
     const kept = { configurationFile: folder.configurationFile, stateDirectory: folder.path, upProcess: up.pid };
     document = { ...made, temporal: up.temporal, ui: up.ui, guest: report, kept: keep ? kept : null };
     if (!output.json) output.result(document, reportText(report));
-    if (up.ui !== null) output.note(`The whole story in Temporal's UI: ${up.ui}`);
+    if (up.ui !== null) output.note(`History in Temporal's UI: ${up.ui}`);
   } catch (error) {
     if (!signal.aborted) throw error;
     // Whoever pressed Ctrl-C wants it gone.

@@ -33,7 +33,7 @@ export async function waitForReport({ consoleLog, keptConsole, signal, onWait }:
       await copyFile(consoleLog, keptConsole).catch(() => undefined);
       const remedy = `Read what it printed, in ${keptConsole}; \`everboot demo --keep\` leaves such a guest running.`;
       if (report.failure !== null) {
-        throw new EverbootFailure('HostUnsuitable', `the guest cannot go on: ${report.failure}`, { remedy });
+        throw new EverbootFailure('HostUnsuitable', `the guest cannot continue: ${report.failure}`, { remedy });
       }
       const problem = `the guest did not report on its console within ${reportTimeoutMs / 1000} s`;
       throw new EverbootFailure('ProgramTimedOut', problem, { remedy });

@@ -21,7 +21,7 @@ const waitForOtherMs = 2000;
  * Has a cached image in the pool, and says which snapshot is to be cloned. It is imported once for all hosts: where two
  * do so at a time, one gets the name, and the other takes its image. Of one host only one build imports.
  *
- * Throws BaseImageBusy while another build of the host imports it, and what a Ceph fails with.
+ * Throws BaseImageBusy while another build of the host imports it, and Ceph's failures.
  */
 export async function haveImportedBase(
   pool: RbdPool,

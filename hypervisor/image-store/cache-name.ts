@@ -11,7 +11,7 @@ const plainId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /**
  * The name of an image's file in the cache: the SHA-1 of the reference as it was given, as in Nova's get_cache_fname;
  * for URLs and files that of the digest's text, so that the content names it. The kernel and the ramdisk of a Glance go
- * by their plain id, as in a Nova that keeps unused kernels; other boot files by a name of their own.
+ * by their plain id, as in Nova where it keeps unused kernels; other boot files by a name of their own.
  */
 export function imageCacheName(
   { reference, version }: Pick<ImageDescription, 'reference' | 'version'>,

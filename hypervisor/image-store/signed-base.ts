@@ -7,9 +7,9 @@ import { findBase, readFacts } from './base-facts.ts';
  * The cached file of an order, if it is there and may be used for it; undefined if it is absent.
  *
  * Throws ImageSignatureInvalid where the image's signature is to be verified and the cached file was not verified with
- * its certificate: it was fetched when the host did not verify signatures, or signed anew since, or came from a Nova. It
- * cannot be made up for, because what was signed are the bytes before they were converted. Throws ImageUnacceptable of a
- * file that everboot did not make and would not have made.
+ * its certificate: it was fetched when the host did not verify signatures, or signed anew since, or came from Nova. It
+ * cannot be made up for, because what was signed are the bytes before they were converted. Throws ImageUnacceptable of
+ * a file that everboot did not make and would not have made.
  */
 export async function findOrderedBase(
   paths: HostPaths,

@@ -78,7 +78,7 @@ function refusal(answer: HttpAnswer, { cloud, authUrl }: GlanceCredentials): Eve
   }
   return (
     passingFailure(answer) ??
-    new EverbootFailure('HostUnsuitable', `${address} answered ${status}, as no Keystone does that knows Identity v3`, {
+    new EverbootFailure('HostUnsuitable', `${address} answered ${status}, which no Keystone with Identity v3 does`, {
       remedy: `Check auth_url of the cloud "${cloud}". A redirect is not followed: what is sent there is secret.`,
     })
   );

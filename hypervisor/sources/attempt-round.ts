@@ -58,7 +58,7 @@ async function sleepUntil(timeMs: number, signal: AbortSignal): Promise<void> {
 
 function roundFailure({ failure, lastErrors, attempts }: Round, retryAfterMs: number | undefined): EverbootFailure {
   const times = attempts === 1 ? 'once' : `${attempts} times`;
-  return new EverbootFailure(failure, `asked ${times} in vain: ${namedErrors(lastErrors)}`, {
+  return new EverbootFailure(failure, `no success after ${times}: ${namedErrors(lastErrors)}`, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }

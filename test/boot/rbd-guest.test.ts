@@ -146,7 +146,7 @@ test('a guest boots from a clone of the image that Glance keeps in the same Ceph
   assert.ok(requests.length > 0 && requests.every((url) => url === `/v2/images/${glanceImage}`), requests.join(', '));
 });
 
-test('a Ceph that is away while a boot is planned is waited for', async () => {
+test('Ceph being away while a boot is planned is waited for', async () => {
   const { path, digest } = await guestImage();
   await ceph.killOsd();
   const spec = { name: 'late', flavor: { ...flavor, ephemeralGb: 0, swapMb: 0 }, boot: 'disks' };

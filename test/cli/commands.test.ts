@@ -45,7 +45,7 @@ test('create prints what was made, and its progress beside it', async () => {
     ...{ instanceId: spec.id, name: 'web-1', host: 'host-a', state: 'defined' },
     ...{ directory: `/pretend/${spec.id}`, disks: [], domain: spec.id },
   });
-  assert.match(stderr, /✓ web-1 is ready/);
+  assert.match(stderr, /✓ mark web-1 ready/);
 });
 
 test('show, list and delete go by the id', async () => {

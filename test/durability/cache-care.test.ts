@@ -124,7 +124,7 @@ test('what a scrub cannot fetch again is said with its reason, and the command f
   assert.ok(!(await readdir(up.paths.cache)).includes(name), 'nothing is built on it any more');
 });
 
-test('a Nova’s files in the cache are listed and never touched', async () => {
+test('Nova’s files in the cache are listed and never touched', async () => {
   const foreign = join(up.paths.cache, 'f'.repeat(40));
   await runProgram('cp', [join(up.folder, 'used.raw'), foreign], { timeoutMs: 10_000 });
   await age('f'.repeat(40));

@@ -118,7 +118,7 @@ test('a worker upgrade in the middle of twenty boots loses nothing and fetches n
       worker.process().kill('SIGTERM');
       const { code, said } = await ended;
       assert.equal(code, 0, said);
-      assert.match(said, /told to stop: takes no new work, waits for \d+ running steps/);
+      assert.match(said, /stopping: takes no new work, waits for \d+ running steps/);
       for (const server of slowServers) server.holdAtBytes = Infinity;
 
       for (const boot of all) {

@@ -145,7 +145,7 @@ async function tendUntilFreeDry(instanceId: string): Promise<void> {
   while (reasonsOf(await tend(true), instanceId).includes('Locked'));
 }
 
-test('what a Nova left is reported and not touched: directories, cached files, domains', async () => {
+test('what Nova left is reported and not touched: directories, cached files, domains', async () => {
   const novas = randomUUID();
   const directory = join(host.paths.instances, novas);
   await mkdir(directory);

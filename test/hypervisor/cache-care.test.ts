@@ -132,7 +132,7 @@ describe('a sweep', () => {
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
-  test('clears what fetches left and nobody goes on with; a Nova’s half-made files stay', async (t) => {
+  test('clears what fetches left and nobody goes on with; Nova’s half-made files stay', async (t) => {
     const care = await cacheOf(t);
     const { paths } = care;
     const files = [
@@ -171,7 +171,7 @@ describe('a sweep', () => {
     );
   });
 
-  test('takes blank disks that everboot made, and tells them from a Nova’s', async (t) => {
+  test('takes blank disks that everboot made, and distinguishes them from Nova’s', async (t) => {
     const care = await cacheOf(t);
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
     const path = await claimBlankBase(care.paths, { claim, cacheName: 'swap_16' }, control.signal, async (at) => {

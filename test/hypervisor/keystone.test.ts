@@ -68,7 +68,7 @@ function credentials(changes: Partial<GlanceCredentials> = {}): GlanceCredential
 
 /** A host with these credentials, and servers if they are named. */
 function host(own: Partial<GlanceCredentials> = {}, settings: Partial<GlanceSettings> = {}) {
-  // Patient: a Keystone of Python's has to answer ten requests of a loaded machine.
+  // Patient: Keystone in Python has to answer ten requests of a loaded machine.
   const glanceOptions = glanceSettings({ numRetries: 0, connectTimeout: 30, stallTimeout: 30, ...settings });
   const tokens = glanceTokens(credentials(own), glanceOptions);
   return { glance: glanceOptions, fileImageRoots: [], tokens };
@@ -249,7 +249,7 @@ describe('a token', () => {
   });
 });
 
-describe('a Keystone', () => {
+describe('Keystone', () => {
   test('that refuses the password is asked once, and the failure says whose it is', async (t) => {
     const front = await forwarder(t, keystone.url);
     const sources = host({ authUrl: front.url, login: passwordLogin('not-the-one') }, { numRetries: 3 });

@@ -271,7 +271,7 @@ test('an image without a claim, or with another operation’s, is neither taken 
   await backend.removeDisks({ instanceId: mine.claim.instanceId, operationId: null }, control);
   await backend.removeDisks({ instanceId: foreign.claim.instanceId, operationId: null }, control);
   const left = await images();
-  assert.ok(left.includes(rootOf(foreign)), 'a Nova may have made it');
+  assert.ok(left.includes(rootOf(foreign)), 'Nova may have made it');
   assert.ok(!left.includes(rootOf(mine)), 'a deletion does not ask for the operation');
 });
 

@@ -119,7 +119,7 @@ test('an image that any host has imported is neither fetched nor imported again'
   assert.equal((await find(t, { locations: [], image: described, glance: signed })).source, null);
 });
 
-test('a Glance that does not tell is no failure, a Ceph that does not answer is one', async (t) => {
+test('Glance without locations is no failure, Ceph without an answer is one', async (t) => {
   const silent = { apiServers: ['http://127.0.0.1:1'] };
   assert.equal((await find(t, { locations: [], glance: silent })).source, null);
   const asking = find(t, { locations: [here()], libvirt: { imagesRbdCephConf: '/nonexistent.conf' } });

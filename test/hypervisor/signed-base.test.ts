@@ -61,7 +61,7 @@ test('a cached image serves the builds that ask for the signature with which it 
   }
 });
 
-test('a cached image that was fetched unverified, by another certificate or by a Nova is refused', async () => {
+test('a cached image that was fetched unverified, by another certificate or by Nova is refused', async () => {
   for (const fetchedFor of [orderOf(), orderOf(otherCertificate)]) {
     await putBase(fetchedFor);
     await assert.rejects(claimBaseImage(paths, orderOf(certificate), control), refused);

@@ -140,7 +140,7 @@ test('libguestfs does not work on disks below /tmp', async () => {
   assert.equal((await readConfiguration({ text: host, environment: {} })).host.instancesPath, '/tmp/instances');
 });
 
-test('disks in a Ceph need a pool, and images that are raw', async () => {
+test('disks in Ceph need a pool, and images that are raw', async () => {
   const text = '[libvirt]\nimages_type = "rbd"\n';
   const { problems } = await refusal({ text: `${text}force_raw_images = false`, environment: {} });
   assert.deepEqual(problems, [

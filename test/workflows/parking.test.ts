@@ -126,7 +126,7 @@ test('a retry that fails again is parked again; one goes on at the step that fai
   assert.ok(result.disks.some(({ name }) => name === 'disk.local'));
   const { steps } = await queryWorkflow(handle, 'progress');
   const notes = steps.filter(({ step }) => step === 'note').map(({ summary }) => summary);
-  assert.match(notes.join(), /waits for an operator: the disk of the test is full.*an operator had it go on/);
+  assert.match(notes.join(), /waits for an operator: the disk of the test is full.*resumed by an operator/);
   assert.ok(before.includes('reserveInstance') && host.ran.includes('createEphemeralDisk'));
   for (const step of ['planInstance', 'reserveInstance', 'downloadImage', 'convertImage']) {
     assert.ok(!host.ran.includes(step), `${step} ran again`);

@@ -64,7 +64,7 @@ async function problemOf(what: string, work: () => Promise<void>): Promise<strin
   }
 }
 
-/** Every file below `instances_path` but the cache's own and ours: a Nova's snapshots lie deeper than its disks. */
+/** Every file below `instances_path` but the cache's own and ours: Nova's snapshots lie deeper than its disks. */
 async function visitDisks({ paths }: StoreMaintenance, visit: Visit): Promise<void> {
   const own = new Set([basename(paths.cache), '.everboot']);
   let visited = 0;

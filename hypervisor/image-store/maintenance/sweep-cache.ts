@@ -38,7 +38,7 @@ export async function sweepCache(
   for (const { file, reason } of chosen(unused, total - freedBy(removed), care)) {
     signal.throwIfAborted();
     if (!dryRun) {
-      // Whoever claims a file is seen at once, under its lock; whoever does not, like a Nova, only by looking again.
+      // Whoever claims a file is seen at once, under its lock; whoever does not, like Nova, only by looking again.
       if (Date.now() - lookedAtMs > lookAgainMs) [users, lookedAtMs] = [await findCacheUsers(care), Date.now()];
       if (users.problem !== null) break;
       if (users.byName.has(file.name) || !(await evict(care, file))) continue;

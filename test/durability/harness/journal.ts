@@ -2,11 +2,14 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Step } from './procedures.ts';
 
-/** What a struck step says of itself, in a file, so that it is known when its process is dead. */
+/** What a step with a fault says of itself, in a file, so that it is known when its process is dead. */
 export interface Note {
   readonly step: Step;
   readonly what: 'ran' | 'program' | 'aimed' | 'struck' | 'second' | 'late' | 'later' | 'felt';
-  /** Which activity is struck, where a step is run for several things; of a late attempt or a broken disk: how it ended. */
+  /**
+   * Which activity gets the fault, where a step is run for several things; of a late attempt or a broken disk: how it
+   * ended.
+   */
   readonly words?: string;
 }
 
@@ -16,7 +19,7 @@ export interface Journal {
   count(step: Step, what: Note['what']): number;
   /** Waits until so many notes of a kind are there. */
   until(step: Step, what: Note['what'], count?: number): Promise<void>;
-  /** Lets what is held go on; `mended`: nothing is struck any more. */
+  /** Lets what is held go on; `mended`: no fault is injected any more. */
   letGo(word: 'on' | 'later' | 'mended'): void;
   isLetGo(word: 'on' | 'later' | 'mended'): boolean;
 }

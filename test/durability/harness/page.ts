@@ -45,7 +45,7 @@ function tableOf(procedure: Procedure, cases: readonly Case[]): string[] {
     const isCase = cases.some((one) => one.procedure === procedure && one.step === step && one.fault === fault);
     return isCase ? outcomeWords[expectedOutcome(procedure, step, fault)].mark : ' ';
   };
-  const how = procedure.strikes === 'every' ? 'every step in every way' : 'every step, and every way';
+  const how = procedure.strikes === 'every' ? 'every step, every fault' : 'each step, and each fault';
   return [
     `### ${procedure.name[0]?.toUpperCase()}${procedure.name.slice(1)}: ${how}`,
     '',

@@ -4,8 +4,8 @@ import { type StepName, type StepOfKind, steps, stepsOfKind } from '../../../dom
 export type Step = StepName;
 
 /**
- * What is done with an instance: it is created; created, but for good not made ready, so that it is undone; deleted after
- * it was created; removed as what was left on a host that was given up.
+ * What is done with an instance: it is created; created, but never made ready, so that it is undone; deleted after it
+ * was created; removed as what was left on a host that was given up.
  */
 export type ProcedureKind = 'create' | 'undo' | 'delete' | 'clear';
 

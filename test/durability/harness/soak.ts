@@ -9,7 +9,7 @@ import { openStage, referenceOf, type Stage, shortTimesQueue } from './stage.ts'
 export interface SoakOptions {
   /** The same seed decides the same; absent: another one each time. */
   readonly seed?: number;
-  /** For how long boots are begun; absent: there are 200 of them. */
+  /** For how long boots are started; absent: there are 200 of them. */
   readonly minutes?: number;
 }
 

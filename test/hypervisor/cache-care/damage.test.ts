@@ -174,12 +174,12 @@ test('a pin outlives its file, and can be taken away', async (t) => {
   await assert.rejects(pinBase(paths, named('a'), false), { code: 'ImageNotFound' });
 });
 
-test('the last release leaves a Nova’s half-made files of the same name alone', async (t) => {
+test('the last release leaves Nova’s half-made files of the same name alone', async (t) => {
   const { paths } = await testCache(t);
   const claim = { instanceId: randomUUID(), operationId: randomUUID() };
   await putBase(paths, named('a'));
   await addClaim(paths, named('a'), claim);
-  for (const suffix of ['part', 'converted']) await writeFile(`${paths.cache}/${named('a')}.${suffix}`, 'of a Nova');
+  for (const suffix of ['part', 'converted']) await writeFile(`${paths.cache}/${named('a')}.${suffix}`, 'of Nova');
   await releaseBaseImage(paths, named('a'), claim);
   assert.deepEqual(
     (await readdir(paths.cache)).sort(),
