@@ -6,7 +6,7 @@ import type { Host } from './host.ts';
 import { makingDisk } from './make-disk.ts';
 import { rootGuestDisk } from './root-guest-disk.ts';
 
-/** What the appliance writes into a disk at most besides what it is given: journals, and tables of a larger file system. */
+/** The most that the appliance writes besides its input: journals, and tables of a larger file system. */
 const changeBytes = 128 * 2 ** 20;
 
 /**

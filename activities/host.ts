@@ -21,7 +21,7 @@ export interface Host {
   readonly bootIdFile?: string;
 }
 
-/** What the sources of images need to know of a host. */
+/** The host's settings for image sources. */
 export function imageSourcesOf({ configuration, tokens, rateLimit }: Host): ImageSourceSettings {
   const { glance, host } = configuration;
   return { glance, fileImageRoots: host.fileImageRoots, ...(tokens && { tokens }), ...(rateLimit && { rateLimit }) };

@@ -16,7 +16,7 @@ interface Judgement {
   readonly note: string;
 }
 
-/** What becomes of everything that was found of a claim, by its instance's record and what Temporal knows now. */
+/** Judges a possible orphan by its instance's record and by what Temporal knows now. */
 export async function judgeTraces(
   { host, inventory, askOnce }: Knowledge,
   traces: Traces,
@@ -44,7 +44,7 @@ export async function judgeTraces(
   }
 }
 
-/** What the time has to do with a verdict. */
+/** The clock and the grace time of a verdict. */
 export function timing({ tendGraceMs = graceMs }: Host): { readonly nowMs: number; readonly graceMs: number } {
   return { nowMs: Date.now(), graceMs: tendGraceMs };
 }
@@ -66,7 +66,7 @@ function noteOf(
   return '';
 }
 
-/** What went wrong, short enough for a report. */
+/** The error's message, short enough for a report. */
 export function wordsOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 300);
 }

@@ -16,7 +16,7 @@ interface DiskWork {
   readonly claim: Claim;
   /** The file's name in the instance's directory. */
   readonly name: string;
-  /** What the step will write at most, where that is known to be much; it is promised first. */
+  /** The most that the step will write; absent where that is little. It is promised first. */
   readonly bytes?: number;
 }
 

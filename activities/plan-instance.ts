@@ -98,7 +98,7 @@ async function cloneSource(host: Host, image: ImageDescription): Promise<RbdSnap
   return await withWorkControl(({ signal }) => findCloneSource(image, { libvirt, sources }, signal));
 }
 
-/** What an earlier run of the same request made; a ready instance of another request is in the way. */
+/** The result of an earlier run of the same request. Throws for a ready instance of another request. */
 async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): Promise<InstanceResult | null> {
   const record = await readInstanceRecord(host.paths, claim.instanceId);
   if (record?.state !== 'ready' || record.result === undefined) return null;

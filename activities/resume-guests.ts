@@ -18,7 +18,7 @@ import { withWorkControl } from './work-control.ts';
 /** Guests that are started at the same time: each reads its whole system from the host's disks. */
 const atOnce = 4;
 
-/** What fits in a history; a host has some hundred guests. */
+/** As many as fit in a history; a host has some hundred guests. */
 const maxListed = 500;
 
 /**
@@ -70,14 +70,14 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
   });
 }
 
-/** What is on the host. An inventory without libvirt's word would say that no guest is shut off. */
+/** The host's inventory. Without libvirt's answer it would say that no guest is shut off. */
 async function answeredInventory(place: Parameters<typeof takeInventory>[0]): Promise<Inventory> {
   const inventory = await takeInventory(place);
   if (!inventory.libvirtAnswered) throw new EverbootFailure('LibvirtUnavailable', inventory.notes.join('; '));
   return inventory;
 }
 
-/** What is wrong with no guest, and will be answered later. */
+/** Whether the error is an absent answer, which later attempts get, and says nothing of a guest. */
 function isNoAnswer(error: unknown): boolean {
   return (
     error instanceof EverbootFailure && (error.code === 'LibvirtUnavailable' || error.code === 'TemporalUnreachable')

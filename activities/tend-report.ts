@@ -1,7 +1,7 @@
 import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
 import { type TendReason, tendReasons } from '../domain/judge-claim.ts';
 
-/** What fits in a history many times a day. */
+/** As many as fit in a history several times a day. */
 const maxListed = 200;
 
 /** Puts together what became of everything that was met; what is well is only counted. */

@@ -72,7 +72,7 @@ function readHistory(events: Events): Pick<BootMeasure, 'steps' | 'roundTrips'> 
   return { steps, roundTrips };
 }
 
-/** What the process and the children it has waited for have written. */
+/** The bytes written by the process and by the children it has waited for. */
 async function writtenBytes(pid: number): Promise<number> {
   const [, bytes] = /^write_bytes: (\d+)$/m.exec(await readFile(`/proc/${pid}/io`, 'utf8')) ?? [];
   return Number(bytes);

@@ -37,7 +37,7 @@ function leaveRunning(output: Output, started: StartedInstance): void {
   process.exitCode = exitCodes.interrupted;
 }
 
-/** What is printed of an instance that is not waited for. */
+/** The document of a detached boot. */
 export function detachedDocument({ instanceId, name, host, joined }: StartedInstance): object {
   return { instanceId, name, host, detached: true, joined };
 }

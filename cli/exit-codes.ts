@@ -1,6 +1,6 @@
 import { type FailureCode, failureKind } from '../domain/failures.ts';
 
-/** What the command line’s end says to scripts. */
+/** The command line’s exit codes. */
 export const exitCodes = {
   done: 0,
   failed: 1,

@@ -13,7 +13,7 @@ const states = {
   disks: 'has its disks',
 } as const satisfies Record<InstanceResult['state'], string>;
 
-/** What was made for an instance, for people. */
+/** The result of a boot, for people. */
 export function resultText(result: InstanceResult): string {
   const { instanceId, name, host, state, directory, domain } = result;
   const lines = [`${name} ${states[state]} on ${host}`, ...nameTable({ id: instanceId, directory, domain })];

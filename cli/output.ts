@@ -5,7 +5,7 @@ export interface Output {
   readonly json: boolean;
   /** True: no questions. */
   readonly yes: boolean;
-  /** What the command was asked for: a document for programs, or a text for people. */
+  /** Prints the command's result: a document for programs, or a text for people. */
   result(document: unknown, text: string): void;
   /** A line about what is going on. */
   note(line: string): void;

@@ -30,7 +30,7 @@ export function stepLines(
   return [head, ...more, ...lines, ...waits].map((line) => shorten(printable(line).trimEnd(), columns - 1));
 }
 
-/** What is to be said of a step: how long it took, or how far it is. */
+/** A step's duration, or its progress. */
 export function stateText(step: StepView, now: number, rateOf: RateOf): string {
   const startedAt = Date.parse(step.startedAt);
   if (step.endedAt !== undefined) {
@@ -61,7 +61,7 @@ export function progressText({ activityId, progress }: StepView, rateOf: RateOf)
   return parts.length === 0 ? undefined : parts.join(', ');
 }
 
-/** What changed since the last look, a line for each thing, for a log. */
+/** The changes since the last view, a line each, for a log. */
 export function changeLines(before: OperationView | null, view: OperationView, now: number): string[] {
   const { phase, steps, parked, hostAwaySince } = view;
   const lines: string[] = [];

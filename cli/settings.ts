@@ -1,6 +1,6 @@
 import type { Configuration } from '../domain/configuration.ts';
 
-/** What a command knows of this machine before it does anything. */
+/** This machine's settings, read before a command does anything. */
 export interface Settings {
   readonly configuration: Configuration;
   readonly stateDirectory: string;

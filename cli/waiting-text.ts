@@ -2,7 +2,7 @@ import type { OperationView, ParkedView } from '../client/read-progress.ts';
 import { failureKind, isFailureCode } from '../domain/failures.ts';
 import { durationText, timeText } from './units.ts';
 
-/** What an operation waits for, a line for each thing: an operator, its host. */
+/** The causes that an operation waits for, a line each: an operator, its host. */
 export function waitingLines({ phase, host, parked, hostAwaySince }: OperationView, now: number): string[] {
   return [
     ...(parked === undefined ? [] : [`waits for an operator ${sinceText(parked, now)}: ${parkedCause(parked)}`]),
@@ -31,7 +31,7 @@ export function awayText(phase: OperationView['phase'], host: string, since: str
     : `${away}: it resumes when one does`;
 }
 
-/** What a retry has to change where nothing but the spec can be at fault. */
+/** The change that a retry needs where only the spec can be at fault. */
 const changesFor: Partial<Record<string, string>> = {
   FlavorDiskTooSmall: 'flavor.rootGb=N',
   FlavorMemoryTooSmall: 'flavor.memoryMb=N',

@@ -25,7 +25,7 @@ export interface AbandonResult {
   readonly host: string;
   /** How the operation ended; one that was nearly done may have become `Ready` all the same. */
   readonly phase: Phase;
-  /** What a creation has failed with for good. */
+  /** The final failure of a creation. */
   readonly error?: FailureDocument;
   /** The host that may still have something of it, and removes that when it is back. Absent: nothing is left. */
   readonly remainsOn?: string;

@@ -13,7 +13,7 @@ export interface OnHost {
   readonly host?: string;
 }
 
-/** What a control plane does with the image caches of hosts. */
+/** The control plane's calls to the image caches of hosts. */
 export interface CacheClient {
   list(options?: OnHost): Promise<CacheListing>;
   /** Removes what is old, over the budget or left over, and used by nothing. */

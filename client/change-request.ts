@@ -9,7 +9,7 @@ import { resolveFlavor } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
 import { canonicalJson, specDigest } from './spec-digest.ts';
 
-/** What is to be different when a parked creation goes on. */
+/** The changes with which a parked creation continues. */
 export interface SpecChange {
   /** A document like a spec: each of its keys replaces the spec’s. */
   readonly fields?: unknown;

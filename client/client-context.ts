@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Flavor } from '../domain/flavors.ts';
 import type { SpecRules } from '../domain/parse-spec.ts';
 
-/** What every operation of the client works with. */
+/** The context that every operation of the client shares. */
 export interface ClientContext {
   readonly client: Client;
   /** Of the Temporal server, for messages. */
@@ -14,6 +14,6 @@ export interface ClientContext {
   readonly flavors: Readonly<Record<string, Flavor>>;
   /** For how long a host may be away until its operations say so, or go to the next host. */
   readonly hostUnreachableAfterMs: number;
-  /** What specs may leave out. */
+  /** The defaults of specs. */
   readonly specRules: SpecRules;
 }

@@ -34,7 +34,7 @@ export interface TemporalTarget {
 export interface ClientSettings {
   /** The hosts’ public keys, which seal the secrets of specs; null or absent: a spec with secrets is refused. */
   readonly publicKeyFile?: string | null;
-  /** What specs may name, by name; the built-in ones where it is absent. */
+  /** Flavors that specs may name, by name; absent: the built-in ones. */
   readonly flavors?: Readonly<Record<string, Flavor>>;
   /**
    * For how long a host may be away until its operations say so, and boots with several `hosts` go to the next one; 300 000
@@ -77,7 +77,7 @@ export interface EverbootClient {
   delete(instanceId: string, options?: DeleteOptions): Promise<DeleteInstanceResult>;
   /** The image caches of the hosts. */
   readonly cache: CacheClient;
-  /** What is done to whole hosts. */
+  /** Operations on whole hosts. */
   readonly host: HostClient;
   /** The hosts whose workers ask for work. */
   hosts(): Promise<readonly string[]>;

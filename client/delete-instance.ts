@@ -65,7 +65,7 @@ export async function deleteInstance(
   );
 }
 
-/** What a deletion ended with that left the rest to its host, as long as that has not come back. */
+/** The result of a deletion that deferred its cleanup to its host, until that host is back. */
 async function waitingForItsHost(
   context: ClientContext,
   last: DescribedRun | null,

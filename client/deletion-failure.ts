@@ -2,7 +2,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { OperationFailure } from './failure-document.ts';
 import { about } from './operation-failure.ts';
 
-/** What a deletion failed with; where its host did not answer, with the way out of that. */
+/** The failure of a deletion; where its host did not answer, with the remedy for that. */
 export function deletionFailure(failure: OperationFailure): OperationFailure {
   const { code, message, problems, instanceId, step } = failure;
   if (code !== 'HostUnreachable') return failure;

@@ -4,7 +4,7 @@ import type { OnHost } from './cache.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, startHostWork } from './host-run.ts';
 
-/** What a control plane does with whole hosts. */
+/** The control plane's calls to whole hosts. */
 export interface HostClient {
   /** Removes what operations without success left on a host, and reports what else is there without an owner. Throws HostUnreachable. */
   tend(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<TendResult>>;

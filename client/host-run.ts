@@ -29,7 +29,7 @@ export interface HostWork<Name extends WorkflowName> {
   /** One line for the Temporal UI. */
   readonly summary: string;
   readonly operation: OperationProgress['operation'];
-  /** What it is at, as far as nobody tells better. */
+  /** The phase to show until the workflow reports its own. */
   readonly phase: Phase;
 }
 

@@ -23,7 +23,7 @@ export function withInstanceId(document: unknown): unknown {
   return 'id' in document && document.id !== undefined ? document : { ...document, id: randomUUID() };
 }
 
-/** What only an operation could tell or do, and Temporal knows none: naming a host would not help. */
+/** The failure for an instance of which Temporal knows no operation; naming a host would not help. */
 export function unknownInstance(id: string): EverbootFailure {
   return new EverbootFailure('InstanceNotFound', `Temporal does not know the instance ${id}`, {
     remedy: 'Check the id with `everboot list --all`.',

@@ -29,7 +29,7 @@ export async function findKeptHost(context: ClientContext, last: OperationRun): 
   return keptHost(last, await failureCodeOf(context, last));
 }
 
-/** What to do where a host was named that does not have the instance, and another one has it, or may. */
+/** The remedy where the named host does not have the instance, and another one has it, or may have it. */
 export function elsewhereRemedy(instanceId: string, host: string): string {
   return (
     `Delete it where it is: \`everboot delete ${instanceId}\`, without \`--host\`. Where ${host} never comes back, give ` +

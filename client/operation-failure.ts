@@ -5,7 +5,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { ParkedReport } from '../domain/operations.ts';
 import type { OperationFailure } from './failure-document.ts';
 
-/** What work on no instance ended with, in our own words. */
+/** The failure of work on a host, as an EverbootFailure. */
 export function workFailure(cause: unknown): EverbootFailure {
   const { failure, step } = endOf(cause, {
     cancelled: 'it was cancelled',
@@ -15,7 +15,7 @@ export function workFailure(cause: unknown): EverbootFailure {
   return step === undefined ? failure : Object.assign(failure, { step });
 }
 
-/** What an operation ended with, in our own words. `cause` is what Temporal says of the run that failed. */
+/** The failure of an operation, as an EverbootFailure. `cause` is Temporal's error for the failed run. */
 export function operationFailure(instanceId: string, cause: unknown): OperationFailure {
   const { failure, step } = endOf(cause, {
     cancelled: 'the operation was cancelled, and what it had made removed',
@@ -51,7 +51,7 @@ function endOf(cause: unknown, { cancelled, terminated, remedy }: EndWords): Rep
   return { failure: failureOf(report), ...(report.step === undefined ? {} : { step: report.step }) };
 }
 
-/** What an operation waits for an operator with. */
+/** The failure that an operation is parked with. */
 export function parkedFailure(instanceId: string, report: ParkedReport): OperationFailure {
   const failure = failureOf({ ...report, problems: report.problems ?? [] });
   return Object.assign(about(instanceId, failure, report.step), { parked: true as const });

@@ -60,13 +60,16 @@ export async function waitForOutcome(
   }
 }
 
-/** What a run failed with; null: it did not fail, but may have been cancelled or terminated. Throws as `waitForOutcome`. */
+/**
+ * The failure code of a run; null: it did not fail, but may have been cancelled or terminated. Throws as
+ * `waitForOutcome`.
+ */
 export async function failureCodeOf(context: ClientContext, run: OperationRun): Promise<FailureCode | null> {
   if (run.status !== 'failed') return null;
   return (await waitForOutcome(context, run)).failure?.code ?? null;
 }
 
-/** What a run of a workflow returns, see `waitForOutcome`. Throws Temporal’s own error when the run failed. */
+/** The result of a workflow run, see `waitForOutcome`. Throws Temporal’s own error when the run failed. */
 export async function waitForWorkflow(
   context: ClientContext,
   { workflowId, runId }: { readonly workflowId: string; readonly runId: string },

@@ -9,7 +9,7 @@ export interface PreparedInstance extends ResolvedRequest {
 }
 
 export interface PrepareSettings extends SpecRules {
-  /** What specs may name, by name; the built-in ones where it is absent. */
+  /** Flavors that specs may name, by name; absent: the built-in ones. */
   readonly flavors?: Readonly<Record<string, Flavor>>;
 }
 

@@ -66,7 +66,7 @@ export async function readProgress(context: ClientContext, instanceId: string, r
   return progressOf(runView(run), told);
 }
 
-/** What the workflow tells of its steps; null when no worker answers in time. */
+/** The steps as the workflow reports them; null when no worker answers in time. */
 export async function askWorkflow(
   context: ClientContext,
   workflowId: string,
@@ -80,7 +80,7 @@ export async function askWorkflow(
   }
 }
 
-/** What Temporal itself knows of an operation. */
+/** An operation as Temporal itself describes it. */
 export type RunView = Omit<OperationView, 'steps'> & Pick<DescribedRun, 'description' | 'status'>;
 
 export function runView({ memo, phase, description, status }: DescribedRun): RunView {
@@ -103,7 +103,7 @@ export function progressOf(run: RunView, told: OperationProgress | null): Operat
   return { operation, phase, host, steps, ...waitsOf(told) };
 }
 
-/** What an operation waits for: an operator, its host. */
+/** The reasons why an operation waits: an operator, its host. */
 export function waitsOf({ parked, hostAwaySince }: OperationProgress): Pick<OperationView, 'parked' | 'hostAwaySince'> {
   return {
     ...(parked === undefined ? {} : { parked: parkedView(parked) }),

@@ -10,7 +10,7 @@ import { findRun } from './operation-run.ts';
 import { waitForOutcome } from './outcome.ts';
 import { askWorkflow, type OperationView, progressOf, runView } from './read-progress.ts';
 
-/** What is known of an instance: its newest operation, and how that ended. */
+/** An instance as its newest operation describes it, and how that ended. */
 export interface InstanceView extends Pick<OperationView, 'host' | 'phase' | 'steps' | 'parked' | 'hostAwaySince'> {
   readonly instanceId: string;
   readonly name: string | null;

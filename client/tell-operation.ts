@@ -44,7 +44,7 @@ export async function tellOperation<Name extends UpdateName>(
   }
 }
 
-/** What a running creation was asked for, with its secrets sealed. Throws OperationEnded, HostUnreachable. */
+/** The request of a running creation, its secrets sealed. Throws OperationEnded, HostUnreachable. */
 export async function askRequest(context: ClientContext, run: OperationRun): Promise<RequestedInstance> {
   return await ask(context, run, 'request');
 }

@@ -1,7 +1,7 @@
 import type { ImageReference } from '../domain/image.ts';
 import type { ResolvedRequest } from './resolve-request.ts';
 
-/** What people call an image: Glance’s id, or the file’s own name. Never an address’s query, which may hold a key. */
+/** The image's name for people: Glance’s id, or the file’s own name. Never an address’s query, which may hold a key. */
 export function imageName(reference: ImageReference): string {
   const address = 'glance' in reference ? reference.glance : 'url' in reference ? reference.url : reference.file;
   const path = address.replace(/[?#].*$/s, '');
@@ -14,7 +14,7 @@ export function createSummary({ spec, flavor }: ResolvedRequest, host: string): 
   return `create ${spec.name} on ${plain(host)} ${image}, ${plain(flavor.name)}`;
 }
 
-/** What was asked for, in Markdown, for the head of the workflow’s page. Says of secrets only that they are there. */
+/** The request in Markdown, for the head of the workflow’s page. Secrets are listed by name only. */
 export function createDetails({ spec, flavor, secrets, specDigest }: ResolvedRequest): string {
   const rows: [string, string][] = [
     ['id', spec.id],

@@ -18,7 +18,7 @@ export interface CachedFile {
   /** The image's title, where everboot knows it. */
   readonly title: string | null;
   readonly format: 'raw' | 'qcow2' | null;
-  /** What the file occupies on disk. */
+  /** The space that the file occupies on disk. */
   readonly occupiedBytes: number;
   readonly virtualSizeBytes: number | null;
   /** When it was last used or, of a half-made file, written; ISO 8601. */
@@ -53,9 +53,9 @@ export interface SweepReport {
   readonly dryRun: boolean;
   readonly removed: readonly SweptFile[];
   readonly freedBytes: number;
-  /** What the cache occupies afterwards. */
+  /** The space that the cache occupies afterwards. */
   readonly occupiedBytes: number;
-  /** What an operator should know: why nothing could be decided, what is over the budget and in use. */
+  /** Notes for an operator: why nothing could be decided, which files are over the budget and in use. */
   readonly notes: readonly string[];
 }
 
@@ -80,7 +80,7 @@ export interface ScrubReport {
   readonly damaged: readonly DamagedBase[];
 }
 
-/** What became of a damaged base: fetched again, or why not. */
+/** The outcome for a damaged base: fetched again, or why not. */
 export interface RefetchedBase {
   readonly name: string;
   readonly base: BaseImage | null;
@@ -88,12 +88,12 @@ export interface RefetchedBase {
   readonly failure: { readonly code: string; readonly message: string } | null;
 }
 
-/** What the workflow `scrubCache` returns. */
+/** The result of the workflow `scrubCache`. */
 export interface ScrubResult extends ScrubReport {
   readonly refetched: readonly RefetchedBase[];
 }
 
-/** What `precacheImage` is started with. */
+/** The input of `precacheImage`. */
 export interface PrecacheInput {
   readonly host: string;
   readonly image: ImageReference;

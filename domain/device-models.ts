@@ -1,6 +1,6 @@
 import { EverbootFailure } from './failures.ts';
 
-/** What an image's properties ask of the machine, the defaults filled in. */
+/** The machine's devices by the image's properties, the defaults filled in. */
 export interface DeviceModels {
   readonly machine: string;
   /** Absent: the machine's BIOS. */

@@ -17,7 +17,7 @@ export const deviceTag = text('1 to 60 characters, no control characters, no ","
   pattern: /^[^,/\p{Cc}\p{Cs}]+$/u,
 });
 
-/** What may be asked of any device of the guest. */
+/** Keys that every device of the guest takes. */
 const wishes = {
   device: text('the name of a device in the guest, such as vdb', {
     maxLength: 8,

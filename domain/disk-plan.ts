@@ -15,7 +15,7 @@ export type OutsideStorage =
 /** How a disk is attached to the guest; `lxc` and `uml` stand for all that a container and User Mode Linux have. */
 export type DiskBus = 'virtio' | 'ide' | 'scsi' | 'sata' | 'usb' | 'lxc' | 'uml';
 
-/** What sits between the name of a disk and its device in the guest. */
+/** A disk's device in the guest, before it has a name. */
 interface PlannedDevice {
   /** The file's name in the instance directory, suffix included: `disk`, `disk.local`, `disk.swap.rescue`. */
   readonly name: string;
@@ -49,7 +49,7 @@ export interface RbdSnapshot {
 export interface PlannedEphemeralDisk extends PlannedDevice {
   readonly kind: 'ephemeral';
   readonly sizeBytes: number;
-  /** What it gets where the host has no command of its own (`virt_mkfs`) for the os type. */
+  /** The file system where the host has no command of its own (`virt_mkfs`) for the os type. */
   readonly fileSystem: string;
   /** Absent in plans of earlier releases: the file system it is. */
   readonly osType?: OsType;

@@ -15,7 +15,7 @@ interface FailureKind {
   /** The final code that a retryable failure becomes when its time is over. */
   readonly endsAs?: string;
   readonly meaning: string;
-  /** What a person does about it. */
+  /** The action that a person takes. */
   readonly remedy: string;
   /** The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host. */
   readonly remedyWhenParked?: string;

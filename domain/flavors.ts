@@ -1,4 +1,4 @@
-/** What an instance gets of its host. A size of 0 means none, as in Nova. */
+/** The resources of an instance. A size of 0 means none, as in Nova. */
 export interface Flavor {
   readonly name: string;
   readonly vcpus: number;

@@ -26,12 +26,12 @@ export interface InstanceRequest {
   readonly specDigest: string;
 }
 
-/** What is to be made; or that the same request was carried out before, and what it made. */
+/** The plan; or the result of the same request that was carried out before. */
 export type PlannedInstance =
   | { readonly plan: InstancePlan; readonly ready: null }
   | { readonly plan: null; readonly ready: InstanceResult };
 
-/** What each step of fetching a base image is about. */
+/** The input of each step that fetches a base image. */
 export interface FetchOrder {
   readonly claim: Claim;
   readonly instanceName: string;
@@ -83,26 +83,26 @@ export type RootDiskChange = DiskOrder<PlannedRootDisk>;
 export interface InjectionOrder extends RootDiskChange {
   readonly spec: SealedSpec;
   readonly place: RootPlace;
-  /** What failures call the image. */
+  /** The image's name in failures. */
   readonly title: string;
 }
 
 export interface InjectionReport {
-  /** What was injected, in words. */
+  /** The injected items, in words. */
   readonly injected: readonly string[];
-  /** What was not, and why. Quotes nothing that is secret. */
+  /** The items that were not injected, and why. Quotes no secrets. */
   readonly warnings: readonly string[];
 }
 
 export interface GrowthReport {
   readonly resized: boolean;
-  /** What was done, or why nothing was. */
+  /** The action taken, or why there was none. */
   readonly note: string;
 }
 
 export interface DomainOrder {
   readonly claim: Claim;
-  /** What the guest gets that everboot did not make; absent: nothing, or the plan is of an earlier release. */
+  /** Volumes that exist already; absent: none, or the plan is of an earlier release. */
   readonly volumes?: readonly PlannedVolume[];
 }
 
@@ -160,7 +160,7 @@ export interface HostActivities {
   markReady(order: { readonly claim: Claim; readonly result: InstanceResult }): Promise<void>;
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
-  /** What an operation left on a host that was given up; without an id, see `ClearRemainsInput`. */
+  /** Removes an operation's orphans from an abandoned host; without an id, see `CleanUpHostInput`. */
   removeRemains(order: RemainsOrder): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
@@ -170,7 +170,7 @@ export interface HostActivities {
   sweepCachedFiles(order: SweepOrder): Promise<SweepReport>;
   scrubCachedFiles(order: ScrubOrder): Promise<ScrubReport>;
   pinCachedFile(order: PinOrder): Promise<PinReport>;
-  /** What there is to know of an image before it is fetched into the cache without an instance. */
+  /** Describes an image before it is fetched into the cache without an instance. */
   planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
   tendHost(order: TendOrder): Promise<TendReport>;
   resumeGuests(): Promise<ResumeReport>;

@@ -7,24 +7,24 @@ export interface TendedItem {
   readonly subject: string;
   /** Whose it is; null: nobody’s that is known. */
   readonly claim: Claim | null;
-  /** What there is of it: `its directory`, `2 claims on the cache`. */
+  /** Its parts: `its directory`, `2 claims on the cache`. */
   readonly parts: readonly string[];
   readonly reason: TendReason;
-  /** What the reason’s own words do not say: how the operation ended, why a removal failed. */
+  /** Details beyond the reason: how the operation ended, why a removal failed. */
   readonly note: string;
 }
 
-/** What `tendHost` returns. Its lists are bounded; its counts are not. */
+/** The result of `reconcileHost`. Its lists are bounded; its counts are not. */
 export interface TendReport {
   readonly host: string;
   readonly dryRun: boolean;
-  /** What was removed, or would be. */
+  /** Removed items; in a dry run, those that would be removed. */
   readonly removed: readonly TendedItem[];
-  /** What stays and is worth a word: ready instances with nothing about them are only counted. */
+  /** Items that stay and need attention: healthy ready instances are only counted. */
   readonly kept: readonly TendedItem[];
   /** Everything that was met, by its reason. */
   readonly counts: Readonly<Partial<Record<TendReason, number>>>;
-  /** What could not be looked at, and why. */
+  /** Places that could not be read, and why. */
   readonly notes: readonly string[];
   /** True: the host was started since its guests were last looked at, and it is set to start them again. */
   readonly resumeGuests: boolean;
@@ -52,7 +52,7 @@ export interface ResumeReport {
   readonly leftOff: number;
 }
 
-/** What the workflow `tendHost` returns. */
+/** The result of the workflow `reconcileHost`. */
 export interface TendResult extends TendReport {
   /** Null: there was nothing to start again. */
   readonly resumed: ResumeReport | null;

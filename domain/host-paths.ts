@@ -13,7 +13,7 @@ export interface HostPaths {
   readonly locks: string;
   /** A folder a cached file, in it a file a claim. */
   readonly claims: string;
-  /** What is known of each cached file: format, size, digest, source. */
+  /** The facts of each cached file: format, size, digest, source. */
   readonly bases: string;
   /** Who is to fetch a file that is missing. */
   readonly fetches: string;

@@ -9,7 +9,7 @@ const glance = text('an image’s UUID, or the http or https URL of an image on 
   pattern: new RegExp(`^(?:${uuid}|https?://[^\\s\\p{Cc}\\p{Cs}]+)$`, 'u'),
 }).refine((reference) => !reference.includes('/') || isPlainUrl(reference), 'a URL without a name and a password');
 
-/** What a digest looks like, for messages. */
+/** The form of a digest, for messages. */
 export const digestForms = 'sha256:<64 hex digits> or sha512:<128 hex digits>';
 
 /** In lower case from here on: a file in the cache is named after its digest. */

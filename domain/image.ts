@@ -19,7 +19,7 @@ export interface ImageDigest {
   readonly hex: string;
 }
 
-/** What a source says of an image before a byte of it is read. */
+/** An image as its source describes it, before a byte of it is read. */
 export interface ImageDescription {
   readonly reference: ImageReference;
   /** For people: the image's name, or the last part of its address. */
@@ -35,7 +35,7 @@ export interface ImageDescription {
   readonly minRamMb: number;
   /** Glance's image properties as text; empty for other sources. */
   readonly properties: Readonly<Record<string, string>>;
-  /** What its bytes must verify with; present only where the host verifies the signatures of Glance's images. */
+  /** The signature that its bytes must match; present only where the host verifies signatures of Glance images. */
   readonly signature?: ImageSignature;
 }
 

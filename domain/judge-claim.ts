@@ -11,7 +11,7 @@ export interface OperationFacts {
   readonly sinceMs: number;
 }
 
-/** What an instance's directory on this host says. */
+/** An instance's record on this host. */
 export interface RecordFacts {
   readonly operationId: string;
   readonly host: string;
@@ -210,7 +210,7 @@ function isOn({ host }: OperationFacts, name: string): boolean {
   return host === null || host === name;
 }
 
-/** What becomes of a half-made file, or a folder, of an instance's: by its age, and by what its instance's runs do. */
+/** Judges an instance's partial file or folder by its age and by its instance's runs. */
 export function judgeTemporaryFile(
   file: Timing & { readonly modifiedMs: number; readonly newest: OperationFacts | null },
 ): TendReason {

@@ -5,7 +5,7 @@ export interface GuestFacts {
   readonly host: string;
   /** By its record: whether the instance was to run, and has ever been ready. */
   readonly wanted: boolean;
-  /** What libvirt has of it, under its claim; null: nothing. */
+  /** Its domain's state under this claim; null: libvirt has none. */
   readonly domain: 'running' | 'shut off' | null;
   /** Whether it was shut off when the host was last looked over before it went down. */
   readonly wasOff: boolean;

@@ -1,6 +1,6 @@
 import type { OperationFacts } from './judge-claim.ts';
 
-/** What a tombstone meets on its host. */
+/** The facts that a deferred cleanup finds on its host. */
 export interface RemainsFacts {
   /** Whose remains they are; null: a deletion was given up, and whatever is there of the instance goes. */
   readonly operationId: string | null;

@@ -10,7 +10,7 @@ export function instanceWorkflowId(instanceId: string): string {
   return `instance/${instanceId}`;
 }
 
-/** What `createInstance` is started with. The flavor is resolved and the host is chosen by the client. */
+/** The input of `createInstance`. The client has resolved the flavor and chosen the host. */
 export interface CreateInstanceInput {
   readonly operationId: string;
   readonly host: string;
@@ -24,10 +24,10 @@ export interface CreateInstanceInput {
   readonly hostUnreachableAfterMs?: number;
 }
 
-/** What a request asks for, as far as a person may change it while the operation is parked. */
+/** The part of a request that a person may change while the operation is parked. */
 export type RequestedInstance = Pick<CreateInstanceInput, 'spec' | 'flavor' | 'specDigest'>;
 
-/** What `create` returns and `everboot.json` keeps. */
+/** The result of `create`, which `everboot.json` keeps. */
 export interface InstanceResult {
   readonly instanceId: string;
   readonly name: string;
@@ -38,7 +38,7 @@ export interface InstanceResult {
   readonly domain?: string;
 }
 
-/** What `deleteInstance` is started with. */
+/** The input of `deleteInstance`. */
 export interface DeleteInstanceInput {
   readonly operationId: string;
   readonly host: string;
@@ -56,7 +56,7 @@ export interface DeleteInstanceResult {
   readonly remainsOn?: string;
 }
 
-/** What `clearRemains` is started with: the tombstone of an operation on a host that was given up. */
+/** The input of `cleanUpHost`, the deferred cleanup of an operation on an abandoned host. */
 export interface ClearRemainsInput {
   readonly host: string;
   readonly instanceId: string;
@@ -139,7 +139,7 @@ export interface ParkedReport {
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];
   readonly step?: string;
-  /** What was done and stays while it waits, by the steps' ids. */
+  /** Steps whose results stay while it waits, by their ids. */
   readonly keeps?: readonly string[];
   /** Milliseconds since 1970, as the next one. */
   readonly since: number;
@@ -155,7 +155,7 @@ export interface StepReport {
   readonly activityId: string;
   /** The activity's name: `createRootDisk`. */
   readonly step: string;
-  /** What a person reads: "root disk: qcow2 overlay on 3f2a…, 20 GiB". */
+  /** The step in words: "root disk: qcow2 overlay on 3f2a…, 20 GiB". */
   readonly summary: string;
   readonly state: StepState;
   /** Milliseconds since 1970. */

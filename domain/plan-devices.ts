@@ -3,7 +3,7 @@ import type { DiskBus } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
 import type { EphemeralDevice, InstanceSpec, SwapDevice, VolumeDevice } from './spec.ts';
 
-/** What a spec says of devices by mappings. */
+/** The block device mappings of a spec. */
 export type DeviceMappings = Pick<InstanceSpec, 'ephemerals' | 'swap' | 'volumes'>;
 
 /** Where a disk is for the guest. */

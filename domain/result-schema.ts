@@ -14,7 +14,7 @@ const instanceDisk = z
   })
   .readonly();
 
-/** What `create` prints with `--json` when it has succeeded. */
+/** The document that `create --json` prints on success. */
 const instanceResult = z
   .strictObject({
     instanceId: z.string().describe('The instance’s id.'),

@@ -36,7 +36,7 @@ export interface VolumeDevice extends DeviceWishes {
   readonly deviceType?: 'disk' | 'cdrom';
 }
 
-/** What a spec may ask of any device; absent, it is decided as Nova does. */
+/** Device keys of a spec; absent, they are decided as Nova does. */
 interface DeviceWishes {
   /** The device name in the guest: `vdb`. */
   readonly device?: string;
@@ -68,7 +68,7 @@ export interface InstanceSecrets {
   readonly userData?: string;
   readonly adminPassword?: string;
   readonly files?: readonly InjectedFile[];
-  /** What the guest finds in vendor_data.json. */
+  /** The content of vendor_data.json. */
   readonly vendorData?: Readonly<Record<string, unknown>>;
 }
 

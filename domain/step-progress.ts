@@ -7,7 +7,7 @@ export interface StepProgress {
   readonly note?: string;
 }
 
-/** What a long piece of work on a host is given: it stops when the signal says so, and reports as often as it likes. */
+/** The control of a long piece of work: it stops on the signal, and reports progress as often as it likes. */
 export interface WorkControl {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: StepProgress) => void;

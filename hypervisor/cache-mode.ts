@@ -6,7 +6,7 @@ import { temporaryName } from './publish-file.ts';
 
 const known = new Map<number, Promise<CacheMode>>();
 
-/** What O_DIRECT writes at once, on any disk. */
+/** The size of an O_DIRECT write that every disk takes. */
 const blockBytes = 4096;
 
 /**

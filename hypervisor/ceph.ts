@@ -33,7 +33,7 @@ export function osdTimeoutSeconds({ connectTimeoutSeconds }: CephCluster): numbe
   return connectTimeoutSeconds * osdPatience;
 }
 
-/** What a program may use that only moves bytes: it has a dozen threads. */
+/** The limits of a program that only moves bytes, with a dozen threads. */
 const cephLimits = { memoryBytes: 4 * 2 ** 30 };
 
 /** Log lines, which come in their own time, would push a program's own words out of the last that are kept of it. */
@@ -139,7 +139,7 @@ function refusalIn(error: unknown): CephRefusal | undefined {
   return { errno: exitCode, words: stderrTail === '' ? 'it said nothing' : stderrTail };
 }
 
-/** What is wrong between the host and its cluster, and would look like an absent image by its number alone. */
+/** The failure for a cluster that refuses the host, which looks like an absent image by its number alone. */
 function accessFailure({ conf, user }: CephCluster, words: string): EverbootFailure | undefined {
   if (!saysNoAccess(words)) return undefined;
   const who = `${user === null ? 'Ceph’s own user' : `the user ${user}`} with ${conf ?? 'Ceph’s own configuration'}`;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough, type Readable } from 'node:stream';
 import { plainWords } from './guestfish-words.ts';
 
-/** What one command has brought: what it printed, and what guestfish complained of. */
+/** A command's output, and the complaints of guestfish. */
 interface Answer {
   readonly said: string;
   readonly complaint: string;

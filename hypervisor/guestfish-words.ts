@@ -2,7 +2,7 @@
  * What guestfish of libguestfs 1.48 says, and what the kernel of its appliance (Linux 6.1) writes into its log.
  */
 
-/** What the kernel says of a file, at the end of a complaint. Everything else might quote a path. */
+/** The kernel's reasons at the end of a complaint. Everything else might quote a path. */
 const knownReasons =
   /: ((?:No such file or|Is a|Not a) directory|No space left on device|Read-only file system|File name too long|File exists|Permission denied|Operation not permitted|Structure needs cleaning|Input\/output error|Bad message|Too many levels of symbolic links|Disk quota exceeded)$/i;
 

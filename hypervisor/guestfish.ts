@@ -33,7 +33,7 @@ export interface GuestfishControl extends WorkControl {
   readonly forceTcg: boolean;
 }
 
-/** What a disk's file systems are worked on with, inside of libguestfs' appliance. */
+/** A disk's file systems, as seen inside libguestfs' appliance. */
 export interface Guest {
   /**
    * Carries out one of guestfish's commands and returns what it printed, a character a byte. Throws ProgramFailed when
@@ -42,7 +42,7 @@ export interface Guest {
   readonly run: (command: string, ...args: readonly string[]) => Promise<string>;
 }
 
-/** What these commands complain of are devices and file systems; the others quote paths, and those may be secret. */
+/** Commands whose complaints name devices and file systems only; the others quote paths, which may be secret. */
 const openCommands: ReadonlySet<string> = new Set([
   'add',
   'run',

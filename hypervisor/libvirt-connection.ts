@@ -95,7 +95,7 @@ export function keepConnection<Connection>(daemon: Daemon<Connection>): KeptConn
   return { use, close };
 }
 
-/** What libvirt said, short enough for a history. */
+/** libvirt's message, short enough for a history. */
 export function wordsOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).trim().slice(0, 1000);
 }

@@ -92,7 +92,9 @@ export async function domainClaim(uri: string, instanceId: string): Promise<Clai
   });
 }
 
-/** What the instance's domain does; null when there is none. A paused domain has its QEMU, so it counts as running. */
+/**
+ * The state of the instance's domain; null when there is none. A paused domain has its QEMU, so it counts as running.
+ */
 export async function domainState(uri: string, instanceId: string): Promise<'running' | 'shut off' | null> {
   return await withLibvirt(uri, asking(`tell the state of instance ${instanceId}`), async (call) => {
     const domain = await findDomain(call, instanceId);

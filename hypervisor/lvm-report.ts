@@ -30,7 +30,7 @@ export interface VolumeGroup {
   readonly thinPools: readonly ThinPool[];
 }
 
-/** What is asked of each volume, by lvm2's names. Those of its segments make a row for each of them. */
+/** The fields read of each volume, by lvm2's names. Those of its segments make a row for each of them. */
 export const volumeFields = [
   ...['vg_name', 'vg_free', 'vg_extent_size', 'lv_name', 'lv_size', 'lv_tags', 'pool_lv'],
   ...['segtype', 'zero', 'data_percent', 'seg_monitor', 'lv_health_status'],

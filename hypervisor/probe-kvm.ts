@@ -16,7 +16,7 @@ type MachineType = Extract<VirtType, 'kvm' | 'qemu'>;
 const kernelTimeoutMs = 15_000;
 const bootSectorTimeoutMs = 3_000;
 
-/** What QEMU exits with when the boot sector below has reached its end: (0x31 << 1) | 1. */
+/** QEMU's exit code when the boot sector below has reached its end: (0x31 << 1) | 1. */
 export const bootSectorSuccess = 99;
 
 const running = new Map<string, Promise<MachineType>>();

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { removeTree, type TreeRemoval } from './remove-tree.ts';
 import { listFolder, removeFile } from './small-file.ts';
 
-/** What every half-made file of ours is called, so that the host can be cleared of those that a crash left behind. */
+/** The suffix of everboot's partial files, by which those that a crash left behind are found and removed. */
 export const temporarySuffix = '.everboot-tmp';
 
 /** The name a file has until it is whole: beside its final name, so that the rename stays in one file system. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What qemu-img says of an image file. */
+/** An image file as qemu-img describes it. */
 export interface ImageInfo {
   /** QEMU's word for the format, the one that it was told. */
   readonly format: string;

@@ -32,7 +32,7 @@ export interface ImageInfoOptions {
   readonly untrusted?: boolean;
 }
 
-/** What the header of one file says, read as the given format. No backing file is opened. */
+/** Reads one file's header as the given format. No backing file is opened. */
 export async function imageInfo(
   path: string,
   format: string,

@@ -23,7 +23,7 @@ export interface RbdImageName {
   readonly image: string;
 }
 
-/** What a call of `rbd` needs besides its arguments. */
+/** The context of a call of `rbd`, besides its arguments. */
 export interface RbdControl {
   readonly signal?: AbortSignal;
   readonly heldLocks?: readonly number[];

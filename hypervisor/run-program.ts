@@ -4,7 +4,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { ProgramEnd } from '../domain/program-end.ts';
 import { missingProgram, programFailure } from './program-failure.ts';
 
-/** What the kernel enforces on a program and on its children. */
+/** Limits that the kernel enforces on a program and on its children. */
 export interface ProgramLimits {
   readonly memoryBytes?: number;
   readonly cpuSeconds?: number;
@@ -30,7 +30,7 @@ export interface ProgramOptions {
   readonly openFiles?: readonly number[];
   /** Descriptors of held locks: the child keeps them open, so that a lock lasts until its last writer has ended. */
   readonly heldLocks?: readonly number[];
-  /** What the program reads; a stream is read no faster than the program takes it, and may stay open while it runs. */
+  /** The program's input; a stream is read no faster than the program takes it, and may stay open while it runs. */
   readonly input?: string | Readable;
   /** Called with what the program prints on either of its outputs, piece by piece, a character a byte. */
   readonly onOutput?: (text: string, stream: 'stdout' | 'stderr') => void;
@@ -42,7 +42,7 @@ export interface ProgramOptions {
    * when it is ended in the middle is worse than what it makes. Its time is limited all the same.
    */
   readonly mustFinish?: boolean;
-  /** What the program's environment holds besides the little that every program gets. Never a secret. */
+  /** Variables besides those that every program gets. Never a secret. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -56,7 +56,7 @@ const defaultMaxOutputBytes = 1024 * 1024;
 /** What is kept of a program's last words, in characters: short enough for a history. */
 const maxTailLength = 600;
 
-/** What a child sees of the worker's environment: no credentials, and words that can be parsed. */
+/** The environment of a child: no credentials, and a locale whose messages can be parsed. */
 const childEnvironment = {
   PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
   LC_ALL: 'C.UTF-8',

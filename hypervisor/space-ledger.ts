@@ -87,7 +87,7 @@ async function sumOfOthers(paths: HostPaths, ownName: string): Promise<number> {
   return sum;
 }
 
-/** What of a promise is not written yet. A disk has a temporary name until it is whole. */
+/** The part of a promise that is not written yet. A disk has a temporary name until it is whole. */
 async function outstandingBytes({ bytes, path }: SpacePromise): Promise<number> {
   let writtenBytes = 0;
   for (const name of await listFolder(dirname(path))) {
@@ -113,7 +113,7 @@ function spaceFailure(
   );
 }
 
-/** What needs the space, for people: an image's name in the cache means nothing to them. */
+/** The purpose of a promise, for people: an image's name in the cache means nothing to them. */
 function purposeText(purpose: string): string {
   if (purpose.startsWith('download-')) return 'the download of the image';
   if (purpose.startsWith('convert-')) return 'the conversion of the image';

@@ -4,7 +4,7 @@ import { isTable, type Table } from './cloud-files.ts';
 export interface CloudOptions {
   /** An option as a text; null where it is absent, and where it is no text, which is told. */
   text(option: string): string | null;
-  /** What an option says, whatever its type. */
+  /** An option's value, whatever its type. */
   value(option: string): unknown;
   /** Tells a mistake, by the option's name and without its value. */
   wrong(option: string, what: string): void;

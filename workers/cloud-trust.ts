@@ -25,7 +25,7 @@ export async function trustedCertificates(options: CloudOptions, search: CloudSe
   return null;
 }
 
-/** What would let somebody else in, or what the servers would refuse later, is refused now. */
+/** Refuses options that would let somebody else in, or that the servers would refuse later. */
 export function refuseUnsupported(options: CloudOptions): void {
   const isOneOf = (option: string, words: readonly string[]): boolean =>
     words.includes(String(options.value(option) ?? '').toLowerCase());

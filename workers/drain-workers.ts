@@ -15,7 +15,7 @@ const forceMs = 30_000;
 /** The SDK keeps the limit by itself, but what it then closes may wait for a server that does not answer. */
 const lastMomentMs = 2000;
 
-/** What a drain is to the SDK. */
+/** The SDK's options for a drain. */
 export const drainOptions = { shutdownGraceTime: graceMs, shutdownForceTime: forceMs } as const;
 
 export interface Draining {

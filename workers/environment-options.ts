@@ -52,7 +52,7 @@ interface OptionSchema {
   readonly def: { readonly type: string; readonly innerType?: OptionSchema; readonly in?: OptionSchema };
 }
 
-/** What an option's value is once its default and the like are taken off: zod's own word for it. */
+/** The type of an option's value without its default, by zod's name. */
 function optionType(section: string, option: string): string {
   const shapes: Readonly<Record<string, { readonly shape: object }>> = sections;
   const options = (shapes[section]?.shape ?? {}) as Readonly<Record<string, OptionSchema>>;

@@ -7,7 +7,7 @@ import type { Environment } from './environment-options.ts';
 /** openstacksdk's name for the cloud that the `OS_*` variables are. */
 const variablesCloud = 'envvars';
 
-/** What shows that somebody means to log in, and did not just name a Keystone. */
+/** Variables that show that somebody means to log in, and did not only name Keystone. */
 const loginVariables = [
   'OS_USERNAME',
   'OS_USER_ID',

@@ -12,13 +12,13 @@ const levels: Readonly<Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'e
   ERROR: 'error',
 };
 
-/** What of an entry's fields is worth a line; the rest names the SDK's insides. */
+/** The fields of an entry that are logged; the rest names the SDK's internals. */
 const keptFields = ['activityType', 'activityId', 'attempt', 'workflowId', 'workflowType', 'taskQueue', 'error'];
 
 /** Each of our workers has one kind of task only, and that is meant. */
 const meant = /^No (activities|workflows) registered/;
 
-/** What the Temporal SDK has to say, in the same log. */
+/** The Temporal SDK's messages, in the same log. */
 export const temporalLogger = new DefaultLogger('WARN', ({ level, message, meta }) => {
   if (meant.test(message)) return;
   const fields: Record<string, unknown> = {};

@@ -1,7 +1,7 @@
 import type { Context } from '@temporalio/activity';
 import type { ActivityInboundCallsInterceptor } from '@temporalio/worker';
 
-/** What this process is at, so that a worker that is told to stop can say what it waits for. */
+/** The steps that run in this process, so that a stopping worker can say what it waits for. */
 export interface RunningSteps {
   readonly interceptor: (context: Context) => ActivityInboundCallsInterceptor;
   /** Each running step as `downloadImage of instance/<id>`. */

@@ -27,7 +27,7 @@ export interface Attempt {
   readonly tracker: OperationTracker;
   /** Of its steps, which a parked attempt does not repeat; and of which attempt they are. */
   readonly history: StepHistory;
-  /** What becomes of what was made when it fails, see `undoOnFailure`. */
+  /** The rules for a failure, see `undoOnFailure`. */
   readonly rules: FailureRules;
   /** Called before its guest is started: from then on the guest may run there, and the host's silence moves nothing. */
   readonly startsGuest: () => void;

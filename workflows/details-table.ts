@@ -6,7 +6,7 @@ const maxRows = 60;
 /** Of a spec's mistakes or an image's faults; all of them are in the failure itself. */
 const maxProblems = 10;
 
-/** What the Temporal UI shows as the workflow's current details, in Markdown: what waits for a person, and the steps. */
+/** The workflow's current details in the Temporal UI, in Markdown: the parked failure, and the steps. */
 export function detailsTable(
   { operation, phase, host, steps, parked, hostAwaySince }: OperationProgress,
   id: string,
@@ -20,7 +20,7 @@ export function detailsTable(
   return [`**${operation} on ${cell(host)}: ${phase}**`, '', ...notes, ...head, ...rows].join('\n');
 }
 
-/** What a person needs to know to decide; the rows below tell the same for each step. */
+/** The lines that a person decides by; the rows below have the same for each step. */
 function parkedLines(
   { code, message, remedy, problems = [], step, keeps = [], since, until }: ParkedReport,
   id: string,

@@ -38,7 +38,7 @@ export type HostSteps = { readonly [Name in StepName]: Step<Name> };
  */
 type DoneSteps = Map<string, unknown>;
 
-/** What an operation knows of its steps when it is not the first try at them. */
+/** The step history of an operation that is not at its first attempt. */
 export interface StepHistory {
   /** A step whose result stands is not carried out again, see `standsOverParking`. */
   readonly done?: DoneSteps;

@@ -12,7 +12,7 @@ const hostAttribute = defineSearchAttributeKey('EverbootHost', SearchAttributeTy
 export interface OperationTracker extends StepTable {
   /** Says what the operation is at. While its host is away, that is what is shown, unless the operation rests. */
   enter(phase: Phase): void;
-  /** What the operation is at, whether or not its host is there. */
+  /** The operation's phase, whether or not its host is there. */
   phase(): Phase;
   /** Where it is. */
   host(): string;

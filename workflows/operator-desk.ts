@@ -8,7 +8,7 @@ import { acceptUpdate, answerQuery } from './message-handlers.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import { everbootFailure } from './step-failure.ts';
 
-/** What an operator said of an operation that is parked. */
+/** An operator's decision on a parked operation. */
 export type Decision =
   | { readonly kind: 'abandon' }
   | { readonly kind: 'retry'; readonly change: RequestedInstance | undefined };
@@ -16,7 +16,7 @@ export type Decision =
 export interface Holding {
   /** After which it is abandoned by itself; absent: never. */
   readonly forSeconds: number | undefined;
-  /** What was done and stays, by the steps' ids. */
+  /** Steps whose results stay, by their ids. */
   readonly keeps: readonly string[];
 }
 

@@ -5,7 +5,7 @@ import { cell } from './details-table.ts';
 /** A bound on what the UI is given (20 kB); the workflow's result has the rest. */
 const maxRows = 40;
 
-/** What a tending found, as the Temporal UI shows it in the workflow's current details, in Markdown. */
+/** A reconciliation's findings, as the workflow's current details in the Temporal UI, in Markdown. */
 export function tendDetails({ host, dryRun, removed, kept, notes, resumed }: TendResult): string {
   const goes = dryRun ? 'would go' : 'removed';
   const rows = [...removed.map((item) => row(goes, item)), ...kept.map((item) => row('stays', item))];

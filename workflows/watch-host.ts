@@ -19,7 +19,7 @@ export interface WatchRules<Made> {
   readonly unreachableAfterMs?: number | undefined;
   /** Called each time that it has been away for so long. */
   readonly onUnreachable?: () => void;
-  /** What ends the waiting for the work, which is then nobody's any more. */
+  /** Settles when the work is abandoned; its result is not waited for any more. */
   readonly interrupt?: Promise<Made>;
 }
 

@@ -83,7 +83,7 @@ function addPrecacheCommand(command: Command): void {
     });
 }
 
-/** What a spec would say of the image; its own check finds what is missing. */
+/** The image as a spec's reference; the spec's own check finds what is missing. */
 function imageReference(image: string, { digest, format }: Pick<PrecacheOptions, 'digest' | 'format'>): unknown {
   if (digest === undefined && format === undefined) return { glance: image };
   return { [image.startsWith('/') ? 'file' : 'url']: image, digest, format };

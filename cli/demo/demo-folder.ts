@@ -6,7 +6,7 @@ import { listFolder } from '../../hypervisor/small-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the demo's guest is given. Root and ephemeral disk are sparse, so that they cost next to nothing. */
+/** The flavor of the demo's guest. Root and ephemeral disk are sparse, so that they cost next to nothing. */
 export const demoFlavor = { vcpus: 1, memory_mb: 256, root_gb: 1, ephemeral_gb: 2, swap_mb: 64 } as const;
 
 /** Where the demo keeps everything, apart from what this machine may be used for otherwise. */
@@ -15,7 +15,7 @@ export interface DemoFolder {
   readonly images: string;
   readonly instances: string;
   readonly configurationFile: string;
-  /** What every command of the demo runs with. */
+  /** The environment of every command of the demo. */
   readonly environment: NodeJS.ProcessEnv;
   /** True: the user named a Temporal, so none is started. */
   readonly usesNamedTemporal: boolean;

@@ -21,13 +21,13 @@ import { waitForReport } from './wait-for-report.ts';
 /** Deleting first cancels what still runs, and waits for its undo. */
 const deleteTimeoutMs = 120_000;
 
-/** What every step of the demo works with. */
+/** The context that every step of the demo shares. */
 export interface Stage {
   readonly folder: DemoFolder;
   readonly keep: boolean;
   readonly output: Output;
   readonly signal: AbortSignal;
-  /** What takes back what was done, in the order in which it was done. */
+  /** Undos, in the order of their steps. */
   readonly undos: (() => Promise<void>)[];
 }
 

@@ -3,7 +3,7 @@ import { textTable } from '../text-table.ts';
 import type { DemoFolder } from './demo-folder.ts';
 import type { GuestReport } from './guest-report.ts';
 
-/** What the guest told, for people. */
+/** The guest's report, for people. */
 export function reportText({ disks, swap, hostname, sshKeys }: GuestReport): string {
   const swapsTo = new Map(swap.map(({ name, sizeBytes }) => [name, sizeBytes]));
   const rows = disks.map(({ name, sizeBytes, type, label }) => {
@@ -49,7 +49,7 @@ export function keptText({ folder, command, instanceId, consoleLog, stopCommand,
   );
 }
 
-/** What makes a shell's everboot the demo's. */
+/** The shell command that points everboot at the demo. */
 export function exportsText({ configurationFile, path }: DemoFolder): string {
   return `export EVERBOOT_CONFIG=${quoted(configurationFile)} EVERBOOT_STATE_DIR=${quoted(path)}`;
 }

@@ -16,7 +16,7 @@ const bootCodeFile = '/usr/lib/syslinux/mbr/mbr.bin';
 
 const programTimeoutMs = 60_000;
 
-/** What goes into the guest as it is. */
+/** Files copied into the guest unchanged. */
 export const guestScripts = join(import.meta.dirname, 'guest');
 
 /** The first file system: busybox and the modules that lead to the root disk. */

@@ -8,17 +8,17 @@ export interface ReportedDisk {
   readonly label: string;
 }
 
-/** What the guest of the demo told on its console. */
+/** The report that the demo's guest prints on its console. */
 export interface GuestReport {
   readonly disks: readonly ReportedDisk[];
-  /** What it swaps to, which is a little less than the disk. */
+  /** The swap space that it uses, a little less than the disk. */
   readonly swap: readonly { readonly name: string; readonly sizeBytes: number }[];
   /** Null until it has read its config drive. */
   readonly hostname: string | null;
   readonly sshKeys: readonly string[];
   /** True: it has told all. */
   readonly done: boolean;
-  /** What it lacks to go on; null while nothing is wrong. */
+  /** Why the guest cannot continue; null while nothing is wrong. */
   readonly failure: string | null;
 }
 
@@ -48,7 +48,7 @@ export function parseGuestReport(console: string): GuestReport {
   };
 }
 
-/** What the guest should have seen. */
+/** The values that the guest should have seen. */
 export interface ExpectedGuest {
   readonly rootBytes: number;
   readonly ephemeralBytes: number;
@@ -57,7 +57,7 @@ export interface ExpectedGuest {
   readonly sshKey: string;
 }
 
-/** What the guest did not see as it was asked for, a line each; empty when all is well. */
+/** Each difference between the guest's report and the request, a line each; empty when all is well. */
 export function missingFrom(report: GuestReport, expected: ExpectedGuest): string[] {
   const { rootBytes, ephemeralBytes, swapBytes, hostname, sshKey } = expected;
   const hasDisk = (sizeBytes: number, label?: string): boolean =>

@@ -1,7 +1,7 @@
 import type { DeviceModels } from '../device-models.ts';
 import { element, type XmlElement } from '../xml.ts';
 
-/** What a machine has besides its disks, cards and console; random bytes for every guest, as Nova has it. */
+/** The machine's devices besides disks, cards and console; every guest gets random bytes, as in Nova. */
 export function machineDevices({ hasGuestAgent }: DeviceModels): readonly XmlElement[] {
   const agent = element('channel', { type: 'unix' }, [
     element('target', { type: 'virtio', name: 'org.qemu.guest_agent.0' }),

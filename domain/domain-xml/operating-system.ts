@@ -6,7 +6,7 @@ import type { DomainDescription } from './domain-description.ts';
 /** Nova's CONSOLE: the last one that is there becomes /dev/console. */
 const consoles = 'console=tty0 console=ttyS0 console=hvc0';
 
-/** What is started first, and by whom: the machine's firmware or a kernel of ours, a container's init, a UML kernel. */
+/** The `<os>` element: the machine's firmware or a kernel of ours, a container's init, a UML kernel. */
 export function operatingSystem(description: DomainDescription, models: DeviceModels): XmlElement {
   switch (description.virtType) {
     case 'lxc':

@@ -33,7 +33,7 @@ export type Preallocation = DiskContext['preallocate'];
  * there that the step would not have made; it is left alone), NotManaged (it is not everboot's), ProgramMissing.
  */
 export interface DiskBackend {
-  /** What a root disk takes at most of the file system of the instances, in bytes. */
+  /** The most that a root disk takes of the file system of the instances, in bytes. */
   rootBytes(disk: PlannedRootDisk, base: BaseImage | null, preallocate: Preallocation): Promise<number>;
   /** Makes the root disk of its base image, as large as planned. One that is there already is only made larger. */
   makeRoot(
@@ -42,7 +42,7 @@ export interface DiskBackend {
     context: BackendContext,
     control: WorkControl,
   ): Promise<InstanceDisk>;
-  /** What an ephemeral disk or a swap takes at most of the file system of the instances, in bytes. */
+  /** The most that an ephemeral disk or a swap takes of the file system of the instances, in bytes. */
   blankBytes(disk: PlannedBlankDisk, preallocate: Preallocation): number;
   /** Makes an ephemeral disk with its file system, or a swap. */
   makeBlank(disk: PlannedBlankDisk, context: BackendContext, control: WorkControl): Promise<InstanceDisk>;

@@ -98,7 +98,7 @@ async function makeBlank(
   return madeDisk(disk.name, volume);
 }
 
-/** What it is in truth as large as: whole extents. */
+/** The volume as an instance's disk, with its real size: whole extents. */
 function madeDisk(name: string, volume: LogicalVolume): InstanceDisk {
   return { name, path: devicePath(volume), format: 'raw', virtualSizeBytes: volume.sizeBytes };
 }

@@ -55,7 +55,7 @@ export function requirePoolSpace(group: VolumeGroup, pool: ThinPool, neededBytes
   );
 }
 
-/** What a failed write into a volume was in truth, where its thin pool has run full: programs call it many things. */
+/** The real cause of a failed write where the thin pool has run full: programs give many others. */
 export function fullPoolFailure(group: VolumeGroup, { thinPool }: LogicalVolume, error: unknown): unknown {
   const pool = group.thinPools.find(({ name }) => name === thinPool);
   if (pool === undefined || (pool.health === '' && pool.freeBytes > 0)) return error;

@@ -127,7 +127,7 @@ async function makeBlank(
   return madeDisk(pool, disk.name, image, sizeBytes);
 }
 
-/** What an earlier run of the step has made, once its half-made images are out of the way. */
+/** The image that an earlier run of the step made; its partial images are removed first. */
 async function lookForMade(pool: RbdPool, diskName: string, context: BackendContext, control: WorkControl) {
   const { claim, heldLocks } = context;
   const run: RbdControl = { signal: control.signal, heldLocks };
@@ -150,7 +150,7 @@ function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeByt
   return { name, path: `rbd:${pool}/${image}`, format: 'raw', virtualSizeBytes };
 }
 
-/** What a plan would have cloned is gone for this boot; a base that it has brought itself is imported by the next attempt. */
+/** The failure for a clone's parent that is gone; a base that this boot fetched is imported by the next attempt. */
 function parentGone({ pool, image, snapshot }: RbdSnapshot, { clone }: PlannedRootDisk): EverbootFailure {
   const code = clone === undefined ? 'StorageUnavailable' : 'ImageNotFound';
   const remedy = 'Start the boot again: an image that was imported is imported anew, and one of Glance’s is looked up.';

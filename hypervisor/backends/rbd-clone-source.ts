@@ -10,7 +10,7 @@ import { imageLocations } from '../sources/glance-locations.ts';
 import { importedBaseName } from './rbd-base.ts';
 import { baseSnapshot } from './rbd-images.ts';
 
-/** What a name in a location may be made of: nothing of it is a path, an option or another snapshot's name to Ceph. */
+/** The characters of a name in a location: none makes a path, an option or another snapshot's name to Ceph. */
 const plainName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 
 interface CloneSettings {

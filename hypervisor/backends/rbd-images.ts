@@ -19,7 +19,7 @@ export interface RbdPool {
   readonly pool: string;
 }
 
-/** What the names of imported bases begin with, and the protected snapshot of each, which disks are cloned from. */
+/** The prefix of imported bases' names, and the protected snapshot of each, which disks are cloned from. */
 export const basePrefix = 'everboot_base_';
 export const baseSnapshot = 'everboot';
 

@@ -7,11 +7,11 @@ export interface ToldDisk {
   readonly device: string;
   readonly bus: DiskBus;
   readonly tag?: string;
-  /** What the guest reads as the disk's serial number. */
+  /** The disk's serial number in the guest. */
   readonly serial?: string;
 }
 
-/** What a disk plan has of disks to tell a guest. */
+/** The disks of a plan that a guest is informed of. */
 export interface ToldDisks {
   readonly root: ToldDisk | null;
   readonly ephemerals: readonly ToldDisk[];
@@ -20,7 +20,7 @@ export interface ToldDisks {
   readonly volumes?: readonly (ToldDisk & { readonly boot: boolean })[];
 }
 
-/** What a config drive tells a guest. */
+/** The contents of a config drive. */
 export interface ConfigDriveContents {
   readonly spec: Pick<
     InstanceSpec,
@@ -50,7 +50,7 @@ export interface MetadataFile {
   readonly bytes: Uint8Array;
 }
 
-/** What a guest calls a key. Nova's key pairs have names, the lines of a spec have none. */
+/** A key's name in the guest. Nova's key pairs have names, the lines of a spec have none. */
 export function keyName(index: number): string {
   return `key-${index}`;
 }

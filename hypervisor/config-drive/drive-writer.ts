@@ -15,7 +15,7 @@ export interface DriveControl extends WorkControl {
 /** Makes the image file of a config drive from the staged tree; one such function a file system. */
 export type DriveWriter = (staging: StagingFolder, control: DriveControl) => Promise<void>;
 
-/** What the drive's programs run with: they are given a small tree, and are done in a moment. */
+/** The options of the drive's programs: they read a small tree, and end in a moment. */
 export function programOptions({ signal, heldLocks = [] }: DriveControl) {
   return { signal, heldLocks, timeoutMs: 60_000, limits: { fileSizeBytes: maxDriveBytes } } as const;
 }

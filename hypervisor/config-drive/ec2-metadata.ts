@@ -3,7 +3,7 @@ import { isIPv4 } from 'node:net';
 import type { ImageReference } from '../../domain/image.ts';
 import { type ConfigDriveContents, jsonFile, keyName, type MetadataFile } from './contents.ts';
 
-/** What is left of EC2's versions after those that Nova's `config_drive_skip_versions` leaves out by default. */
+/** EC2's versions without those that Nova's `config_drive_skip_versions` leaves out by default. */
 const ec2Versions = ['2009-04-04', 'latest'] as const;
 
 /** The `ec2` folder of a config drive: Nova's `get_ec2_metadata`. */

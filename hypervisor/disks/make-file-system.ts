@@ -21,7 +21,7 @@ const programs = {
   ntfs: ['mkfs.ntfs', '-q', '-Q', '-F', '-L'],
 } as const satisfies Record<FileSystemName, readonly string[]>;
 
-/** What shapes a formatted ephemeral disk. */
+/** The properties that shape a formatted ephemeral disk. */
 export type EphemeralShape = Pick<PlannedEphemeralDisk, 'sizeBytes' | 'fileSystem' | 'label' | 'osType'>;
 
 /**

@@ -26,7 +26,7 @@ export type Refuse = (reason: string) => void;
 export interface FormatJudge {
   readonly name: string;
   matches(head: ImageHead): boolean;
-  /** What the first bytes alone tell; silent about everything beyond them. */
+  /** Judges the first bytes alone, and says nothing of the rest. */
   judgeHead(head: ImageHead, refuse: Refuse): number | null;
   /** The same, and the rest of the file. */
   judgeFile(file: ImageFile, refuse: Refuse): Promise<number | null>;

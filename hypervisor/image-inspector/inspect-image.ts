@@ -4,7 +4,7 @@ import { beginsAsDisk, compareFormats, recognizeFormats } from './recognize-form
 import { collectReasons, judgeSize, refusalCode } from './verdict.ts';
 import { endsAsFixedVhd, judgeFixedVhd } from './vhd.ts';
 
-/** What is known of an image file, and whether a disk may be built on it. */
+/** The findings on an image file, and whether a disk may be built on it. */
 export interface Inspection {
   readonly declaredFormat: string | null;
   /** A format of `imageFormats`, or `gpt` or `mbr` for a raw image with partitions, or what else was recognized. */

@@ -9,7 +9,7 @@ import { vhd } from './vhd.ts';
 import { vhdx } from './vhdx.ts';
 import { vmdk } from './vmdk.ts';
 
-/** What nothing else claims: any bytes may be those of a disk. */
+/** The format of everything that no other format claims: any bytes may be a disk's. */
 const raw: FormatJudge = {
   name: 'raw',
   matches: () => true,
@@ -22,7 +22,7 @@ const judges: readonly FormatJudge[] = [qcow2, vmdk, vhd, vhdx, vdi, ...refusedF
 const diskContents: readonly string[] = ['raw', 'gpt', 'mbr'];
 const bootFileContents: readonly string[] = [...diskContents, 'iso'];
 
-/** What may be in an image that is declared so. The names of Amazon's formats say what it is for, not what it is. */
+/** The contents that each declared format allows. The names of Amazon's formats say what it is for, not what it is. */
 const acceptedContents: Readonly<Record<string, readonly string[]>> = {
   raw: diskContents,
   ami: bootFileContents,

@@ -38,7 +38,7 @@ interface BlankMark {
   readonly cacheName: string;
 }
 
-/** What says of a cached file that everboot made it. A file without one is somebody else's. */
+/** The mark that says everboot made a cached file. A file without one is foreign. */
 export type BaseMark = BaseFacts | BlankMark;
 
 /** Where what is known of a cached file is kept. */

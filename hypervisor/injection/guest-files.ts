@@ -98,7 +98,7 @@ function octal(mode: string): string {
   return `0${mode}`;
 }
 
-/** What guestfish printed of a path, as the path. */
+/** The path that guestfish printed, unescaped. */
 function pathOf(printed: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(printed.replace(/\n$/, ''), 'latin1'));

@@ -11,7 +11,7 @@ import { hashPassword } from './password-hash.ts';
 export interface InjectionTarget {
   readonly disk: GuestDisk;
   readonly place: RootPlace;
-  /** What failures call the image. */
+  /** The image's name in failures. */
   readonly title: string;
 }
 
@@ -66,7 +66,7 @@ async function injectItems(
   return { injected, warnings };
 }
 
-/** What is wrong with the image, in words; throws the error on where it is not the image's. */
+/** The image's problem in words; rethrows an error that is not the image's. */
 function imageProblem(error: unknown): string {
   if (!(error instanceof EverbootFailure)) throw error;
   if (error.code !== 'ImageUnacceptable' && error.code !== 'ProgramFailed') throw error;

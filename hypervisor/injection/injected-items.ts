@@ -89,7 +89,7 @@ async function relabelKeysAtBoot(guest: GuestFiles): Promise<void> {
 
 interface Addition {
   readonly block: string;
-  /** What a file that is not there yet begins with. */
+  /** The first line of a file that is not there yet. */
   readonly ifNew: string;
   readonly mode: string;
 }

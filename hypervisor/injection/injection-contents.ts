@@ -2,7 +2,7 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { InjectedFile, InstanceSecrets, InstanceSpec } from '../../domain/spec.ts';
 import { interfacesFile } from './interfaces-file.ts';
 
-/** What is written into a guest's own file system, where it has no config drive to read it from. */
+/** The contents injected into a guest's own file system, where it has no config drive to read them from. */
 export interface InjectionContents {
   readonly sshKeys: readonly string[];
   /** The text of /etc/network/interfaces; null: the guest keeps its own. */
@@ -12,7 +12,9 @@ export interface InjectionContents {
   readonly files: readonly InjectedFile[];
 }
 
-/** What of a spec is injected, by the host's settings. Nova's `_inject_data` (nova/virt/libvirt/driver.py). */
+/**
+ * The parts of a spec that are injected, by the host's settings. Nova's `_inject_data` (nova/virt/libvirt/driver.py).
+ */
 export function injectionContents(
   spec: Pick<InstanceSpec, 'sshKeys' | 'metadata' | 'networkData'>,
   secrets: InstanceSecrets,

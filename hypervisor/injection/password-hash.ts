@@ -1,7 +1,7 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import { runProgram } from '../run-program.ts';
 
-/** What openssl reads of a password; it would cut a longer one off. */
+/** The longest password that openssl reads; it would cut off a longer one. */
 const maxPasswordBytes = 256;
 
 /**

@@ -6,7 +6,7 @@ import { passingFailure } from '../sources/http-status.ts';
 import { requestJson } from '../sources/request-json.ts';
 
 export interface Token {
-  /** What goes into X-Auth-Token. It lives in memory only. */
+  /** The value of X-Auth-Token. It stays in memory. */
   readonly text: string;
   /** When another one has to be got, as a time of this machine's clock; infinite where Keystone does not say. */
   readonly renewAtMs: number;

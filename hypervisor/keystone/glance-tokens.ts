@@ -16,7 +16,7 @@ export interface GlanceServer {
 
 /** The tokens of one process. They live in memory only, and go to no server but the host's own. */
 export interface GlanceTokens {
-  /** What is asked where the host names no servers: the catalog's image endpoint, in words for messages. */
+  /** The catalog's image endpoint, in words for messages; it is used where the host names no servers. */
   readonly catalogPlace: string;
   /**
    * How to ask a server, given by its base URL or as `catalogPlace`. Authenticates where no token is at hand; once for

@@ -7,7 +7,7 @@ import { mountGuest } from '../injection/mount-guest.ts';
 import { runProgram } from '../run-program.ts';
 import { type TreeLimits, type UnpackedTree, unpackTree } from './unpack-tree.ts';
 
-/** What guestfish fails with for the image's sake, and when nobody reads what it packs any more. */
+/** The codes that guestfish fails with because of the image, or because nobody reads its archive any more. */
 const codesOfImage: ReadonlySet<string> = new Set(['ProgramFailed', 'ImageUnacceptable']);
 
 /**

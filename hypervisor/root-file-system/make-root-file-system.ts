@@ -15,7 +15,7 @@ const most = { entries: 1_000_000, folderNameBytes: 64 * 2 ** 20 };
 /** For the last block of each file, and its inode: the image may have smaller ones, or store small files in others'. */
 const roundingBytes = 256 * 2 ** 20;
 
-/** What the files of an image may take on the disk that a container's root is made on. */
+/** The space that an image's files may take on the disk of a container's root. */
 export function rootRoomBytes(imageBytes: number): number {
   return imageBytes + roundingBytes;
 }

@@ -5,7 +5,7 @@ import type { ByteReader } from './byte-reader.ts';
 export interface TarEntry {
   readonly type: 'file' | 'hard link' | 'link' | 'folder' | 'device or pipe';
   readonly name: string;
-  /** What a link leads to. */
+  /** The link's target. */
   readonly target: string;
   /** The permissions, with setuid, setgid and the sticky bit. */
   readonly mode: number;

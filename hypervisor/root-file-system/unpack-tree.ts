@@ -24,7 +24,7 @@ export interface UnpackedTree {
 /** The kernel's own limits, and more folders in each other than any system has. */
 const max = { nameBytes: 255, pathBytes: 4095, depth: 256 };
 
-/** What most file systems give to a file at least, and what they note of one. */
+/** The least space that most file systems give to a file, and to its inode. */
 const disk = { blockBytes: 4096, inodeBytes: 512 };
 
 /** The folders that were made so far, by their paths in the tree; nothing is ever written into any other. */
@@ -34,7 +34,7 @@ interface Known {
   readonly maxNameBytes: number;
 }
 
-/** What the kernel says where the archive asks for what there cannot be, with what is wrong then. */
+/** Errors of the kernel that the archive causes, with the problem that each one means. */
 const causedByArchive: Readonly<Record<string, string>> = {
   EEXIST: 'a path in it is there twice',
   ENAMETOOLONG: 'a path in it is too long',

@@ -14,7 +14,7 @@ const hashes = {
   'SHA-512': 'sha512',
 } as const satisfies Record<SignatureHashMethod, string>;
 
-/** What a certificate's key must be, in OpenSSL's names. */
+/** The key kinds of certificates, in OpenSSL's names. */
 const keyKinds = {
   'RSA-PSS': ['rsa', 'rsa-pss'],
   DSA: ['dsa'],

@@ -4,7 +4,7 @@ import { type ImageSignature, signatureHashMethods, signatureKeyTypes } from '..
 /** Base64 of the largest RSA signature that OpenSSL knows has 2,732 characters. */
 const maxSignatureLength = 4096;
 
-/** What Barbican's ids are. Nothing in it can leave a path. */
+/** The form of Barbican's ids. No character of it can leave a path. */
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**

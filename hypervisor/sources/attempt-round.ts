@@ -5,11 +5,11 @@ import { EverbootFailure } from '../../domain/failures.ts';
 const pauseMs = 1000;
 
 export interface Round {
-  /** What is asked in turn: servers, or the one address there is. Never empty. */
+  /** The places asked in turn: servers, or the one address there is. Never empty. */
   readonly places: readonly string[];
   /** How many attempts without any progress are a round. */
   readonly attempts: number;
-  /** What a round that failed is called. */
+  /** The failure code of a failed round. */
   readonly failure: 'GlanceUnavailable' | 'SourceUnreachable';
   /** The last error of each place; filled here, since whoever gives up later wants to name them. */
   readonly lastErrors: Map<string, string>;

@@ -1,10 +1,10 @@
 /** Where an image's bytes come from, whatever kind of source it is. */
 export interface ByteSource {
-  /** What is asked in turn, as messages name it. Never empty. */
+  /** The places asked in turn, as messages name them. Never empty. */
   readonly places: readonly string[];
   /** How many attempts without progress make a round that failed. */
   readonly attempts: number;
-  /** What a failed round is called, and what it becomes when the time for all of them is over. */
+  /** The failure code of a failed round; `failureTable` has the one for the end of all rounds. */
   readonly failure: 'GlanceUnavailable' | 'SourceUnreachable';
   readonly finalFailure: 'GlanceConnectionFailed' | 'SourceUnavailable';
   /**

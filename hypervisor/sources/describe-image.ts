@@ -5,7 +5,7 @@ import type { GlanceAccess } from './glance-request.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { describeUrlImage } from './url-image.ts';
 
-/** What a host knows of where images may come from. */
+/** The host's settings for image sources. */
 export interface ImageSourceSettings extends GlanceAccess {
   /** The folders that a `{file}` may lie in. */
   readonly fileImageRoots: readonly string[];

@@ -7,7 +7,9 @@ import type { ImageDescription, ImageReference } from '../../domain/image.ts';
 import { digestOfSpec } from './image-digest.ts';
 import { throwIfTooLarge } from './size-limit.ts';
 
-/** What a file is described by. Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable. */
+/**
+ * Describes a file image. Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable.
+ */
 export async function describeFileImage(
   reference: Extract<ImageReference, { readonly file: string }>,
   fileImageRoots: readonly string[],

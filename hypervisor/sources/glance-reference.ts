@@ -1,7 +1,7 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GlanceAccess } from './glance-request.ts';
 
-/** What Nova's is_uuid_like takes: with or without hyphens. Nothing in it can leave a path. */
+/** The ids that Nova's is_uuid_like accepts, with or without hyphens. No character of it can leave a path. */
 const imageId = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$/i;
 
 export interface GlanceImageAddress {

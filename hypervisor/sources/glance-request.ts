@@ -3,7 +3,7 @@ import type { GlanceServer, GlanceTokens } from '../keystone/glance-tokens.ts';
 import { type HttpAnswer, sendRequest } from './http-request.ts';
 import { type JsonAnswer, requestJson } from './request-json.ts';
 
-/** What a host needs to ask its Glance. */
+/** The host's access to Glance. */
 export interface GlanceAccess {
   readonly glance: GlanceSettings;
   /** Absent: the host has no credentials, and no token is sent. */

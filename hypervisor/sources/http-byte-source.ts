@@ -7,7 +7,7 @@ import { statusFailure } from './http-status.ts';
 export interface HttpPlaces {
   readonly kind: 'glance' | 'url';
   readonly title: string;
-  /** What is asked in turn, as messages name it. Never empty. */
+  /** The places asked in turn, as messages name them. Never empty. */
   readonly places: readonly string[];
   /** Asks one of them for the image's bytes. */
   readonly send: (place: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<HttpAnswer>;

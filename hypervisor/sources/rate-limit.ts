@@ -6,7 +6,7 @@ export interface RateLimit {
   take(bytes: number, signal: AbortSignal): Promise<void>;
 }
 
-/** What may be taken at once after a pause; more would be a burst, less would make many short sleeps. */
+/** The share that may be taken at once after a pause; more would be a burst, less would make many short sleeps. */
 const burstMs = 250;
 
 /**

@@ -3,7 +3,7 @@ import { publishText } from '../publish-file.ts';
 import { readStateFile } from '../small-file.ts';
 import { guestsOf, type Inventory } from './inventory.ts';
 
-/** What is remembered of a host's guests from one start of the machine to the next. */
+/** The note on a host's guests, kept from one host boot to the next. */
 export interface GuestNote {
   readonly bootId: string;
   /** Ids of the instances that should run, and were seen shut off: somebody wanted that. */
@@ -15,7 +15,7 @@ export interface GuestNote {
   readonly unstarted: readonly string[];
 }
 
-/** What was noted; undefined before the first tending. */
+/** The note of the last reconciliation; undefined before the first one. */
 export async function readGuestNote({ guests }: HostPaths): Promise<GuestNote | undefined> {
   const note = (await readStateFile(guests)) as Partial<GuestNote> | undefined;
   if (typeof note?.bootId !== 'string' || !Array.isArray(note.off)) return undefined;

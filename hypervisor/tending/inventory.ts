@@ -10,7 +10,7 @@ export interface Traces {
   readonly claim: Claim;
   /** Whether the instance's directory is this claim's. */
   directory: boolean;
-  /** What libvirt has of it. */
+  /** Its domain's state. */
   domain: 'running' | 'shut off' | null;
   /** Names in the cache that it claims, and those that it was to fetch. */
   readonly cacheNames: string[];
@@ -48,7 +48,7 @@ export interface Inventory {
   readonly traces: Map<string, Traces>;
   readonly temporaryFiles: TemporaryFile[];
   readonly foreign: ForeignThing[];
-  /** What could not be looked at. */
+  /** Places that could not be read. */
   readonly notes: string[];
   /** False: libvirt did not answer, so of no domain it is known whether it is there. */
   libvirtAnswered: boolean;
@@ -79,7 +79,7 @@ export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
   return found;
 }
 
-/** What was found of an instance's record. */
+/** The state of an instance's record. */
 export function metIn({ records, unreadable }: Inventory, instanceId: string): MetRecord {
   return unreadable.has(instanceId) ? 'unreadable' : records.get(instanceId);
 }
@@ -106,7 +106,7 @@ export function isOnThisHost({ directory, domain, cacheNames, leases, promises }
   return directory || domain !== null || cacheNames.length + leases.length + promises > 0;
 }
 
-/** What there is of a claim, for people. */
+/** The parts of a claim, for people. */
 export function partsOf({ directory, domain, cacheNames, leases, promises, volumes, images }: Traces): string[] {
   return [
     ...(directory ? ['its directory'] : []),

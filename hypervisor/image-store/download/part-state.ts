@@ -5,7 +5,7 @@ import { readBootId } from '../../boot-id.ts';
 import { publishText } from '../../publish-file.ts';
 import { readStateFile, removeFile } from '../../small-file.ts';
 
-/** What the sidecar of a partial file says: which image it is, and how much of it survives a crash. */
+/** The sidecar of a partial file: which image it is, and how much of it survives a crash. */
 export interface PartState {
   readonly version: 1;
   /** SHA-256 over what makes this the same image; addresses stay out of it, since some of them are secrets. */
@@ -21,7 +21,7 @@ export interface PartState {
   spentMs: number;
   /** The image's size, null as long as nobody said it. */
   totalBytes: number | null;
-  /** What the source's ETag or the like was when the first byte came. */
+  /** The source's validator, such as its ETag, when the first byte came. */
   validator: string | null;
   /** True: the source changed once already, and the fetch began anew. */
   startedOver: boolean;
@@ -60,7 +60,7 @@ export function freshState(image: ImageDescription): PartState {
   };
 }
 
-/** What the disk knows of this image; a fresh state where it knows nothing, or only of another image. */
+/** Reads this image's state from disk; a fresh state where there is none, or one of another image. */
 export async function readPartState(partPath: string, image: ImageDescription): Promise<PartState> {
   const fresh = freshState(image);
   const kept = (await readStateFile(sidecarPath(partPath))) as Partial<PartState> | null | undefined;

@@ -19,11 +19,11 @@ export interface FoundFile {
   readonly kind: CachedFileKind;
   readonly path: string;
   readonly stats: Stats;
-  /** What is known of a file that everboot made. */
+  /** The mark of a file that everboot made. */
   readonly mark: BaseMark | undefined;
 }
 
-/** What a file occupies, which for a sparse one is less than its size. */
+/** The space that a file occupies, which for a sparse one is less than its size. */
 export function occupiedBytes({ stats }: FoundFile): number {
   return stats.blocks * 512;
 }

@@ -15,7 +15,7 @@ import type { CacheUsers } from './cache-users.ts';
 import { aloneWith } from './evict.ts';
 import { removeScrubRecord } from './scrub-record.ts';
 
-/** What fetches and blank disks left half-made, where nobody claims them and nobody is writing them. */
+/** Removes partial files of fetches and blank disks that nobody claims or writes. */
 export async function sweepLeftOvers(
   care: StoreMaintenance,
   found: readonly FoundFile[],

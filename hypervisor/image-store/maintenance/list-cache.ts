@@ -6,7 +6,7 @@ import { findCacheUsers } from './cache-users.ts';
 import { pinnedNames } from './pins.ts';
 import { readScrubRecord } from './scrub-record.ts';
 
-/** What fits in a workflow's result, with room for many users. */
+/** As many as fit in a workflow's result, with room for many users. */
 const maxListed = 2000;
 
 /**

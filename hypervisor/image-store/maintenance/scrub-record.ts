@@ -5,7 +5,7 @@ import { publishNote } from '../../host-notes.ts';
 import { readStateFile, removeFile } from '../../small-file.ts';
 import type { BaseFacts } from '../base-facts.ts';
 
-/** What a cached file ought to hold, and when that was last found to be so. */
+/** The hash that a cached file should have, and when it was last found to have it. */
 export interface ScrubRecord {
   readonly version: 1;
   /** Which content the hash is of, see `contentOf`; null where an earlier release did not note it. */

@@ -10,7 +10,7 @@ import { sweepQuarantined } from './quarantine.ts';
 
 /** For how long it counts who was found to use what. */
 const lookAgainMs = 2000;
-/** What fits in a workflow's result; the next sweep goes on. */
+/** As many as fit in a workflow's result; the next sweep continues. */
 const maxRemoved = 2000;
 
 /**
