@@ -19,9 +19,9 @@ import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
- * Tells libvirt of the instance, in the words of the libvirt.xml that was written when the directory was reserved. Its
- * volumes are looked at once more, see `checkVolumesAgain`. Throws OperationSuperseded where the operation has ended or
- * gone to another host.
+ * Defines the instance's domain from the libvirt.xml that was written when the directory was reserved. Its volumes are
+ * looked at once more, see `checkVolumesAgain`. Throws OperationSuperseded where the operation has ended or gone to
+ * another host.
  */
 export async function defineDomain(
   { configuration, paths }: Host,

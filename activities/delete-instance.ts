@@ -52,14 +52,14 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
     withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
       await assertOwnRunOpen();
       const removing = { ...control, heldLocks: [descriptor], clearingSlots: configuration.host.maxConcurrentDiskOps };
-      // The record tells where the disks are, so it outlives them.
+      // The record names the places of the disks, so it outlives them.
       const record = await readInstanceRecord(paths, instanceId);
       const settings = settingsOfInstance(configuration.libvirt, record);
       await removeOutsideDisks(settings, { instanceId, operationId: null }, removing);
       const claims = (await imageStore.inventory.claimedBy(paths, instanceId)).map(({ claim }) => claim.operationId);
       const operations = new Set([...(record === undefined ? [] : [record.claim.operationId]), ...claims]);
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
-      // A crash may have left what no record and no claim tells of any more.
+      // A crash may have left things without a record and without a claim.
       await removeDoomed(paths, instanceId, removing);
       await imageStore.releaseClaimsOf(paths, instanceId, () => true);
       await returnSpaceOfInstance(paths, instanceId);

@@ -6,8 +6,8 @@ import type { Host } from './host.ts';
 import { openSecretsOf } from './open-secrets.ts';
 
 /**
- * Writes what the guest is told into its root disk: the injected files in plain and the hash of the password, which whoever
- * reads that disk, or a container's root made from it, finds there.
+ * Injects files, in plain, and the hash of the password into the root disk, where whoever reads that disk, or a
+ * container's root made from it, finds them.
  */
 export async function injectFiles(host: Host, order: InjectionOrder): Promise<InjectionReport> {
   const { claim, spec, place, title } = order;

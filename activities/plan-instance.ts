@@ -40,7 +40,7 @@ export async function planInstance(host: Host, request: InstanceRequest): Promis
     );
   }
   const ready = await readyResult(host, request);
-  // What is there is told again, whatever the host would make of the same request today.
+  // The existing result is returned again, whatever the host would make of the same request today.
   if (ready !== null) return { plan: null, ready };
   const { libvirt, configDrive } = host.configuration;
   // Asked before anything is made: what a silent libvirt knows of a domain, no undo could find out.

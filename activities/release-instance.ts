@@ -16,7 +16,7 @@ export async function releaseInstance(
   await withWorkControl((control) =>
     withInstanceLock(paths, claim.instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
       const removing = { ...control, heldLocks: [descriptor], clearingSlots };
-      // The record tells where the disks are, so it outlives them.
+      // The record names the places of the disks, so it outlives them.
       const settings = settingsOfInstance(configuration.libvirt, await readInstanceRecord(paths, claim.instanceId));
       await removeOutsideDisks(settings, claim, removing);
       await removeInstance(paths, claim, removing);

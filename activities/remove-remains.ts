@@ -12,10 +12,10 @@ import { askForNewestRun } from './operation-runs.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
- * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id it
- * is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since. Absence is
- * success. Throws InstanceBusy while it cannot be told yet what is left over, see `judgeRemains`; HostIoError where the
- * record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
+ * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id
+ * it is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since.
+ * Absence is success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeRemains`; HostIoError
+ * where the record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */
 export async function removeRemains(host: Host, order: RemainsOrder): Promise<void> {
   const { instanceId, operationId, withDomain = true } = order;

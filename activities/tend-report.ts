@@ -27,7 +27,7 @@ export function reportOf(
   };
 }
 
-/** A Nova's things may be many, and must not hide what everboot has to say of its own. */
+/** Nova's things may be many, and must not hide everboot's own. */
 function byWeight(items: readonly TendedItem[]): TendedItem[] {
   const isForeign = ({ reason }: TendedItem): boolean => reason === 'NoClaim' || reason === 'OtherFolder';
   return [...items.filter((item) => !isForeign(item)), ...items.filter(isForeign)];

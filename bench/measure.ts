@@ -21,7 +21,7 @@ export interface MeasuredWorker {
   readonly programsFile: string;
 }
 
-/** Creates one instance, waits for it, and tells what it took. */
+/** Creates one instance, waits for it, and reports its cost. */
 export async function measureBoot(
   { everboot, client }: { readonly everboot: EverbootClient; readonly client: Client },
   worker: MeasuredWorker,

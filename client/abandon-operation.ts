@@ -15,7 +15,7 @@ export interface AbandonOptions extends WaitOptions {
   readonly hostGone?: boolean;
   /** The host that is said to be gone: an operation that has gone on to another one is not given up. Absent: whichever. */
   readonly host?: string;
-  /** Told when the operation has heard it: from now on it ends whether or not anybody waits. */
+  /** Called when the operation has accepted the update: from now on it ends whether or not anybody waits. */
   readonly onTold?: () => void;
 }
 

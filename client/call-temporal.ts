@@ -7,7 +7,7 @@ import type { ClientContext } from './client-context.ts';
 /** How long one call may take, with the attempts that the SDK makes by itself. */
 export const callTimeoutMs = 10_000;
 
-/** gRPC’s status codes, as far as they are told apart here (https://grpc.io/docs/guides/status-codes/). */
+/** gRPC’s status codes, as far as they are distinguished here (https://grpc.io/docs/guides/status-codes/). */
 const grpcStatus = {
   cancelled: 1,
   invalidArgument: 3,

@@ -23,7 +23,7 @@ const maxAttempts = 5;
 export interface DeleteOptions extends WaitOptions {
   /** Where the instance is; only needed where Temporal has forgotten it and several hosts poll. */
   readonly host?: string;
-  /** Told when a creation that ran was cancelled first, and what it had made removed. */
+  /** Called when a running creation was cancelled first, and everything it made removed. */
   readonly onCreationCancelled?: () => void;
 }
 

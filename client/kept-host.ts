@@ -5,12 +5,12 @@ import { failureCodeOf } from './outcome.ts';
 
 /**
  * The host that has an instance, or may have it, by how the last operation on it ended (`failedWith`, where it failed);
- * null: none has. As long as it is not null, a creation goes to that host and no other one, and so does a deletion: there
- * would be two of it otherwise. Whether the instance is really there, the host itself looks.
+ * null: none has. As long as it is not null, a creation goes to that host and no other one, and so does a deletion:
+ * there would be two of it otherwise. Whether the instance is really there, the host itself looks.
  *
- * A deletion that was not completed may have removed nothing. A creation that failed or was cancelled has taken back what
- * it made, or left it to a tombstone; but one that was pinned to its host found the instance there, or was never told, and
- * one that was terminated took nothing back.
+ * A deletion that was not completed may have removed nothing. A creation that failed or was cancelled has taken back
+ * what it made, or left it to a tombstone; but one that was pinned to its host found the instance there, or never got a
+ * request, and one that was terminated took nothing back.
  */
 export function keptHost(
   { memo, status }: Pick<OperationRun, 'memo' | 'status'>,

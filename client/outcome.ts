@@ -17,7 +17,7 @@ import { findRun, type OperationRun } from './operation-run.ts';
 export interface WaitOptions {
   /** Ends the waiting, not the operation. */
   readonly signal?: AbortSignal;
-  /** Told once for each time that Temporal stops answering; the waiting goes on. */
+  /** Called once for each time that Temporal stops answering; the waiting goes on. */
   readonly onUnreachable?: (failure: EverbootFailure) => void;
 }
 

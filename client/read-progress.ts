@@ -87,7 +87,7 @@ export function runView({ memo, phase, description, status }: DescribedRun): Run
   return { operation: memo.operation, host: memo.host, phase, description, status };
 }
 
-/** Puts together what the workflow tells and what Temporal knows of the steps that are not done. */
+/** Merges the workflow's report with Temporal's state of the steps that are not done. */
 export function progressOf(run: RunView, told: OperationProgress | null): OperationView {
   const pending = new Map(pendingSteps(run).map((step) => [step.activityId, step]));
   if (told === null) {

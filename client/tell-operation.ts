@@ -24,7 +24,7 @@ export async function runningOperation(context: ClientContext, instanceId: strin
 }
 
 /**
- * Tells a running operation what an operator has decided, by an update of Temporal’s, and returns when it has heard it.
+ * Sends an operator's decision to a running operation as a Temporal update, and returns when a worker has accepted it.
  * Throws InstanceBusy (it is not parked), OperationEnded, HostUnreachable (no worker of any host took it).
  */
 export async function tellOperation<Name extends UpdateName>(
@@ -33,7 +33,8 @@ export async function tellOperation<Name extends UpdateName>(
   name: Name,
   request: WorkflowUpdates[Name],
 ): Promise<void> {
-  // What no worker takes may be taken later, when it is not meant any more: it is not sent where nobody answers.
+  // An update that no worker accepts now may be accepted later, when it is not meant any more, so none is sent where
+  // nobody answers.
   await ask(context, run, 'progress');
   const handle = context.client.workflow.getHandle(instanceWorkflowId(run.instanceId), run.runId);
   try {

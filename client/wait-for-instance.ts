@@ -29,7 +29,7 @@ export async function waitForInstance(
   return result as InstanceResult;
 }
 
-/** Only what may park is looked at again and again: the end of an operation Temporal tells by itself. */
+/** Only what may park is looked at again and again: Temporal reports the end of an operation by itself. */
 async function endOrPark(context: ClientContext, run: AwaitedRun, options: WaitOptions): Promise<Outcome> {
   const done = new AbortController();
   const signal = options.signal === undefined ? done.signal : AbortSignal.any([options.signal, done.signal]);

@@ -1,8 +1,8 @@
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 
 /**
- * What a file of the cache is: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something half made, or
- * a file that everboot did not make. A Nova that lived here before may have left the last; it is never touched.
+ * What a file of the cache is: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something partial, or
+ * a file that everboot did not make. Nova may have left the last here; it is never touched.
  */
 export type CachedFileKind = 'image' | 'blank' | 'temporary' | 'quarantined' | 'foreign';
 
@@ -26,7 +26,7 @@ export interface CachedFile {
   readonly pinned: boolean;
   /** When it was last compared with its hash; null: never. */
   readonly scrubbedAt: string | null;
-  /** Ids of the instances that need it: by a claim, by a disk that lies on it, or by a domain. */
+  /** Ids of the instances that need it: by a claim, by a disk that it backs, or by a domain. */
   readonly users: readonly string[];
 }
 
@@ -65,7 +65,7 @@ export interface DamagedBase {
   readonly title: string;
   /** The name that it has now, beside the others; nothing is built on it any more. Null: it was gone already. */
   readonly quarantinedAs: string | null;
-  /** The instances whose disks lie on it. */
+  /** The instances whose disks it backs. */
   readonly instances: readonly string[];
   /** How to fetch it again; null where everboot does not know where it came from. */
   readonly order: BaseImageOrder | null;

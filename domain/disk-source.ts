@@ -2,7 +2,7 @@ import type { LibvirtSettings } from './configuration.ts';
 import type { DiskStorage, VolumeSource } from './disk-plan.ts';
 import { EverbootFailure } from './failures.ts';
 
-/** Where the bytes of a disk are, as libvirt and QEMU are told. */
+/** The place of a disk's bytes, as libvirt and QEMU get it. */
 export type DiskSource =
   | { readonly type: 'file' | 'block'; readonly path: string }
   | ({ readonly type: 'rbd'; readonly pool: string; readonly image: string } & CephAccess)

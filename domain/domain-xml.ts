@@ -10,7 +10,7 @@ import { clock, features, processor } from './domain-xml/processor.ts';
 import type { InstanceSpec } from './spec.ts';
 import { element, renderXml } from './xml.ts';
 
-/** The domain's name on its host: the instance's, with as much of its id as tells two of one name apart. */
+/** The domain's name on its host: the instance's, with as much of its id as distinguishes two of one name. */
 export function domainNameOf({ name, id }: Pick<InstanceSpec, 'name' | 'id'>): string {
   return `${name}-${id.slice(0, 8)}`;
 }

@@ -68,7 +68,7 @@ export const failureTable = {
   HostUnreachable: {
     retryable: false,
     mayPass: true,
-    meaning: 'No worker of that host asked for work in time.',
+    meaning: 'No worker of that host polled in time.',
     remedy: 'Start `everboot worker` on that host, or name another host; then start the same request again.',
     remedyWhenParked: 'Start `everboot worker` on that host; then retry.',
   },

@@ -73,7 +73,7 @@ export interface RootDiskOrder extends DiskOrder<PlannedRootDisk> {
 
 export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly spec: SealedSpec;
-  /** The guest is told which device is which. */
+  /** The guest's metadata says which device is which. */
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap' | 'volumes'>;
 }
 

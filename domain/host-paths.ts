@@ -1,8 +1,8 @@
 import { EverbootFailure } from './failures.ts';
 
 /**
- * Where everything lies on a host. Names are Nova's wherever Nova has one; what only everboot needs is kept in
- * `.everboot`, so that a Nova operator's eye finds the rest where it was.
+ * The place of everything on a host. Names are Nova's wherever Nova has one; what only everboot needs is kept in
+ * `.everboot`, so that an operator of Nova finds the rest where it was.
  */
 export interface HostPaths {
   /** `<instances_path>` */
@@ -25,7 +25,7 @@ export interface HostPaths {
   readonly scrubs: string;
   /** An empty file for each cached file that no sweep may remove. */
   readonly pins: string;
-  /** A file that tells which guests were off when the host was last looked over. */
+  /** The note of the guests that were off at the last reconciliation. */
   readonly guests: string;
 }
 

@@ -1,6 +1,6 @@
 import type { Claim } from './claim.ts';
 
-/** A run of an operation on an instance, as Temporal tells of it. */
+/** A run of an operation on an instance, as Temporal describes it. */
 export interface OperationFacts {
   readonly operation: string;
   /** Null where the run does not say: something else than everboot’s client began it. */
@@ -205,7 +205,7 @@ function isRecent({ sinceMs }: OperationFacts, { nowMs, graceMs: withinMs }: Tim
   return nowMs - sinceMs < withinMs;
 }
 
-/** A run that does not say its host is of this one: only everboot’s own client tells it. */
+/** A run that does not say its host is of this one: only everboot’s own client names it. */
 function isOn({ host }: OperationFacts, name: string): boolean {
   return host === null || host === name;
 }

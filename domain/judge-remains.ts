@@ -15,7 +15,7 @@ export interface RemainsFacts {
 export type RemainsVerdict =
   /** The operations of which everything goes. */
   | { readonly remove: readonly string[] }
-  /** It cannot be told yet, and why. */
+  /** It is not decided yet, and why. */
   | { readonly wait: string };
 
 /**

@@ -48,7 +48,7 @@ const pluggedCard = z.discriminatedUnion(
 /** A network card of the guest, and what it is plugged into. */
 export const networkInterface = pluggedCard.refine(({ tag, mac }) => tag === undefined || mac !== undefined, {
   path: ['mac'],
-  error: 'a MAC address, by which the guest is told which card has the tag',
+  error: 'a MAC address, which ties the tag to its card in the guest',
 });
 
 /** OpenStack’s network_data.json, which everboot hands on without reading it. */

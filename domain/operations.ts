@@ -84,11 +84,11 @@ export interface InstancePlan {
   readonly image?: ImageDescription;
   /** True: the root disk's file system grows with the disk. Absent in plans of earlier releases. */
   readonly growFileSystem?: boolean;
-  /** Where the guest is told what it needs to know by injection; null: it is not. Absent in plans of earlier releases. */
+  /** The place where metadata is injected; null: it is not. Absent in plans of earlier releases. */
   readonly injection?: RootPlace | null;
   /** Present for a container: its root is a folder, made from the root disk. */
   readonly rootFileSystem?: true;
-  /** True: libvirt is told of the instance. */
+  /** True: libvirt gets a domain for the instance. */
   readonly define: boolean;
   /** True: the domain is started. */
   readonly start: boolean;

@@ -6,8 +6,8 @@ import { EverbootFailure } from './failures.ts';
 export type RootPlace = 'inspect' | 'disk' | number;
 
 /**
- * Whether a guest is told by injection what it needs to know, and in which file system of its root disk; null: it is not.
- * Nova's rules (`_create_and_inject_local_root` and `_inject_data` in nova/virt/libvirt/driver.py): only without a config
+ * Whether a guest gets its metadata by injection, and in which file system of its root disk; null: it is not. Nova's
+ * rules (`_create_and_inject_local_root` and `_inject_data` in nova/virt/libvirt/driver.py): only without a config
  * drive, and into a root disk that the host makes. One that goes with a kernel, or is a container's, has no partitions.
  *
  * Throws HostUnsuitable for a disk in a Ceph pool.

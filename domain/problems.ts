@@ -3,13 +3,13 @@ import { EverbootFailure } from './failures.ts';
 
 type Path = readonly PropertyKey[];
 
-/** How the mistakes in one kind of document are told. */
+/** The wording of errors in one kind of document. */
 export interface ProblemStyle {
   /** Names a place in the document. */
   readonly place: (path: Path) => string;
   /** Whether nothing at this place may be quoted. */
   readonly isSecret: (path: Path) => boolean;
-  /** Told after the line, such as where the value came from. */
+  /** Text after the line, such as where the value came from. */
   readonly note?: (path: Path) => string;
 }
 

@@ -1,4 +1,4 @@
-/** The file in the state folder in which a running `up` tells the other commands where its Temporal server is. */
+/** The file in the state folder in which a running `up` publishes its Temporal server's address for other commands. */
 export const upFileName = 'up.json';
 
 export interface UpFile {

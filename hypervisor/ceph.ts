@@ -98,7 +98,7 @@ export async function runCephProgram(
 export async function cephFsid(cluster: CephCluster, signal: AbortSignal): Promise<string> {
   const { fsid } = (await askCeph(cluster, ['fsid'], signal)) as { readonly fsid?: unknown };
   if (typeof fsid === 'string') return fsid;
-  throw new EverbootFailure('ProgramFailed', 'ceph does not tell the id of its cluster');
+  throw new EverbootFailure('ProgramFailed', 'ceph does not print the id of its cluster');
 }
 
 /** Asks the monitors with `ceph`, which is a script, and knows no errors but 1. */

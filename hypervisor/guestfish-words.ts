@@ -12,8 +12,8 @@ export function reasonIn(complaint: string): string {
 }
 
 /**
- * How the appliance's kernel tells that one of its two disks, which are files of the host, did not read or write. Which of
- * them is its sda is another matter than what guestfish calls so.
+ * How the appliance's kernel reports that one of its two disks, which are files of the host, did not read or write.
+ * Which of them is its sda is another matter than what guestfish calls so.
  */
 const diskErrors =
   /^.*\b(?:I\/O|critical \w+(?: \w+)?) error, dev sd[ab], sector \d+ op 0x[0-9a-f]+:\((?:READ|WRITE|FLUSH)\)/m;

@@ -139,8 +139,8 @@ async function launch(talk: Talk, { path, format }: GuestDisk): Promise<void> {
 }
 
 /**
- * What a file system cannot write back is told to nobody: neither umount nor the appliance's end fail. Its kernel has
- * noted it. Throws HostIoError.
+ * Nobody learns what a file system cannot write back: neither umount nor the appliance's end fail. Its kernel has noted
+ * it. Throws HostIoError.
  */
 async function checkDiskHeld(talk: Talk): Promise<void> {
   const line = diskErrorIn(await say(talk, 'dmesg'));

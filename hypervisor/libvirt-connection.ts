@@ -25,8 +25,9 @@ export interface KeptConnection<Connection> {
 const maxCallsAtOnce = 2;
 
 /**
- * Keeps one connection open, since each costs the daemon a client. When a call fails, a ping tells a refusal from a dead
- * connection; it is not read from the words of an error, which may be translated. A dead connection is opened again once.
+ * Keeps one connection open, since each costs the daemon a client. When a call fails, a ping distinguishes a refusal
+ * from a dead connection; it is not read from the words of an error, which may be translated. A dead connection is
+ * opened again once.
  *
  * Throws LibvirtUnavailable when the daemon cannot be reached or does not answer in time; a refusal is thrown as it is.
  */

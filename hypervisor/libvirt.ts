@@ -15,7 +15,7 @@ const callTimeoutMs = 60_000;
 const connections = new Map<string, KeptConnection<Hypervisor>>();
 
 /**
- * Tells libvirt of a domain and returns its name. Defining it again under the same claim replaces its XML. Throws
+ * Defines a domain in libvirt and returns its name. Defining it again under the same claim replaces its XML. Throws
  * InstanceExists where a domain of this id carries another claim, NotManaged where it carries none, and DomainRejected
  * with libvirt's words.
  */
@@ -86,7 +86,7 @@ export async function removeDomainOfInstance(uri: string, instanceId: string): P
 
 /** The claim that the instance's domain carries; null when there is no domain, or none of everboot's. */
 export async function domainClaim(uri: string, instanceId: string): Promise<Claim | null> {
-  return await withLibvirt(uri, asking(`tell whose instance ${instanceId} is`), async (call) => {
+  return await withLibvirt(uri, asking(`find the owner of instance ${instanceId}`), async (call) => {
     const domain = await findDomain(call, instanceId);
     return (domain && (await claimOf(call, domain))) ?? null;
   });
@@ -96,7 +96,7 @@ export async function domainClaim(uri: string, instanceId: string): Promise<Clai
  * The state of the instance's domain; null when there is none. A paused domain has its QEMU, so it counts as running.
  */
 export async function domainState(uri: string, instanceId: string): Promise<'running' | 'shut off' | null> {
-  return await withLibvirt(uri, asking(`tell the state of instance ${instanceId}`), async (call) => {
+  return await withLibvirt(uri, asking(`get the state of instance ${instanceId}`), async (call) => {
     const domain = await findDomain(call, instanceId);
     if (domain === undefined) return null;
     return (await isActive(call, domain)) ? 'running' : 'shut off';

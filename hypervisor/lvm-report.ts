@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A logical volume, as lvm2 tells of it. */
+/** A logical volume, as lvm2 reports it. */
 export interface LogicalVolume {
   readonly volumeGroup: string;
   readonly name: string;

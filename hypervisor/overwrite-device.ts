@@ -8,7 +8,7 @@ import { timeForBytesMs } from './time-for-bytes.ts';
 /** The kernel does one step to its end whatever signal comes, so this is how long a cancelled step is waited for. */
 const stepBytes = 64 * 2 ** 20;
 
-/** How much is zeroed by one run of the program, which tells nothing of how far it is. */
+/** How much is zeroed by one run of the program, which reports no progress. */
 const pieceBytes = 512 * 2 ** 20;
 
 /** As Nova's `volume_clear = shred`. */

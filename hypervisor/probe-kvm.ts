@@ -91,7 +91,7 @@ const processor = ['-cpu', 'host', '-m', '256'];
 /** As any Linux says on its console that it does not go on. */
 const panic = /Kernel panic/;
 
-/** Boots a kernel that has no root: it gets as far as its panic, where it is told to restart, at which QEMU exits. */
+/** Boots a kernel that has no root: it gets as far as its panic, where it is set to restart, at which QEMU exits. */
 async function kernelRuns(kernel: string): Promise<boolean> {
   const words = 'panic=-1 console=ttyS0 earlyprintk=ttyS0 edd=off';
   const args = [...machine, ...processor, '-serial', 'stdio', '-kernel', kernel, '-append', words];

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** An image file as qemu-img describes it. */
 export interface ImageInfo {
-  /** QEMU's word for the format, the one that it was told. */
+  /** QEMU's name of the format, the one that it was given. */
   readonly format: string;
   readonly virtualSizeBytes: number;
   /** The file below this one, as its header names it. */

@@ -46,7 +46,7 @@ export async function imageInfo(
   try {
     return parseImageInfo(stdout);
   } catch (cause) {
-    const problem = `qemu-img tells of ${path} what no disk can have`;
+    const problem = `qemu-img describes ${path} as no disk can be`;
     throw new EverbootFailure(untrusted ? 'ImageUnacceptable' : 'ProgramFailed', problem, { cause });
   }
 }

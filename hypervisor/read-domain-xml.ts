@@ -9,7 +9,7 @@ export interface DomainFacts {
   readonly type: string;
   /** The claim in its metadata; undefined for a domain that everboot did not define. */
   readonly claim: Claim | undefined;
-  /** Files that it reads: disks, the chains below them as far as libvirt tells them, kernels, ramdisks, firmware. */
+  /** Files that it reads: disks, the chains below them as far as libvirt reports them, kernels, ramdisks, firmware. */
   readonly files: readonly string[];
   /** Disks that are named by a storage pool and a volume of it. */
   readonly volumes: readonly PoolVolume[];

@@ -133,7 +133,7 @@ export async function runProgram(
   }
 }
 
-/** A program that runs until it is told to stop, such as a server. */
+/** A program that runs until it is stopped, such as a server. */
 export interface RunningProgram {
   readonly pid: number;
   /** Settles when the program has ended, however it did, with its last words. */

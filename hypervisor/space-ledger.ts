@@ -22,7 +22,7 @@ interface SpacePromise {
 
 export interface SpaceRequest extends SpacePromise {
   readonly claim: Claim;
-  /** Tells the promises of one operation apart: the name of the step and of what it writes. */
+  /** Distinguishes the promises of one operation: the name of the step and of what it writes. */
   readonly purpose: string;
   /** Space that stays free whatever is asked for. */
   readonly reservedBytes: number;

@@ -2,11 +2,11 @@ import { isTable, type Table } from './cloud-files.ts';
 
 /** The options of one cloud, wherever they come from, and what is wrong with them. */
 export interface CloudOptions {
-  /** An option as a text; null where it is absent, and where it is no text, which is told. */
+  /** An option as a text; null where it is absent, and where it is no text, which is reported. */
   text(option: string): string | null;
   /** An option's value, whatever its type. */
   value(option: string): unknown;
-  /** Tells a mistake, by the option's name and without its value. */
+  /** Reports an error, by the option's name and without its value. */
   wrong(option: string, what: string): void;
   problems(): readonly string[];
 }

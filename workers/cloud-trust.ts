@@ -6,7 +6,9 @@ import type { CloudOptions } from './cloud-options.ts';
 
 const maxCertificatesBytes = 2 ** 20;
 
-/** The certificates that `cacert` names, in PEM; null where it names none, and where they are wrong, which is told. */
+/**
+ * The certificates that `cacert` names, in PEM; null where it names none, and where they are wrong, which is reported.
+ */
 export async function trustedCertificates(options: CloudOptions, search: CloudSearch): Promise<string | null> {
   const file = options.text('cacert');
   if (file === null) return null;

@@ -3,7 +3,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import { log } from './log.ts';
 import type { RunningSteps } from './running-steps.ts';
 
-/** Long enough for a step that is nearly done, short enough for whoever waits; then steps are told to stop. */
+/** Long enough for a step that is nearly done, short enough for whoever waits; then steps are cancelled. */
 const graceMs = 3000;
 
 /**
@@ -20,8 +20,8 @@ export const drainOptions = { shutdownGraceTime: graceMs, shutdownForceTime: for
 
 export interface Draining {
   /**
-   * Settles when every worker has drained; rejects when one of them broke. Once told to stop it settles within the limit,
-   * whoever is still waited for: a step, or a server that cannot be told.
+   * Settles when every worker has drained; rejects when one of them broke. Once stopped it settles within the limit,
+   * whoever is still waited for: a step, or a server that does not answer.
    */
   readonly ended: Promise<void>;
   /**
@@ -31,7 +31,7 @@ export interface Draining {
   shutdown(): Promise<void>;
 }
 
-/** Runs workers until they are told to stop. */
+/** Runs workers until they are stopped. */
 export function runWorkers(workers: readonly Worker[], running: RunningSteps): Draining {
   let isStopping = false;
   const limit = Promise.withResolvers<never>();

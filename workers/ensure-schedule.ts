@@ -49,7 +49,7 @@ function wantedSchedule(work: RepeatedWork): WantedSchedule {
     // What was missed while Temporal or the host was away is done once, with the next one.
     policies: { overlap: 'SKIP', catchupWindow: '1 minute' },
     action: {
-      // Tells an interval that the configuration gave from one that an operator chose.
+      // Distinguishes an interval of the configuration from one that an operator chose.
       memo: { intervalSeconds },
       type: 'startWorkflow',
       ...start,

@@ -13,7 +13,7 @@ export interface EnvironmentOption {
 /** Variables that begin with EVERBOOT_ and say something else than an option. */
 const otherVariables = /^EVERBOOT_(CONFIG$|STATE_DIR$|TEST_)/;
 
-/** Flavors are told by the file alone: their names hold dots, which variables cannot. */
+/** Flavors come from the file alone: their names hold dots, which variables cannot. */
 const sectionNames = [...Object.keys(sections), 'flavors'];
 
 /**

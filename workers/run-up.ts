@@ -36,7 +36,7 @@ export interface UpOptions {
  */
 export async function runUp(configuration: Configuration, options: UpOptions): Promise<void> {
   const { stateDirectory, signal, onReady } = options;
-  // The worker reads them again; a mistake in them is told before a server is started for it.
+  // The worker reads them again; an error in them is reported before a server is started for it.
   await readGlanceCredentials(configuration.glance.cloud, process.env);
   await mkdir(stateDirectory, { recursive: true });
   const { publicKeyFile, privateKeyFile } = configuration.secrets;

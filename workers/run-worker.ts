@@ -87,12 +87,12 @@ export async function runWorker(
   } finally {
     await closeLibvirt();
     await control.close();
-    // Workers that broke or did not drain hold it still, and their failure is what is to be told.
+    // Workers that broke or did not drain hold it still, and their failure is the one to report.
     await connection.close().catch(() => undefined);
   }
 }
 
-/** Told at the start, and not by the first boot that fails. */
+/** Reported at the start, and not by the first boot that fails. */
 async function checkTrustFolder({ glance }: Configuration): Promise<void> {
   const folder = glance.signatureCertificatesPath;
   if (!glance.verifyGlanceSignatures || folder === null) return;

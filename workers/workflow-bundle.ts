@@ -51,7 +51,7 @@ export async function bundleWorkflows(otherStepTimes?: string): Promise<Workflow
 
 const quiet = (): void => undefined;
 
-/** The bundler tells of its progress as if each line were news; only its errors are. */
+/** The bundler reports its progress as if each line were news; only its errors are. */
 const silentLogger: Logger = {
   log: quiet,
   trace: quiet,

@@ -28,9 +28,9 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
 /**
  * The host plans the disks and reserves the instance's directory, while the images are claimed in its cache and fetched
  * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
- * side by side; then libvirt is told of the domain and starts it, and the instance is marked ready. When a step fails for
- * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is, and
- * goes on from there when an operator says so.
+ * side by side; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails for
+ * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is,
+ * and goes on from there when an operator says so.
  */
 async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
   const { claim, host: hostName, history, tracker } = attempt;
@@ -89,7 +89,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
   );
 }
 
-/** A host builds what it is told to; where, and what becomes of a failure, is this workflow's to decide. */
+/** A host builds what the request says; where, and the answer to a failure, is this workflow's to decide. */
 function forHost({ hosts: _others, holdFor: _patience, ...spec }: SealedSpec): SealedSpec {
   return { ...spec, onFailure: 'undo' };
 }

@@ -5,7 +5,7 @@ import { imageLabel } from './labels.ts';
 
 /**
  * Has an image in the host's cache, fetching it where it is missing. The claim answers with the cached file, or that it
- * is this build's to fetch; while another build fetches it, the claim waits. The history tells everything, because each
+ * is this build's to fetch; while another build fetches it, the claim waits. The history has everything, because each
  * build that fetches does so in its own workflow. A step finds the work done where an earlier fetcher went further.
  * `refuse` throws when the image, whose virtual size is known only now, is not for this build.
  */

@@ -14,9 +14,9 @@ export interface FailureRules {
    * that it has. Throws what the operation is to fail with instead.
    */
   readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
-  /** Told of each undo as it is registered. */
+  /** Called with each undo as it is registered. */
   readonly onRegister?: (name: string) => void;
-  /** Told what the operation fails with, before the undo that may take for ever. */
+  /** Called with the operation's failure, before the undo that may take for ever. */
   readonly onUndo?: (failure: unknown) => void;
   /** True: the host was given up, and whoever gave it up sees to what is there. */
   readonly isGivenUp?: () => boolean;

@@ -78,7 +78,7 @@ export interface MadeInstance {
   readonly directory: string;
 }
 
-/** Creates the instance; null when it failed, which the command has told already. */
+/** Creates the instance; null when it failed, which the command has reported already. */
 export async function createGuest(
   { folder, output, signal, undos }: Stage,
   { instanceId }: DemoGuest,

@@ -19,9 +19,9 @@ export interface GuestImage {
 }
 
 /**
- * Makes a small disk image that boots by itself and tells on its console what it sees: syslinux, a kernel and its first
- * file system on a FAT partition, busybox on an ext4 root. It is made of the unpacked packages in `guestRoot`, without
- * root's rights and without mounting anything, and kept in `folder` under the digest of what it was made of.
+ * Makes a small disk image that boots by itself and reports on its console what it sees: syslinux, a kernel and its
+ * first file system on a FAT partition, busybox on an ext4 root. It is made of the unpacked packages in `guestRoot`,
+ * without root's rights and without mounting anything, and kept in `folder` under the digest of what it was made of.
  *
  * Throws HostUnsuitable (no kernel there), ProgramMissing, ProgramFailed.
  */

@@ -16,7 +16,7 @@ export interface GuestReport {
   /** Null until it has read its config drive. */
   readonly hostname: string | null;
   readonly sshKeys: readonly string[];
-  /** True: it has told all. */
+  /** True: the report is complete. */
   readonly done: boolean;
   /** Why the guest cannot continue; null while nothing is wrong. */
   readonly failure: string | null;

@@ -29,8 +29,8 @@ export interface DemoOptions {
 
 /**
  * Makes a small guest, boots it by the real commands of everboot on a Temporal of its own, shows what the guest said on
- * its console, and cleans up. Throws when the guest did not say all that was expected; sets the process's exit code where
- * a command has already told why it failed, and after a Ctrl-C.
+ * its console, and cleans up. Throws when the guest did not say all that was expected; sets the process's exit code
+ * where a command has already reported why it failed, and after a Ctrl-C.
  */
 export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
   const signal = abortOn('SIGINT', 'SIGTERM');

@@ -20,7 +20,7 @@ export interface ReportWait {
 }
 
 /**
- * Waits until the guest has told all on its console. Throws ProgramTimedOut when it does not within three minutes, and
+ * Waits until the guest's report is complete. Throws ProgramTimedOut when it does not within three minutes, and
  * HostUnsuitable when it says that it cannot go on; both name a copy of its console.
  */
 export async function waitForReport({ consoleLog, keptConsole, signal, onWait }: ReportWait): Promise<GuestReport> {

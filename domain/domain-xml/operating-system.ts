@@ -24,7 +24,7 @@ export function operatingSystem(description: DomainDescription, models: DeviceMo
   }
 }
 
-/** From which disk, each disk says itself: a list of kinds of devices could not tell two disks apart. */
+/** From which disk, each disk says itself: a list of kinds of devices could not distinguish two disks. */
 function machineBoot(description: DomainDescription, { machine, firmware }: DeviceModels): XmlElement {
   const kernel = bootFile(description, 'kernel');
   const ramdisk = bootFile(description, 'ramdisk');

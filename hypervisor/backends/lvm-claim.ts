@@ -13,7 +13,7 @@ export function claimTags({ instanceId, operationId }: Claim): readonly string[]
   return [instanceTag(instanceId), `${operationTagStart}${operationId}`];
 }
 
-/** The claim of a volume with a disk's name; undefined where its tags and its name tell none. */
+/** The claim of a volume with a disk's name; undefined where neither its tags nor its name have one. */
 export function claimInTags(name: string, tags: readonly string[]): Claim | undefined {
   const textAfter = (start: string): string | undefined =>
     tags.find((tag) => tag.startsWith(start))?.slice(start.length);

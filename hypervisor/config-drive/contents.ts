@@ -1,7 +1,7 @@
 import type { DiskBus } from '../../domain/disk-plan.ts';
 import type { InstanceSecrets, InstanceSpec } from '../../domain/spec.ts';
 
-/** A disk as the guest is told of it. */
+/** A disk as the guest's metadata describes it. */
 export interface ToldDisk {
   /** Empty in a container, whose disks have no names. */
   readonly device: string;
@@ -40,7 +40,7 @@ export interface ConfigDriveContents {
     | 'networkData'
   >;
   readonly secrets: InstanceSecrets;
-  /** From which the guest learns where its disks are, and which of them have a tag; absent: it is not told. */
+  /** From which the guest learns where its disks are, and which of them have a tag; absent: the guest gets none. */
   readonly disks?: ToldDisks;
 }
 

@@ -101,8 +101,8 @@ function contentPath(index: number): string {
 }
 
 /**
- * Nova writes `{}` for an instance without network, which tells the guest to configure none. An instance that has
- * interfaces and no `networkData` gets no such file, so that its guest asks for addresses by DHCP.
+ * Nova writes `{}` for an instance without network, by which the guest configures none. An instance that has interfaces
+ * and no `networkData` gets no such file, so that its guest asks for addresses by DHCP.
  */
 function networkDataOf({ spec }: ConfigDriveContents): unknown {
   return spec.networkData ?? (spec.interfaces.length === 0 ? {} : undefined);

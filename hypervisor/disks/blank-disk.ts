@@ -26,7 +26,7 @@ export interface BlankDiskOrder {
   readonly name: string;
   readonly format: DiskFormat;
   readonly sizeBytes: number;
-  /** The formatted file in the cache, which a qcow2 lies on; null for raw, which is formatted itself. */
+  /** The formatted file in the cache that backs a qcow2; null for raw, which is formatted itself. */
   readonly backingFile: string | null;
 }
 
@@ -41,7 +41,7 @@ export async function makeBlankDisk(
   if ((order.format === 'qcow2') !== (backingFile !== null)) {
     throw new EverbootFailure(
       'InternalError',
-      `${order.name} is ${order.format}: only a qcow2 lies on a formatted base`,
+      `${order.name} is ${order.format}: only a qcow2 is backed by a formatted base`,
     );
   }
   const made = await findMadeBlankDisk(order, context, control);

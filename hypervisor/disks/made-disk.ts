@@ -29,7 +29,7 @@ export async function findMadeDisk(
   if (format === 'raw') return { name, path, format, virtualSizeBytes: (await stat(path)).size };
   const info = await imageInfo(path, format, { heldLocks }, control);
   if ((info.backingFile ?? null) !== backingFile) {
-    throw unexpected(path, `lies on ${info.backingFile ?? 'nothing'}, expected ${backingFile ?? 'nothing'}`);
+    throw unexpected(path, `is backed by ${info.backingFile ?? 'nothing'}, expected ${backingFile ?? 'nothing'}`);
   }
   return madeDisk(wanted, path, info.virtualSizeBytes);
 }

@@ -49,7 +49,7 @@ export async function inspectImage(
   };
 }
 
-/** QEMU rounds a file of odd length up. Beyond what a number can hold, the size is not told. */
+/** QEMU rounds a file of odd length up. Beyond what a number can hold, the size is not reported. */
 function wholeSectors(sizeBytes: number): number | null {
   const rounded = Math.ceil(sizeBytes / sectorBytes) * sectorBytes;
   return Number.isSafeInteger(rounded) ? rounded : null;

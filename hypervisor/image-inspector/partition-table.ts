@@ -44,7 +44,7 @@ const judging = {
   judgeFile: async ({ head }, refuse) => judgeEntries(head, refuse),
 } satisfies Pick<FormatJudge, 'judgeHead' | 'judgeFile'>;
 
-/** A disk with a GUID partition table, which a protective partition in the old table tells. */
+/** A disk with a GUID partition table, which a protective partition in the old table announces. */
 export const gpt: FormatJudge = { name: 'gpt', matches: isGpt, ...judging };
 
 /** A disk with the old kind of partition table only. */

@@ -1,6 +1,6 @@
 import { holds, type ImageHead, maxTableBytes, type Refuse, requireInside, startsWith, u64be } from './image-bytes.ts';
 
-/** Where things are in a qcow2, as its header tells. The limits are those of QEMU's block/qcow2.c. */
+/** The layout of a qcow2, by its header. The limits are those of QEMU's block/qcow2.c. */
 export interface Qcow2Header {
   readonly version: number;
   readonly headerBytes: number;

@@ -46,7 +46,9 @@ export function recognizeFormats(head: ImageHead): FormatJudge[] {
   return found.length === 0 ? [raw] : found;
 }
 
-/** Whether the first bytes may be those of any disk, so that a VHD of fixed size may be meant: only its end tells. */
+/**
+ * Whether the first bytes may be those of any disk, so that a VHD of fixed size may be meant: only its end shows it.
+ */
 export function beginsAsDisk(recognized: readonly string[]): boolean {
   return recognized.every((name) => diskContents.includes(name));
 }

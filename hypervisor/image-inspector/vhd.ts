@@ -87,7 +87,7 @@ export async function endsAsFixedVhd(file: ImageFile): Promise<boolean> {
   return isVhdFooter(end) && end.readUInt32BE(60) === vhdTypes.fixed && hasVhdChecksum(end, 64);
 }
 
-/** Judges a VHD of fixed size, which nothing in front tells from a raw image. */
+/** Judges a VHD of fixed size, which nothing in front distinguishes from a raw image. */
 export async function judgeFixedVhd(file: ImageFile, refuse: Refuse): Promise<number | null> {
   const end = await file.read(Math.max(0, file.sizeBytes - vhdFooterBytes), vhdFooterBytes);
   if (!isVhdFooter(end)) {

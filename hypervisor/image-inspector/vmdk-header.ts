@@ -11,13 +11,13 @@ import {
 const sectorBytes = 512;
 const headerBytes = 79;
 const redundantDirectoryFlag = 2;
-/** All bits set, as far as a number can tell. */
+/** All bits set, as far as a number can hold. */
 const directoryAtEnd = 2 ** 64;
 /** A footer is the marker before it, a header, and the marker of the stream's end. */
 const footerBytes = 3 * sectorBytes;
 const footerMarker = 3;
 
-/** A hosted sparse extent, as its header tells. The limits are those of QEMU's block/vmdk.c. */
+/** A hosted sparse extent, by its header. The limits are those of QEMU's block/vmdk.c. */
 export interface VmdkHeader {
   readonly capacityBytes: number;
   readonly grainBytes: number;

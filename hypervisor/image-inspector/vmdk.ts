@@ -22,7 +22,7 @@ export const vmdk: FormatJudge = {
 
   async judgeFile(file, refuse) {
     const capacityBytes = vmdk.judgeHead(file.head, refuse);
-    // Told above; here it is read again for what is behind it.
+    // Reported above; here it is read again for what is behind it.
     const front = capacityBytes === null ? null : readVmdkHeader(file.head, () => {});
     if (front === null) return null;
     const header = front.directoryOffset === null ? await readVmdkFooter(file, front, refuse) : front;

@@ -104,7 +104,7 @@ export async function findBase(paths: HostPaths, cacheName: string): Promise<Bas
   return await judgeForeignBase(cacheName, path, size);
 }
 
-/** A Nova may have put this file here: it is used as it is, after the same judgement as a fresh one. */
+/** Nova may have put this file here: it is used as it is, after the same judgement as a fresh one. */
 async function judgeForeignBase(cacheName: string, path: string, sizeBytes: number): Promise<BaseImage> {
   const inspection = await inspectImageFile(path, null, { maxVirtualSizeBytes: Number.MAX_SAFE_INTEGER });
   if (inspection.verdict === 'refused') {

@@ -43,7 +43,7 @@ function ephemeralCacheName(disk: EphemeralShape, virtMkfs: readonly string[]): 
   return `ephemeral_${sizeBytes / 2 ** 30}_${sha1(shape).slice(0, 7)}`;
 }
 
-/** The name of a formatted file in the cache that disks like this one lie on; a swap area's is Nova's `swap_<MiB>`. */
+/** The name of a formatted file in the cache that backs disks like this one; a swap area's is Nova's `swap_<MiB>`. */
 export function blankCacheName(disk: PlannedBlankDisk, { virtMkfs = [] }: Pick<DiskContext, 'virtMkfs'>): string {
   return disk.kind === 'swap' ? `swap_${disk.sizeBytes / 2 ** 20}` : ephemeralCacheName(disk, virtMkfs);
 }

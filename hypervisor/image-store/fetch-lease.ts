@@ -79,7 +79,7 @@ async function isAlive(paths: HostPaths, cacheName: string, lease: FetchLease): 
   return !(await isLockFree(paths, lockKeys.fetch(cacheName)));
 }
 
-/** Tells the waiting builds how far the fetch is. Only the holder of the fetch lock calls it. */
+/** Reports the fetch's progress to the waiting builds. Only the holder of the fetch lock calls it. */
 export async function reportLease(
   paths: HostPaths,
   cacheName: string,

@@ -5,9 +5,9 @@ import { type Guest, type GuestDisk, type GuestfishControl, withGuestfish } from
 const device = '/dev/sda';
 
 /**
- * Makes the file system of a disk as large as the disk, where that is safe: an ext2, ext3 or ext4 that lies on the bare
- * disk, without errors, and smaller than it. Nova's `is_image_extendable` and `extend` (nova/virt/disk/api.py). Anything
- * else is left as it is; the guest boots with it all the same, so that nothing of the image's is a failure.
+ * Makes the file system of a disk as large as the disk, where that is safe: an ext2, ext3 or ext4 on the bare disk,
+ * without errors, and smaller than it. Nova's `is_image_extendable` and `extend` (nova/virt/disk/api.py). Anything else
+ * is left as it is; the guest boots with it all the same, so that nothing of the image's is a failure.
  *
  * It is grown while it is mounted, since the kernel does that under the journal: resize2fs on a file system that is not
  * mounted leaves a wreck when it is killed.
@@ -26,7 +26,7 @@ export async function growFileSystem(disk: GuestDisk, control: GuestfishControl)
 
 async function growInside({ run }: Guest): Promise<GrowthReport> {
   const kind = (await run('vfs-type', device)).trim();
-  if (!/^ext[234]$/.test(kind)) return left('no ext2, ext3 or ext4 lies on the bare disk');
+  if (!/^ext[234]$/.test(kind)) return left('no ext2, ext3 or ext4 is on the bare disk');
   if ((await run('list-partitions')).trim() !== '') return left('the disk has partitions');
   const diskBytes = Number((await run('blockdev-getsize64', device)).trim());
   const before = await fileSystemBytes(run);

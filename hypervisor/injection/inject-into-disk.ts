@@ -16,10 +16,11 @@ export interface InjectionTarget {
 }
 
 /**
- * Writes what a guest is told into its own file system. Files are mandatory; what else fails is a warning, as in Nova.
+ * Writes a guest's metadata into its own file system. Files are mandatory; what else fails is a warning, as in Nova.
  *
- * The disk has its final name already, and is changed in place: each run writes the same, a file is replaced in one move,
- * and a file system that a killed run left open is put in order first. So a run that was cut short is simply run again.
+ * The disk has its final name already, and is changed in place: each run writes the same, a file is replaced in one
+ * move, and a file system that a killed run left open is put in order first. So a run that was cut short is simply run
+ * again.
  *
  * Throws ImageUnacceptable where files cannot be injected; ProgramMissing, HostUnsuitable, HostIoError and
  * InsufficientSpace where it is the host that cannot. No message quotes a path that a tenant gave.

@@ -30,7 +30,7 @@ export async function removeInstance(paths: HostPaths, claim: Claim, control: Tr
 
 /**
  * Removes what is left of an instance that has no directory any more: what operations made whose removal was killed in
- * the middle, after which no record tells of it. The claims and promises of the given operation stay: it may be fetching.
+ * the middle, after which no record has it. The claims and promises of the given operation stay: it may be fetching.
  */
 export async function clearUnrecorded(paths: HostPaths, claim: Claim, control: TreeRemoval = {}): Promise<void> {
   await removeDoomed(paths, claim.instanceId, control);

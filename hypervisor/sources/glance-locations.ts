@@ -19,7 +19,7 @@ export interface DirectPlaces {
 
 /**
  * Where on this host Glance says that an image's bytes lie; nothing where the host does not allow the scheme `file`.
- * What Glance tells otherwise is passed over: the image is fetched through the API then.
+ * Other locations are passed over: the image is fetched through the API then.
  */
 export async function directPlaces(
   image: Pick<ImageDescription, 'reference'>,
@@ -30,7 +30,7 @@ export async function directPlaces(
   const { urls, reason } = await imageLocations(image, settings, signal);
   const paths = urls.flatMap(pathOf);
   if (paths.length > 0) return { paths };
-  return { paths, reason: urls.length > 0 ? 'none of the places that Glance tells is a file on this host' : reason };
+  return { paths, reason: urls.length > 0 ? 'none of the locations that Glance shows is a file on this host' : reason };
 }
 
 interface ImageLocations {
@@ -41,8 +41,8 @@ interface ImageLocations {
 }
 
 /**
- * Where Glance says that it keeps an image; nothing for an image on another Glance than the host's own, which could name
- * anything in the host's reach. A Glance that does not tell, or cannot be asked, has no locations.
+ * Where Glance says that it keeps an image; nothing for an image on another Glance than the host's own, which could
+ * name anything in the host's reach. Where Glance does not show them, or cannot be asked, there are no locations.
  */
 export async function imageLocations(
   { reference }: Pick<ImageDescription, 'reference'>,
@@ -54,21 +54,24 @@ export async function imageLocations(
   const isOurs = !reference.glance.includes('/') || settings.glance.apiServers.includes(servers[0] ?? '');
   if (!isOurs) return { urls: [], reason: 'its Glance is not one of [glance] api_servers' };
   const late = AbortSignal.timeout(maxMs);
-  let reason = 'Glance tells no place of it';
+  let reason = 'Glance shows no location of it';
   for (const server of servers) {
     try {
       return { urls: await locationsAt(server, id, settings, AbortSignal.any([signal, late])), reason };
     } catch (error) {
       signal.throwIfAborted();
-      if (late.aborted) return { urls: [], reason: `Glance did not tell its places within ${maxMs / 1000} s` };
+      if (late.aborted) return { urls: [], reason: `Glance did not show its locations within ${maxMs / 1000} s` };
       if (!(error instanceof EverbootFailure)) throw error;
-      reason = `Glance did not tell its places: ${error.message}`;
+      reason = `Glance did not show its locations: ${error.message}`;
     }
   }
   return { urls: [], reason };
 }
 
-/** Old Glances tell them in the image's record, where that is switched on; new ones at an address of their own. */
+/**
+ * Old releases of Glance show them in the image's record, where that is switched on; new ones at an address of their
+ * own.
+ */
 async function locationsAt(
   server: string,
   id: string,

@@ -40,7 +40,7 @@ export async function describeUrlImage(
   throwIfTooLarge(title, sizeBytes, glance);
   const described = { reference, title, format: reference.format, sizeBytes, digest };
   const version = answer.headers.etag ?? answer.headers['last-modified'];
-  // A digest says what the image is, from wherever it comes; without one only the server can tell that it changed.
+  // A digest says what the image is, from wherever it comes; without one only the server can say that it changed.
   const changing = digest === null && version !== undefined ? { version: version.slice(0, 200) } : {};
   return { ...described, ...changing, minDiskGb: 0, minRamMb: 0, properties: {} };
 }

@@ -7,8 +7,8 @@ import { isThere } from '../small-file.ts';
 export type MetRecord = InstanceRecord | 'unreadable' | undefined;
 
 /**
- * Reads an instance's record, and tells one that is damaged, of a later release, or on a disk that does not give it, from
- * none: of such an instance nothing may be taken for left over.
+ * Reads an instance's record, and distinguishes none from one that is damaged, of a later release, or unreadable: of
+ * such an instance nothing may count as orphaned.
  */
 export async function meetRecord(paths: HostPaths, instanceId: string): Promise<MetRecord> {
   try {

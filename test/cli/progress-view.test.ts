@@ -96,7 +96,7 @@ test('what waits for an operator or for its host says so, on a terminal and in a
   assert.deepEqual(changeLines(view(step()), waiting, now), ['NeedsOperator', `! ${words}`]);
   assert.deepEqual(changeLines(waiting, waiting, now + 1000), [], 'once');
   const away: OperationView = { ...view(), phase: 'WaitingForHost', hostAwaySince: '2026-03-01T12:00:00.000Z' };
-  assert.match(changeLines(null, away, now)[1] ?? '', /^! no worker of host-a answers for 10.0 s: it goes on as soon/);
+  assert.match(changeLines(null, away, now)[1] ?? '', /^! no worker of host-a answers for 10.0 s: it resumes when/);
   const held = changeLines(null, { ...waiting, hostAwaySince: '2026-03-01T12:00:00.000Z' }, now);
   assert.equal(held[2], '! no worker of host-a answers for 10.0 s', 'it is not the host that is waited for');
   const gone: OperationView = { ...away, phase: 'HostUnreachable' };

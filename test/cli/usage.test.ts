@@ -60,7 +60,7 @@ test('--help of every command exits with 0 and tells of --json', async () => {
   }
 });
 
-test('a spec’s mistakes are told together, without Temporal, and without its secrets', async () => {
+test('a spec’s errors are reported together, without Temporal, and without its secrets', async () => {
   const spec = 'name: Web_1\nflavor: m1.tiny\nboot: maybe\nadminPassword: [planted]\nuserdata: planted\n';
   const { code, stdout, stderr } = await runEverboot(['create', '-f', '-', '--json'], environment, spec);
   assert.equal(code, 2);
@@ -70,7 +70,7 @@ test('a spec’s mistakes are told together, without Temporal, and without its s
   assert.doesNotMatch(stdout + stderr, /planted/);
 });
 
-test('a configuration’s mistakes are told with exit code 2', async () => {
+test('a configuration’s errors are reported with exit code 2', async () => {
   const file = join(folder, 'wrong.toml');
   await writeFile(file, '[host]\nnaem = "a"\n[libvirt]\nvirt_type = "magic"\n');
   const { code, stdout } = await runEverboot(['list', '--json'], { ...environment, EVERBOOT_CONFIG: file });

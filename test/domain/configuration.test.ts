@@ -92,7 +92,7 @@ test('nothing configured gives the defaults of the contract', () => {
   assert.deepEqual(read({}), defaults);
 });
 
-test('all mistakes are told together, with their names, values and what was expected', () => {
+test('all errors are reported together, with their names, values and expected values', () => {
   assert.deepEqual(
     problemsIn({
       host: { name: 'a b', max_concurrent_downloads: 'x', instances: '/srv' },

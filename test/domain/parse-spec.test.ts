@@ -372,7 +372,7 @@ test('a document without end and one with endless mistakes are refused shortly',
 
 test('a tagged interface has a MAC address', () => {
   assert.deepEqual(problemsWith({ interfaces: [{ type: 'network', source: 'default', tag: 'front' }] }), [
-    'interfaces[0].mac: missing, expected a MAC address, by which the guest is told which card has the tag',
+    'interfaces[0].mac: missing, expected a MAC address, which ties the tag to its card in the guest',
   ]);
 });
 

@@ -2,7 +2,7 @@ import { suite } from 'node:test';
 import { testCrashPoints } from './crash-points/case-tests.ts';
 import { diskCases } from './crash-points/disk-cases.ts';
 
-suite('a kill before any call by which a step changes files leaves nothing half made under a final name', {
+suite('a kill before any call by which a step changes files leaves nothing partial under a final name', {
   concurrency: 2,
 }, () => {
   testCrashPoints(diskCases);

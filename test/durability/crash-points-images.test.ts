@@ -6,7 +6,7 @@ import { makeImageCases } from './crash-points/image-cases.ts';
 const images = await makeImageCases(await mkdtemp('/var/tmp/everboot-crash-images-'));
 after(images.close);
 
-suite('a kill before any call by which a fetch changes files leaves nothing half made under a final name', {
+suite('a kill before any call by which a fetch changes files leaves nothing partial under a final name', {
   concurrency: 2,
 }, () => {
   testCrashPoints(images.cases);

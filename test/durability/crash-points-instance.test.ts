@@ -2,7 +2,7 @@ import { suite } from 'node:test';
 import { testCrashPoints } from './crash-points/case-tests.ts';
 import { instanceCases } from './crash-points/instance-cases.ts';
 
-suite('a kill before any call by which an instance’s files change leaves none half made under a final name', {
+suite('a kill before any call by which an instance’s files change leaves none partial under a final name', {
   concurrency: 2,
 }, () => {
   testCrashPoints(instanceCases);

@@ -79,7 +79,7 @@ function domainOn(path: string, { instanceId, operationId }: Claim): string {
 }
 
 describe('a sweep', () => {
-  test('keeps what a disk lies on, though no claim says so, and what that lies on', async (t) => {
+  test('keeps a disk’s backing file, though no claim names it, and that file’s own', async (t) => {
     const care = await cacheOf(t);
     const { paths } = care;
     const used = await base(paths, named('a'));

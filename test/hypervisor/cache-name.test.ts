@@ -48,7 +48,7 @@ test('an ephemeral base is named by everything that shapes it', () => {
     label: 'ephemeral0',
   } as const;
   const name = blankCacheName(shape, {});
-  // A host has such files from earlier releases, and disks that lie on them.
+  // A host has such files from earlier releases, and disks that they back.
   assert.equal(name, 'ephemeral_20_54558a0');
   assert.equal(blankCacheName({ ...shape }, {}), name);
   assert.notEqual(blankCacheName({ ...shape, label: 'ephemeral1' }, {}), name);

@@ -103,12 +103,12 @@ describe('an image whose place Glance tells', () => {
       [only(`file://other-host${outside}`), /is a file on this host/],
       [only('rbd://fsid/pool/image/snap'), /is a file on this host/],
       [{ locations: [{ url: 7 }, null, 'file:///', { url: 'file://%zz' }] }, /is a file on this host/],
-      [{ locations: [] }, /tells no place/],
-      [{ locations: say(403) }, /tells no place/],
-      [{ locations: say(404) }, /tells no place/],
-      [{ locations: say(501) }, /tells no place/],
+      [{ locations: [] }, /shows no location/],
+      [{ locations: say(403) }, /shows no location/],
+      [{ locations: say(404) }, /shows no location/],
+      [{ locations: say(501) }, /shows no location/],
       [{ locations: say(200, {}, '<html>') }, /not JSON/],
-      [{ locations: (request) => request.destroy() }, /did not tell its places/],
+      [{ locations: (request) => request.destroy() }, /did not show its locations/],
     ];
     for (const [telling, reason] of tellings) {
       const { image, fetches, settings } = await tellingGlance(t, telling);

@@ -282,7 +282,7 @@ describe('Keystone', () => {
     const answers = [say(404), say(300), say(307, { location: `${target.url}/v3/auth/tokens` })];
     for (const answer of answers) {
       const server = await imageServer(t, [answer]);
-      await fails(look(host({ authUrl: server.url })), 'HostUnsuitable', /as no Keystone does/);
+      await fails(look(host({ authUrl: server.url })), 'HostUnsuitable', /which no Keystone with/);
       assert.deepEqual(server.requests, ['POST /v3/auth/tokens']);
     }
     assert.deepEqual(target.requests, []);

@@ -178,7 +178,7 @@ test('an imported image stays when its last clone goes, and is imported again wh
   const [imported = ''] = await basesOf(fresh);
   const { id } = await info(imported);
   const snapshot = `${cephPool}/${imported}@everboot`;
-  await assert.rejects(ceph.rbd('snap', 'unprotect', snapshot), /busy/, 'nobody removes what a disk lies on');
+  await assert.rejects(ceph.rbd('snap', 'unprotect', snapshot), /busy/, 'nobody removes a disk’s backing file');
   await backend.removeDisks(first.claim, control);
   assert.deepEqual(await basesOf(fresh), [imported]);
   await ceph.rbd('snap', 'unprotect', snapshot);

@@ -51,7 +51,7 @@ test('the environment goes before the file, and the file before the defaults', a
   assert.equal(temporal.address, '127.0.0.1:7233');
 });
 
-test('a mistake in the environment is told with its variable, beside those in the file', async () => {
+test('an error in the environment is reported with its variable, beside those in the file', async () => {
   const { problems } = await refusal({
     text: '[host]\nreserved_disk_mb = -1\n',
     environment: {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Started by init in the demo's guest: tells on the console, for everboot to read, what this machine sees and was told.
+# Started by init in the demo's guest: reports on the console, for everboot to read, the devices and the metadata that this machine sees.
 
 busybox --install -s /bin
 exec >/dev/ttyS0 2>&1

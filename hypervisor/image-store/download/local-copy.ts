@@ -30,7 +30,7 @@ export interface LocalCopy {
 }
 
 /**
- * Copies an image that lies on this host into its partial file, before anything is read through Node: the blocks are
+ * Copies an image that is on this host into its partial file, before anything is read through Node: the blocks are
  * shared where the file system can, and holes stay holes. What was copied is not verified yet. Does nothing where the
  * image is not here, or something of it was fetched before; a copy that was interrupted begins again. Whatever is wrong
  * with the file, the image takes its usual way then: it may do without the file, or says itself what is wrong.

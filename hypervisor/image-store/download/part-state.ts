@@ -98,8 +98,8 @@ export async function verifiedSize(partPath: string, image: ImageDescription): P
 }
 
 /**
- * Removes a partial file that nobody is to go on from; the sidecar last, as it tells that the file is ours. What it
- * promises of a file that is gone or shorter counts for nothing.
+ * Removes a partial file that nobody is to go on from; the sidecar last, as it marks the file as ours. What it promises
+ * of a file that is gone or shorter counts for nothing.
  */
 export async function removePart(partPath: string): Promise<void> {
   await removeFile(partPath);

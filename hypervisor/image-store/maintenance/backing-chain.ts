@@ -9,10 +9,10 @@ const headerBytes = 20;
 const qcow2Magic = 0x514649fb;
 
 /**
- * The files that a disk lies on, nearest first. It is read from the disks' headers and by no program, because a guest may
+ * The backing files of a disk, nearest first. It is read from the disks' headers and by no program, because a guest may
  * have written what it likes into its raw disk; the worst that it gets from that is a file that is kept.
  *
- * Throws the operating system's error when the disk is there and cannot be read: then nobody knows what it lies on.
+ * Throws the operating system's error when the disk is there and cannot be read: then nobody knows its backing files.
  */
 export async function backingChain(disk: string): Promise<string[]> {
   const chain: string[] = [];

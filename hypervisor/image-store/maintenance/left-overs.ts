@@ -37,7 +37,7 @@ export async function sweepLeftOvers(
   return swept;
 }
 
-/** Sidecars last: they tell that the other files are ours, see `ownHalfMade`. */
+/** Sidecars last: they mark the other files as ours, see `ownHalfMade`. */
 function inOrderOfRemoval(files: readonly FoundFile[]): readonly FoundFile[] {
   return [...files].sort((one, other) => Number(one.name.endsWith('.json')) - Number(other.name.endsWith('.json')));
 }
@@ -69,7 +69,7 @@ async function forgetAbsent(care: StoreMaintenance, cacheName: string, users: Ca
     await aloneWith(care, cacheName, () => removeFile(`${paths.fetches}/${cacheName}.json`));
     return;
   }
-  // What lies on a file that is gone needs it fetched again, and only these notes say from where.
+  // An overlay of a file that is gone needs it fetched again, and only these notes say from where.
   if (users.problem !== null || users.byName.has(cacheName) || (await isAnythingLeft(paths, cacheName))) return;
   await aloneWith(care, cacheName, async () => {
     if (await isAnythingLeft(paths, cacheName)) return;

@@ -6,8 +6,8 @@ import type { StoreMaintenance } from '../store-settings.ts';
 import { readScrubRecord } from './scrub-record.ts';
 
 /**
- * Bases that disks lie on and that are not in the cache: removed by hand, put aside by a scrub that was interrupted before
- * it said so, or not fetched again because the source was away. `known` are those that are told of already.
+ * Bases that back disks and are not in the cache: removed by hand, put aside by a scrub that was interrupted before it
+ * said so, or not fetched again because the source was away. `known` are those that are reported already.
  */
 export async function missingBases(
   { paths }: StoreMaintenance,

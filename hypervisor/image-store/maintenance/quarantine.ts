@@ -12,9 +12,9 @@ const lockWaitMs = 10_000;
 
 /**
  * Takes a damaged file out of use: under another name nothing is built on it. What runs on it keeps it open, and gets
- * the right bytes with its next start, when the image was fetched again: the same digest, converted the same way, is the
- * same raw disk byte for byte, so that every overlay fits the new file as it did the old one. Facts and hash stay, since
- * they tell how to fetch it and what it has to be.
+ * the right bytes with its next start, when the image was fetched again: the same digest, converted the same way, is
+ * the same raw disk byte for byte, so that every overlay fits the new file as it did the old one. Facts and hash stay,
+ * since they say how to fetch it, and its digest.
  *
  * Returns the new name; undefined when somebody is at the file for longer than a moment, or it is another one by now.
  */

@@ -24,7 +24,7 @@ export interface ScrubRequest {
 
 /**
  * Reads cached files again, and compares each with its recorded hash; one without gets its hash recorded. What differs
- * twice, or cannot be read, is put aside. A base that disks lie on and that is gone counts as damaged, too.
+ * twice, or cannot be read, is put aside. A missing base that backs disks counts as damaged, too.
  *
  * What was compared is noted file by file, so that a scrub that was interrupted goes on with the rest. Throws
  * ImageNotFound for a name that the cache does not have.

@@ -40,7 +40,7 @@ export async function readScrubRecord(paths: HostPaths, name: string): Promise<S
   return { version: 1, content, hash, scrubbedAtMs, title, order };
 }
 
-/** The record, if it is of the content that the facts tell of. */
+/** The record, if it is of the content that the facts describe. */
 export async function scrubRecordOf(paths: HostPaths, facts: BaseFacts): Promise<ScrubRecord | undefined> {
   const record = await readScrubRecord(paths, facts.cacheName);
   return record?.content === null || record?.content === contentOf(facts) ? record : undefined;

@@ -44,12 +44,12 @@ export const diskCases = {
   'a raw root disk with all its space reserved': rootDisk('raw', 'preallocate_images = "space"'),
   'a qcow2 root disk': rootDisk('qcow2'),
   'an ephemeral disk, formatted in place': blankDisk({ ...ephemeral, format: 'raw' }),
-  'an ephemeral disk and the formatted file in the cache that it lies on': blankDisk({
+  'an ephemeral disk and the formatted file in the cache that backs it': blankDisk({
     ...ephemeral,
     format: 'qcow2',
   }),
   'a swap disk, made in place': blankDisk({ ...swap, format: 'raw' }),
-  'a swap disk and the swap area in the cache that it lies on': blankDisk({ ...swap, format: 'qcow2' }),
+  'a swap disk and the swap area in the cache that backs it': blankDisk({ ...swap, format: 'qcow2' }),
   'a kernel beside the disks': {
     ...rootDisk('raw'),
     ...{ module: 'copy-boot-file', name: 'copyBootFile' },

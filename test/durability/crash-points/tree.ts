@@ -13,7 +13,7 @@ export async function treeOf(folder: string): Promise<Tree> {
     const path = join(folder, name);
     const { mode, uid, gid } = await lstat(path);
     const isFile = (mode & 0o170000) === 0o100000;
-    // What is half made may hold anything.
+    // A partial file may hold anything.
     const content = isFile && !isTemporary(name) ? ` ${await contentOf(path, folder)}` : '';
     tree.set(name, `${mode.toString(8)} ${uid}:${gid}${content}`);
   }
@@ -36,7 +36,7 @@ export async function entriesOf(folder: string): Promise<Tree> {
   return entries;
 }
 
-/** Whether a path is that of something half made, or lies in it. */
+/** Whether a path is that of something partial, or lies in it. */
 export function isTemporary(name: string): boolean {
   return /\.everboot-tmp(\/|$)|\.part(\.json)?$|\.converted$/.test(name);
 }

@@ -19,7 +19,9 @@ export interface Place {
 
 const smallMebibytes = 512;
 
-/** Makes a folder for a host of its own; its instances lie on a small or a failing file system where that is asked for. */
+/**
+ * Makes a folder for a host of its own; its instances are on a small or a failing file system where that is asked for.
+ */
 export async function makePlace(stage: Stage, medium: Fault['medium']): Promise<Place> {
   const name = randomUUID().slice(0, 8);
   const folder = join(stage.folder, name);

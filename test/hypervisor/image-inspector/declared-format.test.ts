@@ -13,7 +13,7 @@ after(() => workshop.close());
 
 refused('qed', { 'as it is': { edit: () => {}, reason: /format qed are not accepted/ } });
 
-test('every reason is told', async () => {
+test('every reason is reported', async () => {
   const path = await workshop.change('qcow2', (bytes) => {
     bytes.writeUInt32BE(1000, 12);
     bytes.writeUInt32BE(2, 32);

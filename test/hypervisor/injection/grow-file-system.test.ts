@@ -43,6 +43,6 @@ test('a disk with partitions is left as it is', async () => {
   await truncate(path, 200 * mebibyte);
   assert.deepEqual(await grow({ path, format: 'raw' }), {
     resized: false,
-    note: 'the file system was left as it is: no ext2, ext3 or ext4 lies on the bare disk',
+    note: 'the file system was left as it is: no ext2, ext3 or ext4 is on the bare disk',
   });
 });
