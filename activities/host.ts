@@ -16,7 +16,7 @@ export interface Host {
   /** One for the whole process, too; absent: there is none. */
   readonly rateLimit?: RateLimit;
   /** For how long after a run's end its last attempts may be at work, in milliseconds; absent: `graceMs`. */
-  readonly tendGraceMs?: number;
+  readonly reconcileGraceMs?: number;
   /** Where it stands which start of the machine this is; absent: where Linux says it. */
   readonly bootIdFile?: string;
 }

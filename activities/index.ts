@@ -15,11 +15,11 @@ import { injectFiles } from './inject-files.ts';
 import { markReady } from './mark-ready.ts';
 import { planInstance } from './plan-instance.ts';
 import { publishBaseImage } from './publish-base-image.ts';
+import { reconcileHost } from './reconcile-host.ts';
 import { releaseInstance } from './release-instance.ts';
 import { removeRemains } from './remove-remains.ts';
 import { reserveInstance } from './reserve-instance.ts';
 import { resumeGuests } from './resume-guests.ts';
-import { tendHost } from './tend-host.ts';
 import { verifyImage } from './verify-image.ts';
 import { writeConfigDrive } from './write-config-drive.ts';
 
@@ -56,7 +56,7 @@ export function activitiesOn(host: Host): HostActivities {
     scrubCachedFiles: (order) => scrubCachedFiles(host, order),
     pinCachedFile: (order) => pinCachedFile(host, order),
     planFetch: (order) => planFetch(host, order),
-    tendHost: (order) => tendHost(host, order),
+    reconcileHost: (order) => reconcileHost(host, order),
     resumeGuests: () => resumeGuests(host),
   };
 }

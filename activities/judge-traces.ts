@@ -1,7 +1,13 @@
 import type { InstanceRecord } from '../domain/instance-record.ts';
-import { graceMs, judgeClaim, type OperationFacts, type RecordFacts, type TendReason } from '../domain/judge-claim.ts';
-import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/tending/inventory.ts';
-import type { MetRecord } from '../hypervisor/tending/met-record.ts';
+import {
+  graceMs,
+  judgeClaim,
+  type OperationFacts,
+  type ReconcileReason,
+  type RecordFacts,
+} from '../domain/judge-claim.ts';
+import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/reconcile/inventory.ts';
+import type { MetRecord } from '../hypervisor/reconcile/met-record.ts';
 import type { Host } from './host.ts';
 import { type NewestRuns, runOf } from './operation-runs.ts';
 
@@ -12,7 +18,7 @@ interface Knowledge {
 }
 
 interface Judgement {
-  readonly reason: TendReason;
+  readonly reason: ReconcileReason;
   readonly note: string;
 }
 
@@ -45,8 +51,8 @@ export async function judgeTraces(
 }
 
 /** The clock and the grace time of a verdict. */
-export function timing({ tendGraceMs = graceMs }: Host): { readonly nowMs: number; readonly graceMs: number } {
-  return { nowMs: Date.now(), graceMs: tendGraceMs };
+export function timing({ reconcileGraceMs = graceMs }: Host): { readonly nowMs: number; readonly graceMs: number } {
+  return { nowMs: Date.now(), graceMs: reconcileGraceMs };
 }
 
 function recordFacts({ claim, host, state, result }: InstanceRecord): RecordFacts {
@@ -54,7 +60,7 @@ function recordFacts({ claim, host, state, result }: InstanceRecord): RecordFact
 }
 
 function noteOf(
-  reason: TendReason,
+  reason: ReconcileReason,
   newest: OperationFacts | null,
   own: OperationFacts | null,
   record: InstanceRecord | undefined,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type TendResult, tendWorkflowId } from '../domain/host-care.ts';
+import { type ReconcileResult, reconcileWorkflowId } from '../domain/host-care.ts';
 import type { OnHost } from './cache.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, startHostWork } from './host-run.ts';
@@ -7,25 +7,25 @@ import { type HostRun, startHostWork } from './host-run.ts';
 /** The control plane's calls to whole hosts. */
 export interface HostClient {
   /** Removes what operations without success left on a host, and reports what else is there without an owner. Throws HostUnreachable. */
-  tend(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<TendResult>>;
+  reconcile(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<ReconcileResult>>;
 }
 
 /** The care of hosts over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
 export function hostClient(context: ClientContext): HostClient {
   return {
-    async tend({ host, dryRun = false } = {}) {
+    async reconcile({ host, dryRun = false } = {}) {
       const summary = dryRun ? 'list the orphans of failed operations' : 'remove the orphans of failed operations';
       // A look alone is nobody else's business, and must not be joined by whoever wants more.
-      const workflowIdOn = (name: string): string => tendWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');
+      const workflowIdOn = (name: string): string => reconcileWorkflowId(name) + (dryRun ? `/${randomUUID()}` : '');
       const inputOn = (name: string) => ({ host: name, dryRun });
       return await startHostWork(context, {
-        workflowType: 'tendHost',
+        workflowType: 'reconcileHost',
         host,
         inputOn,
         workflowIdOn,
         summary,
-        operation: 'tend',
-        phase: 'Tending',
+        operation: 'reconcile',
+        phase: 'Reconciling',
       });
     },
   };

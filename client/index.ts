@@ -3,7 +3,7 @@
 
 export type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
 export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
-export type { ResumeReport, TendedItem, TendResult } from '../domain/host-care.ts';
+export type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-care.ts';
 export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
 export type { AbandonOptions, AbandonResult } from './abandon-operation.ts';
 export type { CacheClient } from './cache.ts';

@@ -58,7 +58,7 @@ export const sections = {
       .describe(
         'Seconds without a worker until the host’s boots report `HostUnreachable`, or move to the next of their `hosts`.',
       ),
-    tend_interval: wholeNumber(10, 30 * day)
+    reconcile_interval: wholeNumber(10, 30 * day)
       .default(600)
       .describe('Seconds between two reconciliations of the host, which remove orphans.'),
     reserved_disk_mb: wholeNumber(0, maxMebibytes).default(1024).describe('Disk space that no boot may take, in MiB.'),

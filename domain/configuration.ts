@@ -7,7 +7,7 @@ export interface HostSettings {
   /** In seconds. */
   readonly hostUnreachableAfter: number;
   /** In seconds, too. */
-  readonly tendInterval: number;
+  readonly reconcileInterval: number;
   readonly reservedDiskMb: number;
   readonly maxConcurrentDownloads: number;
   /** For all fetches of one worker together; null: as fast as it goes. */

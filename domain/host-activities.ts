@@ -11,7 +11,7 @@ import type {
   PlannedVolume,
 } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
-import type { ResumeReport, TendOrder, TendReport } from './host-care.ts';
+import type { ReconcileOrder, ReconcileReport, ResumeReport } from './host-care.ts';
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type { InstancePlan, InstanceResult } from './operations.ts';
@@ -172,6 +172,6 @@ export interface HostActivities {
   pinCachedFile(order: PinOrder): Promise<PinReport>;
   /** Describes an image before it is fetched into the cache without an instance. */
   planFetch(order: { readonly image: ImageReference }): Promise<BaseImageOrder>;
-  tendHost(order: TendOrder): Promise<TendReport>;
+  reconcileHost(order: ReconcileOrder): Promise<ReconcileReport>;
   resumeGuests(): Promise<ResumeReport>;
 }

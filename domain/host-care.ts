@@ -1,36 +1,36 @@
 import type { Claim } from './claim.ts';
-import type { TendReason } from './judge-claim.ts';
+import type { ReconcileReason } from './judge-claim.ts';
 
-/** Something that a tending met, and why it stays or goes; see docs/host-care.md. */
-export interface TendedItem {
+/** Something that a reconciliation met, and why it stays or goes; see docs/host-care.md. */
+export interface ReconciledItem {
   /** For people: `instance 5f0c…`, `the domain web-1`. */
   readonly subject: string;
   /** Whose it is; null: nobody’s that is known. */
   readonly claim: Claim | null;
   /** Its parts: `its directory`, `2 claims on the cache`. */
   readonly parts: readonly string[];
-  readonly reason: TendReason;
+  readonly reason: ReconcileReason;
   /** Details beyond the reason: how the operation ended, why a removal failed. */
   readonly note: string;
 }
 
 /** The result of `reconcileHost`. Its lists are bounded; its counts are not. */
-export interface TendReport {
+export interface ReconcileReport {
   readonly host: string;
   readonly dryRun: boolean;
   /** Removed items; in a dry run, those that would be removed. */
-  readonly removed: readonly TendedItem[];
+  readonly removed: readonly ReconciledItem[];
   /** Items that stay and need attention: healthy ready instances are only counted. */
-  readonly kept: readonly TendedItem[];
+  readonly kept: readonly ReconciledItem[];
   /** Everything that was met, by its reason. */
-  readonly counts: Readonly<Partial<Record<TendReason, number>>>;
+  readonly counts: Readonly<Partial<Record<ReconcileReason, number>>>;
   /** Places that could not be read, and why. */
   readonly notes: readonly string[];
   /** True: the host was started since its guests were last looked at, and it is set to start them again. */
   readonly resumeGuests: boolean;
 }
 
-export interface TendOrder {
+export interface ReconcileOrder {
   /** True: nothing is changed. */
   readonly dryRun: boolean;
 }
@@ -53,12 +53,12 @@ export interface ResumeReport {
 }
 
 /** The result of the workflow `reconcileHost`. */
-export interface TendResult extends TendReport {
+export interface ReconcileResult extends ReconcileReport {
   /** Null: there was nothing to start again. */
   readonly resumed: ResumeReport | null;
 }
 
-/** The Temporal workflow id of a host’s tending. */
-export function tendWorkflowId(host: string): string {
-  return `host/${host}/tend`;
+/** The Temporal workflow id of a host’s reconciliation. */
+export function reconcileWorkflowId(host: string): string {
+  return `host/${host}/reconcile`;
 }

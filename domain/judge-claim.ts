@@ -28,7 +28,7 @@ interface Timing {
 
 export interface ClaimFacts extends Timing {
   readonly claim: Claim;
-  /** The host that is tended. */
+  /** The host that is reconciled. */
   readonly host: string;
   /** Of the instance, whichever operation wrote it; null: there is none. */
   readonly record: RecordFacts | null;
@@ -57,8 +57,8 @@ const deleteHere =
   '`everboot delete ID --host NAME` removes it.';
 const lookAtIt = 'If it has no owner, remove it by hand.';
 
-/** Everything that a tending may say of what it meets. */
-export const tendReasons = {
+/** Everything that a reconciliation may say of what it meets. */
+export const reconcileReasons = {
   Ended: { action: 'remove', meaning: 'Its operation failed, and its undo did not run.' },
   Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
   LeftOver: { action: 'remove', meaning: 'A partial file of everboot’s that no operation owns.' },
@@ -135,7 +135,7 @@ export const tendReasons = {
   },
 } as const satisfies Record<string, ReasonKind>;
 
-export type TendReason = keyof typeof tendReasons;
+export type ReconcileReason = keyof typeof reconcileReasons;
 
 /** Several times as long as a worker that says nothing is taken for alive, and so may have an attempt at work. */
 export const graceMs = 60_000;
@@ -145,7 +145,7 @@ const fileGraceMs = 3_600_000;
  * What becomes of everything that carries one claim. Only what provably is of an operation that ended without success,
  * or that another one followed, goes; that Temporal does not know it proves nothing, since runs are forgotten.
  */
-export function judgeClaim(facts: ClaimFacts): TendReason {
+export function judgeClaim(facts: ClaimFacts): ReconcileReason {
   const { claim, host, record, newest, own, isHere } = facts;
   // It may say that the instance is ready, and that the claim is what keeps its disks' backing files.
   if (facts.isRecordUnreadable) return 'UnreadableRecord';
@@ -168,7 +168,7 @@ export function judgeClaim(facts: ClaimFacts): TendReason {
   return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
 }
 
-function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts): TendReason {
+function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts): ReconcileReason {
   const { newest, host } = facts;
   const isMoved = newest?.operation === 'create' && newest.operationId !== operationId && !isOn(newest, host);
   if (isMoved && (newest.outcome === 'open' || newest.outcome === 'succeeded')) return 'ReadyElsewhere';
@@ -180,7 +180,7 @@ function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts)
  * An operation on a ready instance may have succeeded without being the one that made it. Only what came before the one
  * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whoever's claim it carries.
  */
-function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: ClaimFacts): TendReason {
+function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: ClaimFacts): ReconcileReason {
   const { host, isHere, hasDomain } = facts;
   const isMadeByNewest = newest.outcome === 'succeeded' && newest.operationId === record.operationId;
   const isReadyHere = record.host === host && isOn(newest, host);
@@ -189,7 +189,7 @@ function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: C
   return isRecent(newest, facts) ? 'JustEnded' : 'Superseded';
 }
 
-function endedReason(own: OperationFacts, facts: ClaimFacts): TendReason {
+function endedReason(own: OperationFacts, facts: ClaimFacts): ReconcileReason {
   const { host, record, newest, isHere } = facts;
   if (own.outcome === 'succeeded') {
     if (record?.state === 'ready') return 'Ready';
@@ -213,7 +213,7 @@ function isOn({ host }: OperationFacts, name: string): boolean {
 /** Judges an instance's partial file or folder by its age and by its instance's runs. */
 export function judgeTemporaryFile(
   file: Timing & { readonly modifiedMs: number; readonly newest: OperationFacts | null },
-): TendReason {
+): ReconcileReason {
   const { nowMs, modifiedMs, newest } = file;
   if (newest?.outcome === 'open') return 'Owned';
   if (newest !== null && !isRecent(newest, file)) return 'LeftOver';

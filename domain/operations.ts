@@ -115,7 +115,7 @@ export type Phase =
   | 'Sweeping'
   | 'Scrubbing'
   | 'Fetching'
-  | 'Tending'
+  | 'Reconciling'
   | 'Done';
 
 export interface RetryRequest {
@@ -164,7 +164,7 @@ export interface StepReport {
 }
 
 export interface OperationProgress {
-  readonly operation: 'create' | 'delete' | 'inspect' | 'cache' | 'tend' | 'clear';
+  readonly operation: 'create' | 'delete' | 'inspect' | 'cache' | 'reconcile' | 'clear';
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepReport[];

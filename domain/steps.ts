@@ -71,7 +71,7 @@ export const steps = {
   scrubCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
   pinCachedFile: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
   planFetch: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
-  tendHost: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },
+  reconcileHost: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },
   resumeGuests: { kind: 'maintenance', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
 } as const satisfies Record<keyof HostActivities, ForwardStep | OtherStep>;
 

@@ -1,6 +1,6 @@
 import type { CacheListing, PrecacheInput, PrecacheResult, ScrubResult, SweepReport } from './cache.ts';
 import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from './host-activities.ts';
-import type { TendOrder, TendResult } from './host-care.ts';
+import type { ReconcileOrder, ReconcileResult } from './host-care.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type {
   AbandonRequest,
@@ -28,7 +28,7 @@ export interface Workflows {
   readonly scrubCache: (input: OnHost<ScrubOrder>) => Promise<ScrubResult>;
   readonly pinCache: (input: OnHost<PinOrder>) => Promise<PinReport>;
   readonly precacheImage: (input: PrecacheInput) => Promise<PrecacheResult>;
-  readonly tendHost: (input: OnHost<TendOrder>) => Promise<TendResult>;
+  readonly reconcileHost: (input: OnHost<ReconcileOrder>) => Promise<ReconcileResult>;
 }
 
 export type WorkflowName = keyof Workflows;

@@ -26,7 +26,7 @@ export interface HostWorkerOptions {
   readonly connection: NativeConnection;
   readonly namespace: string;
   /** See `Host`; absent: the default. */
-  readonly tendGraceMs?: number;
+  readonly reconcileGraceMs?: number;
 }
 
 export interface HostWorker extends Draining {
@@ -39,7 +39,7 @@ export interface HostWorker extends Draining {
  * a hypervisor needs.
  */
 export async function startHostWorker(options: HostWorkerOptions): Promise<HostWorker> {
-  const { configuration, credentials, stateDirectory, connection, namespace, tendGraceMs } = options;
+  const { configuration, credentials, stateDirectory, connection, namespace, reconcileGraceMs } = options;
   const { name, instancesPath, maxConcurrentDownloads, maxConcurrentDiskOps } = configuration.host;
   const identity = `everboot/${name}/${process.pid}`;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
@@ -47,8 +47,8 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   const tokens = credentials === null ? {} : { tokens: glanceTokens(credentials, configuration.glance) };
   const { maxDownloadBytesPerSecond } = configuration.host;
   const limits = maxDownloadBytesPerSecond === null ? {} : { rateLimit: rateLimit(maxDownloadBytesPerSecond) };
-  const tending = tendGraceMs === undefined ? {} : { tendGraceMs };
-  const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits, ...tending };
+  const reconciliation = reconcileGraceMs === undefined ? {} : { reconcileGraceMs };
+  const host: Host = { configuration, paths, stateDirectory, ...tokens, ...limits, ...reconciliation };
   const shared = { connection, namespace, identity, ...drainOptions } as const;
 
   const slots: Readonly<Record<Lane, number>> = {

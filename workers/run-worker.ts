@@ -9,9 +9,9 @@ import { closeLibvirt } from '../hypervisor/libvirt.ts';
 import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate.ts';
 import { ensureCacheSchedules } from './cache-schedules.ts';
 import { readGlanceCredentials } from './glance-credentials.ts';
-import { ensureTendSchedule, tendNow } from './host-tending.ts';
 import { startHostWorker, untilPolling } from './host-worker.ts';
 import { log } from './log.ts';
+import { ensureReconcileSchedule, reconcileNow } from './reconcile-schedule.ts';
 import { installTemporalRuntime } from './temporal-runtime.ts';
 
 /** Where Temporal is, as the command line found it. */
@@ -69,7 +69,7 @@ export async function runWorker(
         throw isGrpcServiceError(error) ? unreachable(temporal.address, error) : error;
       });
       await ensureCacheSchedules(client, configuration);
-      await ensureTendSchedule(client, configuration);
+      await ensureReconcileSchedule(client, configuration);
     });
     const worker = await startHostWorker({ configuration, credentials, stateDirectory, connection, namespace });
     const stop = (): void => void worker.shutdown().catch(() => undefined);
@@ -79,7 +79,7 @@ export async function runWorker(
       const { name } = configuration.host;
       const polling = untilPolling(control, namespace, name, worker.identity, signal);
       await Promise.race([polling.then(() => onReady({ temporal: temporal.address, host: name })), worker.ended]);
-      if (!signal.aborted) await tendNow(client, name, signal);
+      if (!signal.aborted) await reconcileNow(client, name, signal);
       await worker.ended;
     } finally {
       signal.removeEventListener('abort', stop);

@@ -8,7 +8,7 @@ export { clearRemains } from './clear-remains.ts';
 export { createInstance } from './create-instance.ts';
 export { deleteInstance } from './delete-instance.ts';
 export { inspectInstance } from './inspect-instance.ts';
-export { tendHost } from './tend-host.ts';
+export { reconcileHost } from './reconcile-host.ts';
 
 type Exported = typeof import('./index.ts');
 

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Host } from '../../activities/host.ts';
+import { reconcileHost } from '../../activities/reconcile-host.ts';
 import { removeRemains } from '../../activities/remove-remains.ts';
-import { tendHost } from '../../activities/tend-host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { TendReport } from '../../domain/host-care.ts';
+import type { ReconcileReport } from '../../domain/host-care.ts';
 import { addClaim, claimedBy } from '../../hypervisor/image-store/claims.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
@@ -70,11 +70,11 @@ test('remains without a domain are removed from a host without libvirt, by the o
   );
 });
 
-test('a tending removes an instance of disks alone from a host without libvirt', async () => {
+test('a reconciliation removes an instance of disks alone from a host without libvirt', async () => {
   const { claim } = await disksAlone();
   const memo = { operationId: claim.operationId };
-  const tending = () => tendHost({ ...host, tendGraceMs: 0 }, { dryRun: false });
-  const { removed } = (await step(tending, { ...failed, memo })) as TendReport;
+  const reconciliation = () => reconcileHost({ ...host, reconcileGraceMs: 0 }, { dryRun: false });
+  const { removed } = (await step(reconciliation, { ...failed, memo })) as ReconcileReport;
   assert.deepEqual(
     removed.filter((item) => item.claim?.instanceId === claim.instanceId).map(({ reason }) => reason),
     ['Ended'],

@@ -9,7 +9,7 @@ import type { ResumeReport } from '../../domain/host-care.ts';
 import { withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt, defineDomain, domainState, removeDomain } from '../../hypervisor/libvirt.ts';
-import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
+import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import type { Describe } from '../fixtures/running-operation-client.ts';
 import { hostThatMakes, recordedInstance } from './recorded-instance.ts';
@@ -123,9 +123,9 @@ test('a guest that did not start is not taken for one that somebody shut off, at
   assert.match(guests.find(({ instanceId }) => instanceId === odd)?.note ?? '', /something works on its files/);
   assert.deepEqual(await states(claims), ['shut off', 'shut off', 'running']);
   const place = { paths: host.paths, libvirt: host.configuration.libvirt, signal: AbortSignal.timeout(60_000) };
-  const tend = async (): Promise<boolean> => await lookAfterGuests(host, await takeInventory(place));
+  const reconcile = async (): Promise<boolean> => await lookAfterGuests(host, await takeInventory(place));
   // However often it is seen like that before the machine goes down again.
-  assert.deepEqual([await tend(), await tend()], [false, false]);
+  assert.deepEqual([await reconcile(), await reconcile()], [false, false]);
   const next = { ...host, bootIdFile: join(folder, 'next-boot-id') };
   await writeFile(next.bootIdFile, 'third');
   assert.equal(await lookAfterGuests(next, await takeInventory(place)), true);

@@ -24,7 +24,7 @@ const defaults = {
     name: machineName,
     instancesPath: '/var/lib/everboot/instances',
     hostUnreachableAfter: 300,
-    tendInterval: 600,
+    reconcileInterval: 600,
     reservedDiskMb: 1024,
     maxConcurrentDownloads: 4,
     maxDownloadBytesPerSecond: null,
@@ -105,7 +105,7 @@ test('all errors are reported together, with their names, values and expected va
     [
       '[host] name: "a b", expected 1 to 64 letters, digits, ".", "_" and "-"',
       '[host] max_concurrent_downloads: "x", expected a whole number from 1 to 64',
-      '[host] instances: unknown, expected one of name, instances_path, host_unreachable_after, tend_interval, reserved_disk_mb, max_concurrent_downloads, max_download_bytes_per_second, max_concurrent_disk_ops, file_image_roots, volume_device_roots, volume_servers, volume_rbd_pools, tap_devices',
+      '[host] instances: unknown, expected one of name, instances_path, host_unreachable_after, reconcile_interval, reserved_disk_mb, max_concurrent_downloads, max_download_bytes_per_second, max_concurrent_disk_ops, file_image_roots, volume_device_roots, volume_servers, volume_rbd_pools, tap_devices',
       '[libvirt] images_type: "zfs", expected one of default, raw, flat, qcow2, lvm, rbd',
       '[libvirt] inject_key: "yes", expected true or false',
       '[glance] api_servers[0]: "ftp://glance", expected an http or https URL without a name and a password',

@@ -7,9 +7,9 @@ import {
   judgeClaim,
   judgeTemporaryFile,
   type OperationFacts,
+  type ReconcileReason,
   type RecordFacts,
-  type TendReason,
-  tendReasons,
+  reconcileReasons,
 } from '../../domain/judge-claim.ts';
 
 const nowMs = 10_000_000;
@@ -30,7 +30,7 @@ const unreadable = { record: null, isRecordUnreadable: true };
 const guest = { record: null, hasDomain: true };
 
 /** What is known, beside a building record, its directory and no domain; and what becomes of the claim. */
-const cases: readonly (readonly [string, Partial<ClaimFacts>, TendReason])[] = [
+const cases: readonly (readonly [string, Partial<ClaimFacts>, ReconcileReason])[] = [
   ['an open run carries the claim', { newest: run('open') }, 'Owned'],
   ['an open run that was started by hand', { newest: run('open', { operationId: null, host: null }) }, 'Owned'],
   ['an open run with the claim is on another host', { newest: run('open', there) }, 'OtherHost'],
@@ -201,7 +201,7 @@ test('nothing whose record says ready, or cannot be read, is ever removed, whate
         for (const record of [ready, null]) {
           const place = { claim, host: 'here', isHere: true, isRecordUnreadable: record === null };
           const facts = { ...place, nowMs, graceMs, record, hasDomain, newest, own };
-          assert.notEqual(tendReasons[judgeClaim(facts)].action, 'remove', JSON.stringify(facts));
+          assert.notEqual(reconcileReasons[judgeClaim(facts)].action, 'remove', JSON.stringify(facts));
         }
       }
     }
@@ -209,7 +209,7 @@ test('nothing whose record says ready, or cannot be read, is ever removed, whate
 });
 
 const hour = 3_600_000;
-const files: readonly (readonly [string, number, OperationFacts | null, TendReason])[] = [
+const files: readonly (readonly [string, number, OperationFacts | null, ReconcileReason])[] = [
   ['old, of an operation that runs', 2 * hour, run('open'), 'Owned'],
   ['new, of an operation that ended', 0, run('failed'), 'LeftOver'],
   ['new, of an operation that ended a moment ago', 0, run('failed', { sinceMs: nowMs }), 'FreshFile'],
@@ -223,10 +223,10 @@ for (const [title, ageMs, newest, reason] of files) {
 }
 
 test('a remedy that deletes says first how to see that nothing else is lost, and none stands beside a ready instance', () => {
-  for (const [reason, kind] of Object.entries(tendReasons)) {
+  for (const [reason, kind] of Object.entries(reconcileReasons)) {
     if ('remedy' in kind && /everboot delete/.test(kind.remedy)) {
       assert.match(kind.remedy, /everboot show ID.*no other host/s, reason);
-      assert.notEqual(reason, 'BesideReady' satisfies TendReason);
+      assert.notEqual(reason, 'BesideReady' satisfies ReconcileReason);
     }
   }
 });
@@ -235,7 +235,7 @@ test('docs/host-care.md lists exactly these reasons, with their words', async ()
   const page = await readFile(new URL('../../docs/host-care.md', import.meta.url), 'utf8');
   const rows = page.split('\n').filter((line) => line.startsWith('| `'));
   const does = { remove: 'goes', leave: 'stays', report: 'stays, look at it' };
-  const expected = Object.entries(tendReasons).map(([reason, kind]) => {
+  const expected = Object.entries(reconcileReasons).map(([reason, kind]) => {
     const remedy = 'remedy' in kind ? kind.remedy : '–';
     return `| \`${reason}\` | ${does[kind.action]} | ${kind.meaning} | ${remedy} |`;
   });

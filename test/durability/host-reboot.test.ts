@@ -91,7 +91,7 @@ async function crash(): Promise<void> {
   }
 }
 
-/** Waits until the tending at the worker's start has seen to the guests: then the note is of this start. */
+/** Waits until the reconciliation at the worker's start has seen to the guests: then the note is of this start. */
 async function untilGuestsAreSeenTo(): Promise<readonly string[]> {
   const note = async () => JSON.parse(await readFile(worker.paths.guests, 'utf8').catch(() => '{}'));
   const bootId = await readBootId();
@@ -121,7 +121,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
   const local = { image: { file: small.path, digest: small.digest, format: 'raw' } };
   const [ran, off] = [await create('ran', local), await create('off', local)];
   await runProgram('virsh', ['-c', uri, 'destroy', off], { timeoutMs: 20_000 });
-  assert.equal((await worker.json(['host', 'tend'])).code, 0);
+  assert.equal((await worker.json(['host', 'reconcile'])).code, 0);
   assert.deepEqual(JSON.parse(await readFile(worker.paths.guests, 'utf8')).off, [off]);
 
   const downloaded = await makeRawImage(worker.folder, 'downloaded.raw', 64 * mebibyte);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { TendResult } from '../../domain/host-care.ts';
+import type { ReconcileResult } from '../../domain/host-care.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
 import { domainState } from '../../hypervisor/libvirt.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
@@ -44,10 +44,10 @@ async function created(boot: 'running' | 'defined'): Promise<string> {
   return spec.id;
 }
 
-async function tend(): Promise<TendResult> {
+async function reconcile(): Promise<ReconcileResult> {
   const order = { host: host.name, dryRun: false };
-  const workflowId = `host/${host.name}/tend/${randomUUID()}`;
-  return await (await startWorkflow(host.client, 'tendHost', order, { workflowId })).result();
+  const workflowId = `host/${host.name}/reconcile/${randomUUID()}`;
+  return await (await startWorkflow(host.client, 'reconcileHost', order, { workflowId })).result();
 }
 
 /** Ends every guest and says that the machine was started again: what libvirt keeps on disk is all that is left. */
@@ -56,7 +56,7 @@ async function reboot(ids: readonly string[]): Promise<void> {
   await writeFile(bootIdFile, `${randomUUID()}\n`);
 }
 
-function outcomes(result: TendResult): Record<string, string> {
+function outcomes(result: ReconcileResult): Record<string, string> {
   return Object.fromEntries((result.resumed?.guests ?? []).map(({ instanceId, outcome }) => [instanceId, outcome]));
 }
 
@@ -67,7 +67,7 @@ test('guests that ran are started after the host was; one that was off, one with
   assert.ok(ran && off && defined && fresh && deleted);
   const all = [ran, off, defined, fresh, deleted];
   await virsh('destroy', off);
-  assert.equal((await tend()).resumed, null, 'the machine was not started again');
+  assert.equal((await reconcile()).resumed, null, 'the machine was not started again');
   assert.deepEqual(JSON.parse(await readFile(host.paths.guests, 'utf8')).off, [off]);
 
   await reboot(all);
@@ -78,7 +78,7 @@ test('guests that ran are started after the host was; one that was off, one with
     return await run();
   };
   const deletion = host.remove(deleted);
-  const result = await tend();
+  const result = await reconcile();
   assert.deepEqual(outcomes(result), {
     [ran]: 'started',
     [fresh]: 'started',
@@ -92,7 +92,7 @@ test('guests that ran are started after the host was; one that was off, one with
   assert.deepEqual(states, ['running', 'shut off', 'shut off', 'running', 'shut off']);
 
   await virsh('destroy', ran);
-  assert.equal((await tend()).resumed, null, 'only once for each start of the machine');
+  assert.equal((await reconcile()).resumed, null, 'only once for each start of the machine');
   assert.equal(await domainState(uri, ran), 'shut off');
   gate.resolve();
   host.strike = undefined;
@@ -106,7 +106,7 @@ test('guests that ran are started after the host was; one that was off, one with
 test('a guest that does not start keeps no other from it; after a worker’s death in the middle the rest is started', async () => {
   const [broken, second] = await Promise.all([created('running'), created('running')]);
   assert.ok(broken && second);
-  await tend();
+  await reconcile();
   await reboot([broken, second]);
   await runProgram('rm', [join(host.paths.instances, broken, 'disk')], { timeoutMs: 10_000 });
   let attempts = 0;
@@ -118,7 +118,7 @@ test('a guest that does not start keeps no other from it; after a worker’s dea
     if (attempts === 1) throw new EverbootFailure('WorkerStopping', 'the worker was killed');
     return made;
   };
-  const result = await tend();
+  const result = await reconcile();
   host.strike = undefined;
   assert.deepEqual(outcomes(result), { [broken]: 'left off', [second]: 'runs already' });
   assert.equal(await domainState(uri, second), 'running');

@@ -16,9 +16,9 @@ import { rbdBackend } from '../../hypervisor/backends/rbd-backend.ts';
 import { ifInstanceIsFree } from '../../hypervisor/instance/instance-lock.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
-import { isOnThisHost } from '../../hypervisor/tending/inventory.ts';
-import { removeTraces } from '../../hypervisor/tending/remove-traces.ts';
-import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
+import { isOnThisHost } from '../../hypervisor/reconcile/inventory.ts';
+import { removeTraces } from '../../hypervisor/reconcile/remove-traces.ts';
+import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';
 import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
 import { cephSettings, cephToml, newCephInstance } from '../fixtures/ceph-host.ts';
 import { makeRawImage } from '../fixtures/images.ts';
@@ -106,7 +106,7 @@ test('an image is imported once, and every root disk is a copy-on-write clone of
   assert.equal(size, base.virtualSizeBytes);
 });
 
-test('a tending finds half-made images by their names, and removes what one operation left and no other', async (t) => {
+test('a reconciliation finds half-made images by their names, and removes what one operation left and no other', async (t) => {
   t.after(closeLibvirt);
   const configuration = await testConfiguration(ceph.folder, 'ceph', cephToml(ceph));
   const [doomed, other] = [await newCephInstance(ceph), await newCephInstance(ceph)];

@@ -107,11 +107,11 @@ async function meetsUnknownSteps(
   t.after(() => connection.close());
   const caller = new Client({ connection });
   const order = { host: host.name, dryRun: true };
-  const tending = await startWorkflow(caller, 'tendHost', order, { workflowId: 'tend' });
-  await assert.rejects(tending.result(), (error) => {
+  const reconciliation = await startWorkflow(caller, 'reconcileHost', order, { workflowId: 'reconcile' });
+  await assert.rejects(reconciliation.result(), (error) => {
     assert.ok(error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure);
     assert.equal(error.cause.type, 'HostOutdated');
-    assert.match(error.cause.message, new RegExp(`${host.name} does not know the step tendHost`));
+    assert.match(error.cause.message, new RegExp(`${host.name} does not know the step reconcileHost`));
     return true;
   });
 

@@ -14,12 +14,12 @@ const beyond: Readonly<Record<string, readonly string[]>> = {
     ...['hold-retry', 'hold-retry-changed', 'hold-retry-at-the-end', 'hold-abandon', 'hold-cancelled', 'hold-deadline'],
     ...['host-unreachable-and-back', 'host-gone-next-host', 'host-absent-next-host'],
     ...['host-gone-abandoned', 'host-gone-tombstone', 'hold-host-gone', 'delete-host-gone'],
-    ...['tend', 'tend-after-reboot'],
+    ...['reconcile', 'reconcile-after-reboot'],
   ],
 };
 
 /** The workflows that ask hosts for steps which a release lacks. None of them is a boot, a deletion or a reading. */
-const upgradedHostsOnly = ['clearRemains', 'tendHost'];
+const upgradedHostsOnly = ['clearRemains', 'reconcileHost'];
 
 installTemporalRuntime();
 const kept = (await keptHistories()).filter(({ release }) => release === unreleased);

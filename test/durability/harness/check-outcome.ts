@@ -60,7 +60,7 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
     await journal.until(step, 'late');
   }
   // What it was just noting of a base cannot be taken back on a disk that takes nothing: a sweep does it later.
-  if (fault === 'breakDisk') await tend(stage, input);
+  if (fault === 'breakDisk') await reconcile(stage, input);
   await slate();
   if (fault === 'lateAfter') {
     journal.letGo('later');
@@ -83,14 +83,16 @@ async function assertLikeReference(stage: Stage, procedure: Procedure, made: Ins
   await assertSameInstance(made, reference);
 }
 
-/** A workflow that was terminated when the record said ready has left an instance, which no tending takes away. */
+/**
+ * A workflow that was terminated when the record said ready has left an instance, which no reconciliation takes away.
+ */
 async function checkReady(
   stage: Stage,
   procedure: Procedure,
   input: CreateInstanceInput,
   paths: HostPaths,
 ): Promise<void> {
-  await tend(stage, input);
+  await reconcile(stage, input);
   const record = await readInstanceRecord(paths, input.spec.id);
   assert.equal(record?.state, 'ready');
   await assertLikeReference(stage, procedure, record.result as InstanceResult);
@@ -129,7 +131,7 @@ export async function checkEnd(
 ): Promise<Outcome> {
   const slate = slateOf(stage, input, paths);
   if (end.kind === 'terminated') {
-    // Where its last step had its effect the instance is ready, which no tending takes away.
+    // Where its last step had its effect the instance is ready, which no reconciliation takes away.
     const record = await readInstanceRecord(paths, input.spec.id);
     if (record?.state !== 'ready') {
       await sweep(stage, input, slate);
@@ -149,12 +151,12 @@ export async function checkEnd(
 }
 
 /**
- * Has the host tended, and its cache swept, until nothing is left: steps of an operation that was terminated are told only by their next
- * heartbeat, and until then they hold what they make.
+ * Has the host reconciled, and its cache swept, until nothing is left: steps of an operation that was terminated are
+ * told only by their next heartbeat, and until then they hold what they make.
  */
 async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
   for (let left = 20; ; left -= 1) {
-    await tend(stage, input);
+    await reconcile(stage, input);
     try {
       return await slate();
     } catch (error) {
@@ -164,8 +166,8 @@ async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Prom
   }
 }
 
-async function tend({ client }: Stage, { host }: CreateInstanceInput): Promise<void> {
-  for (const care of ['tendHost', 'sweepCache'] as const) {
+async function reconcile({ client }: Stage, { host }: CreateInstanceInput): Promise<void> {
+  for (const care of ['reconcileHost', 'sweepCache'] as const) {
     const options = { workflowId: `host/${host}/${care}` };
     await (await startWorkflow(client, care, { host, dryRun: false }, options)).result();
   }

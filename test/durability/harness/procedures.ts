@@ -37,7 +37,7 @@ export const struckElsewhere = {
   pinCachedFile: 'cache-care.test.ts',
   planFetch: 'cache-care.test.ts',
   pingHost: 'away-host.test.ts',
-  tendHost: 'tend-killed.test.ts',
+  reconcileHost: 'reconcile-killed.test.ts',
   resumeGuests: 'resume-guests.test.ts',
 } as const satisfies StruckElsewhere;
 

@@ -37,7 +37,7 @@ export async function serveHost(connection: NativeConnection, order: HostOrder):
   const { instancesPath } = configuration.host;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
   await prepareHost(paths);
-  const host = { configuration, paths, stateDirectory: folder, tendGraceMs: 0 };
+  const host = { configuration, paths, stateDirectory: folder, reconcileGraceMs: 0 };
   const place = { folder, instancesPath, journal: openJournal(folder), broken, watchesPrograms };
   const inbound = failureInterceptor({});
   const lanes: Lane[] = ['light', 'fetch', 'disk'];

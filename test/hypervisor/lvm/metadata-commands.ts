@@ -21,9 +21,9 @@ import {
   renameVolume,
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
-import { isOnThisHost } from '../../../hypervisor/tending/inventory.ts';
-import { removeTraces } from '../../../hypervisor/tending/remove-traces.ts';
-import { takeInventory } from '../../../hypervisor/tending/take-inventory.ts';
+import { isOnThisHost } from '../../../hypervisor/reconcile/inventory.ts';
+import { removeTraces } from '../../../hypervisor/reconcile/remove-traces.ts';
+import { takeInventory } from '../../../hypervisor/reconcile/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
 import { activityOfRunningOperation } from '../../fixtures/activity-environment.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
@@ -91,8 +91,8 @@ test('a volume that only carries an instance’s tags is not its disk', async (t
   await removeVolume(foreign, commands);
 });
 
-test('a tending finds volumes by their claims, and removes what one operation left and no other', async (t) => {
-  const folder = await mkdtemp('/var/tmp/everboot-tended-');
+test('a reconciliation finds volumes by their claims, and removes what one operation left and no other', async (t) => {
+  const folder = await mkdtemp('/var/tmp/everboot-reconciled-');
   t.after(() => rm(folder, { recursive: true, force: true }));
   t.after(closeLibvirt);
   const more = `images_volume_group = "${vg.name}"\nvolume_clear = "none"\nconnection_uri = "test:///default"`;

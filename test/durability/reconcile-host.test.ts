@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startWorkflow } from '../../client/workflow-calls.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
-import type { TendedItem, TendResult } from '../../domain/host-care.ts';
-import type { TendReason } from '../../domain/judge-claim.ts';
+import type { ReconciledItem, ReconcileResult } from '../../domain/host-care.ts';
+import type { ReconcileReason } from '../../domain/judge-claim.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
 import { claimsOn } from '../../hypervisor/image-store/claims.ts';
 import { withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
@@ -36,21 +36,21 @@ async function freshSpec(boot: 'disks' | 'defined' | 'running'): Promise<Record<
   };
 }
 
-/** The workflow of the last tending. */
-let lastTending = '';
+/** The workflow of the last reconciliation. */
+let lastReconciliation = '';
 
-async function tend(dryRun = false): Promise<TendResult> {
-  lastTending = `host/${host.name}/tend/${randomUUID()}`;
+async function reconcile(dryRun = false): Promise<ReconcileResult> {
+  lastReconciliation = `host/${host.name}/reconcile/${randomUUID()}`;
   const order = { host: host.name, dryRun };
-  return await (await startWorkflow(host.client, 'tendHost', order, { workflowId: lastTending })).result();
+  return await (await startWorkflow(host.client, 'reconcileHost', order, { workflowId: lastReconciliation })).result();
 }
 
-/** What a tending says of an instance. */
-function saidOf({ removed, kept }: TendResult, instanceId: string): TendedItem[] {
+/** What a reconciliation says of an instance. */
+function saidOf({ removed, kept }: ReconcileResult, instanceId: string): ReconciledItem[] {
   return [...removed, ...kept].filter(({ claim }) => claim?.instanceId === instanceId);
 }
 
-function reasonsOf(result: TendResult, instanceId: string): TendReason[] {
+function reasonsOf(result: ReconcileResult, instanceId: string): ReconcileReason[] {
   return saidOf(result, instanceId).map(({ reason }) => reason);
 }
 
@@ -73,10 +73,10 @@ async function terminatedAfter(step: Step, boot: 'disks' | 'defined' | 'running'
   return spec.id;
 }
 
-/** Tends until nothing works on the host any more: the attempts of a terminated run end by themselves. */
-async function tendUntilFree(instanceId: string): Promise<TendResult> {
+/** Reconciles until nothing works on the host any more: the attempts of a terminated run end by themselves. */
+async function reconcileUntilFree(instanceId: string): Promise<ReconcileResult> {
   for (;;) {
-    const result = await tend();
+    const result = await reconcile();
     if (!reasonsOf(result, instanceId).includes('Locked')) return result;
   }
 }
@@ -91,16 +91,16 @@ const strikes: readonly (readonly [Step, 'disks' | 'defined' | 'running'])[] = [
   ['startDomain', 'running'],
 ];
 for (const [step, boot] of strikes) {
-  test(`a boot (${boot}) that was terminated after ${step} leaves nothing that a tending does not remove`, async () => {
+  test(`a boot (${boot}) that was terminated after ${step} leaves nothing that a reconciliation does not remove`, async () => {
     const id = await terminatedAfter(step, boot);
-    const result = await tendUntilFree(id);
+    const result = await reconcileUntilFree(id);
     assert.deepEqual(
       saidOf(result, id).map(({ reason, note }) => [reason, note]),
       [['Ended', 'its operation terminated']],
     );
     assert.deepEqual(result.notes, []);
     await assertCleanSlate(host.paths, [id]);
-    assert.deepEqual(saidOf(await tend(), id), [], 'there is nothing of it to say any more');
+    assert.deepEqual(saidOf(await reconcile(), id), [], 'there is nothing of it to say any more');
   });
 }
 
@@ -125,24 +125,24 @@ async function fingerprint(): Promise<Record<string, string>> {
 
 test('a dry run says what would go, and touches nothing', async () => {
   const id = await terminatedAfter('defineDomain', 'defined');
-  await tendUntilFreeDry(id);
+  await reconcileUntilFreeDry(id);
   const before = await fingerprint();
-  const result = await tend(true);
+  const result = await reconcile(true);
   assert.deepEqual(reasonsOf(result, id), ['Ended']);
   assert.equal(result.dryRun, true);
   const [item] = result.removed;
   assert.ok(item?.parts.includes('its directory') && item.parts.includes('its domain, shut off'), `${item?.parts}`);
   assert.deepEqual(await fingerprint(), before);
   assert.ok((await domainIds()).includes(id));
-  const handle = host.client.workflow.getHandle(lastTending);
+  const handle = host.client.workflow.getHandle(lastReconciliation);
   const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
   assert.match(currentDetails, new RegExp(`\\| would go \\| instance ${id} \\| .*terminated \\|`));
-  await tendUntilFree(id);
+  await reconcileUntilFree(id);
   await assertCleanSlate(host.paths, [id]);
 });
 
-async function tendUntilFreeDry(instanceId: string): Promise<void> {
-  while (reasonsOf(await tend(true), instanceId).includes('Locked'));
+async function reconcileUntilFreeDry(instanceId: string): Promise<void> {
+  while (reasonsOf(await reconcile(true), instanceId).includes('Locked'));
 }
 
 test('what Nova left is reported and not touched: directories, cached files, domains', async () => {
@@ -164,7 +164,7 @@ test('what Nova left is reported and not touched: directories, cached files, dom
   await virsh('define', file);
   try {
     const before = await fingerprint();
-    const result = await tend();
+    const result = await reconcile();
     assert.deepEqual(await fingerprint(), before);
     const said = new Map(result.kept.map(({ subject, reason }) => [subject, reason]));
     assert.equal(said.get(directory), 'NoClaim');
@@ -184,54 +184,54 @@ test('what Nova left is reported and not touched: directories, cached files, dom
 
 test('of an instance whose record is damaged nothing goes, its claims on the cache neither', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
-  await tendUntilFreeDry(id);
+  await reconcileUntilFreeDry(id);
   const file = join(host.paths.instances, id, 'everboot.json');
   const record = await readFile(file, 'utf8');
   assert.equal(JSON.parse(record).domain, false, 'it can go without libvirt');
   await writeFile(file, '{"version":2}');
   const before = await fingerprint();
-  assert.deepEqual(reasonsOf(await tend(), id), ['UnreadableRecord']);
+  assert.deepEqual(reasonsOf(await reconcile(), id), ['UnreadableRecord']);
   assert.deepEqual(await fingerprint(), before);
   await writeFile(file, record);
-  await tendUntilFree(id);
+  await reconcileUntilFree(id);
   await assertCleanSlate(host.paths, [id]);
 });
 
 test('an instance whose files somebody works on is left until that ends', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
-  await tendUntilFreeDry(id);
+  await reconcileUntilFreeDry(id);
   await withInstanceLock(host.paths, id, { shared: true }, async () => {
-    assert.deepEqual(reasonsOf(await tend(), id), ['Locked']);
+    assert.deepEqual(reasonsOf(await reconcile(), id), ['Locked']);
     assert.ok((await readdir(host.paths.instances)).includes(id));
   });
-  assert.deepEqual(reasonsOf(await tend(), id), ['Ended']);
+  assert.deepEqual(reasonsOf(await reconcile(), id), ['Ended']);
   await assertCleanSlate(host.paths, [id]);
 });
 
 test('a ready instance stays, known to Temporal or not; one without its domain is told', async () => {
   const { spec } = await host.create(await freshSpec('defined'));
   await host.client.workflow.getHandle(instanceWorkflowId(spec.id)).result();
-  assert.deepEqual(reasonsOf(await tend(), spec.id), [], 'what is well is only counted');
+  assert.deepEqual(reasonsOf(await reconcile(), spec.id), [], 'what is well is only counted');
   await runProgram('virsh', ['-c', 'qemu:///system', 'undefine', spec.id], { timeoutMs: 20_000 });
-  assert.deepEqual(reasonsOf(await tend(), spec.id), ['ReadyWithoutDomain']);
+  assert.deepEqual(reasonsOf(await reconcile(), spec.id), ['ReadyWithoutDomain']);
 
   // The same instance under an id of which Temporal has never heard, as after its retention.
   const unknown = randomUUID();
   await renameInstance(spec.id, unknown);
-  assert.deepEqual(reasonsOf(await tend(), unknown), ['ReadyWithoutDomain']);
+  assert.deepEqual(reasonsOf(await reconcile(), unknown), ['ReadyWithoutDomain']);
   const record = JSON.parse(await readFile(join(host.paths.instances, unknown, 'everboot.json'), 'utf8'));
   const { domain: _, ...result } = record.result;
   await writeRecord(unknown, { ...record, result });
-  assert.deepEqual(reasonsOf(await tend(), unknown), ['ReadyUnknown']);
+  assert.deepEqual(reasonsOf(await reconcile(), unknown), ['ReadyUnknown']);
   await writeRecord(unknown, { ...record, state: 'building' });
-  assert.deepEqual(reasonsOf(await tend(), unknown), ['Unknown']);
+  assert.deepEqual(reasonsOf(await reconcile(), unknown), ['Unknown']);
   assert.ok((await readdir(host.paths.instances)).includes(unknown));
   await rm(join(host.paths.instances, unknown), { recursive: true });
   for (const cacheName of await readdir(host.paths.claims)) {
     assert.deepEqual(await claimsOn(host.paths, cacheName), [`${spec.id}~${record.claim.operationId}`]);
   }
   // Its directory is gone by hand, and Temporal says that it succeeded.
-  assert.deepEqual(reasonsOf(await tend(), spec.id), ['Unmarked']);
+  assert.deepEqual(reasonsOf(await reconcile(), spec.id), ['Unmarked']);
   await host.remove(spec.id);
   await assertCleanSlate(host.paths, [spec.id]);
 });
@@ -264,12 +264,12 @@ test('a run that was reset keeps its files, and goes on with them', async () => 
     workflowTaskFinishEventId: finished.eventId,
     requestId: randomUUID(),
   });
-  assert.deepEqual(reasonsOf(await tend(), id), ['Owned']);
+  assert.deepEqual(reasonsOf(await reconcile(), id), ['Owned']);
   assert.ok((await readdir(host.paths.instances)).includes(id));
   gate.resolve();
   host.strike = undefined;
   await host.client.workflow.getHandle(instanceWorkflowId(id)).result();
-  assert.deepEqual(reasonsOf(await tend(), id), []);
+  assert.deepEqual(reasonsOf(await reconcile(), id), []);
   await host.remove(id);
   await assertCleanSlate(host.paths, [id]);
 });
@@ -279,8 +279,8 @@ test('what one attempt left goes while the next one runs on another host, and th
   const other = `gone-${randomUUID().slice(0, 8)}`;
   const { operationId } = await host.create({ id, boot: 'disks' }, { host: other });
   const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
-  await tendUntilFreeDry(id);
-  const [item, ...more] = saidOf(await tend(), id);
+  await reconcileUntilFreeDry(id);
+  const [item, ...more] = saidOf(await reconcile(), id);
   assert.deepEqual(more, []);
   // The list of runs lags: the first one may be in it already, or not yet.
   assert.ok(item && ['Ended', 'Superseded'].includes(item.reason), item?.reason);
@@ -295,14 +295,14 @@ test('half-made folders that nobody goes on with are removed once they are old',
   const doomed = join(host.paths.instances, `${id}.0a1b2c3d.everboot-tmp`);
   await mkdir(doomed);
   await writeFile(join(doomed, 'disk'), 'half of a disk');
-  const young = await tend();
+  const young = await reconcile();
   assert.deepEqual(
     young.kept.filter(({ subject }) => subject === doomed).map(({ reason }) => reason),
     ['FreshFile'],
   );
   const then = new Date(Date.now() - 2 * 3_600_000);
   await utimes(doomed, then, then);
-  const old = await tend();
+  const old = await reconcile();
   assert.deepEqual(
     old.removed.map(({ subject, reason }) => [subject, reason]),
     [[doomed, 'LeftOver']],

@@ -20,11 +20,11 @@ after(async () => {
   await up.stop();
 });
 
-test('a worker has its host tended when it starts, and makes the schedule for the next times', {
+test('a worker has its host reconciled when it starts, and makes the schedule for the next times', {
   timeout: 60_000,
 }, async (t) => {
   // It begins a moment after the worker says that it is ready.
-  const handle = client.workflow.getHandle(`host/${up.host}/tend`);
+  const handle = client.workflow.getHandle(`host/${up.host}/reconcile`);
   while (
     !(await handle.describe().then(
       () => true,
@@ -34,10 +34,10 @@ test('a worker has its host tended when it starts, and makes the schedule for th
     await sleep(50, undefined, { signal: t.signal });
   const { resumed, dryRun } = await handle.result();
   assert.deepEqual([resumed, dryRun], [null, false]);
-  const { spec, action } = await client.schedule.getHandle(`everboot-host-tend/${up.host}`).describe();
+  const { spec, action } = await client.schedule.getHandle(`everboot-host-reconcile/${up.host}`).describe();
   assert.equal(spec.intervals?.[0]?.every, 86_400_000);
   assert.ok(action.type === 'startWorkflow');
-  assert.deepEqual([action.workflowType, action.args], ['tendHost', [{ host: up.host, dryRun: false }]]);
+  assert.deepEqual([action.workflowType, action.args], ['reconcileHost', [{ host: up.host, dryRun: false }]]);
 });
 
 test('the command says what would go, what stays and why; then removes it', async () => {
@@ -48,7 +48,7 @@ test('the command says what would go, what stays and why; then removes it', asyn
   const then = new Date(Date.now() - 2 * 3_600_000);
   await utimes(left, then, then);
 
-  const dry = await up.run(['host', 'tend', '--dry-run']);
+  const dry = await up.run(['host', 'reconcile', '--dry-run']);
   assert.equal(dry.code, 0, dry.stderr);
   const lineOf = (path: string): string => dry.stdout.split('\n').find((line) => line.includes(path)) ?? '';
   assert.match(lineOf(left), /^would go .*half-made/);
@@ -57,7 +57,7 @@ test('the command says what would go, what stays and why; then removes it', asyn
   assert.match(dry.stdout, new RegExp(`${up.host}: 1 would be removed, \\d+ to look at`));
   assert.ok((await readdir(up.paths.instances)).includes(left.split('/').at(-1) as string));
 
-  const { code, document } = await up.json(['host', 'tend', '--host', up.host]);
+  const { code, document } = await up.json(['host', 'reconcile', '--host', up.host]);
   assert.equal(code, 0, JSON.stringify(document));
   assert.deepEqual(document.removed, [{ subject: left, claim: null, parts: [], reason: 'LeftOver', note: '' }]);
   assert.equal(document.counts.LeftOver, 1);
@@ -66,7 +66,7 @@ test('the command says what would go, what stays and why; then removes it', asyn
 });
 
 test('a host that nobody has heard of is refused at once', async () => {
-  const { code, document } = await up.json(['host', 'tend', '--host', 'nope']);
+  const { code, document } = await up.json(['host', 'reconcile', '--host', 'nope']);
   assert.deepEqual([code, document.error.code], [5, 'HostUnreachable']);
   assert.match(document.error.message, /no worker of nope/);
   assert.ok(document.error.remedy.includes(up.host));

@@ -21,7 +21,7 @@ import { until } from '../fixtures/until.ts';
 const mebibyte = 2 ** 20;
 const script = new URL('../fixtures/host-process.ts', import.meta.url).pathname;
 
-test('a worker that is killed in the middle of a tending leaves the rest to the next one', async (t) => {
+test('a worker that is killed in the middle of a reconciliation leaves the rest to the next one', async (t) => {
   const server = await startTemporalServer();
   t.after(() => server.stop());
   const folder = await mkdtemp('/var/tmp/everboot-test-');
@@ -57,13 +57,13 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });
   assert.ok(lock !== undefined, 'the download has ended with its run');
   const order = { host: name, dryRun: false };
-  const tending = await startWorkflow(client, 'tendHost', order, { workflowId: `host/${name}/tend` });
+  const reconciliation = await startWorkflow(client, 'reconcileHost', order, { workflowId: `host/${name}/reconcile` });
   await until(
-    'a tending that is in the middle',
+    'a reconciliation that is in the middle',
     unlessGone(() => isClaimedWithoutDirectories(ids, paths, cacheName)),
     10,
   );
-  await until('word of both removals', async () => (log.match(/tending removed instance/g) ?? []).length === 2);
+  await until('word of both removals', async () => (log.match(/reconciliation removed instance/g) ?? []).length === 2);
   await kill(child);
   assert.ok(
     (await readdir(paths.cache)).some((file) => file.endsWith('.part')),
@@ -72,7 +72,7 @@ test('a worker that is killed in the middle of a tending leaves the rest to the 
   await lock.release();
 
   child = await startHost();
-  const result = await tending.result();
+  const result = await reconciliation.result();
   assert.deepEqual(result.notes, []);
   assert.ok(result.removed.every(({ reason }) => reason === 'Ended'));
   // What is half-made in the cache is its sweep's.

@@ -1,9 +1,9 @@
-import type { ResumeReport, TendedItem, TendResult } from '../domain/host-care.ts';
-import { type TendReason, tendReasons } from '../domain/judge-claim.ts';
+import type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-care.ts';
+import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 import { textTable } from './text-table.ts';
 
-/** A tending as people read it: what goes, what stays and why, then what to do about it. */
-export function tendText({ host, dryRun, removed, kept, counts, notes, resumed }: TendResult): string {
+/** A reconciliation as people read it: what goes, what stays and why, then what to do about it. */
+export function reconcileText({ host, dryRun, removed, kept, counts, notes, resumed }: ReconcileResult): string {
   const goes = dryRun ? 'would go' : 'removed';
   const rows = [
     ...removed.map((item) => [goes, ...itemCells(item)]),
@@ -19,19 +19,19 @@ export function tendText({ host, dryRun, removed, kept, counts, notes, resumed }
   ].join('\n');
 }
 
-function itemCells({ subject, parts, reason, note }: TendedItem): string[] {
-  const why = tendReasons[reason].meaning.replace(/\.$/, '');
+function itemCells({ subject, parts, reason, note }: ReconciledItem): string[] {
+  const why = reconcileReasons[reason].meaning.replace(/\.$/, '');
   return [subject, parts.join(', '), note === '' ? why : `${why} (${note})`];
 }
 
-function remedyLine(reason: TendReason): string[] {
-  const kind: { readonly meaning: string; readonly remedy?: string } = tendReasons[reason];
+function remedyLine(reason: ReconcileReason): string[] {
+  const kind: { readonly meaning: string; readonly remedy?: string } = reconcileReasons[reason];
   return kind.remedy === undefined ? [] : [`${kind.meaning} → ${kind.remedy}`];
 }
 
-function totals(counts: TendResult['counts'], dryRun: boolean): string {
+function totals(counts: ReconcileResult['counts'], dryRun: boolean): string {
   const of = { remove: 0, leave: 0, report: 0 };
-  for (const [reason, count] of Object.entries(counts)) of[tendReasons[reason as TendReason].action] += count;
+  for (const [reason, count] of Object.entries(counts)) of[reconcileReasons[reason as ReconcileReason].action] += count;
   return `${of.remove} ${dryRun ? 'would be removed' : 'removed'}, ${of.report} to look at, ${of.leave} as they should be`;
 }
 

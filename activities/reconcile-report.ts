@@ -1,5 +1,5 @@
-import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
-import { type TendReason, tendReasons } from '../domain/judge-claim.ts';
+import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-care.ts';
+import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 
 /** As many as fit in a history several times a day. */
 const maxListed = 200;
@@ -7,14 +7,14 @@ const maxListed = 200;
 /** Puts together what became of everything that was met; what is well is only counted. */
 export function reportOf(
   host: string,
-  { dryRun }: TendOrder,
-  items: readonly TendedItem[],
+  { dryRun }: ReconcileOrder,
+  items: readonly ReconciledItem[],
   notes: readonly string[],
-): TendReport {
-  const counts: Partial<Record<TendReason, number>> = {};
+): ReconcileReport {
+  const counts: Partial<Record<ReconcileReason, number>> = {};
   for (const { reason } of items) counts[reason] = (counts[reason] ?? 0) + 1;
-  const withAction = (action: 'remove' | 'leave' | 'report'): TendedItem[] =>
-    items.filter(({ reason }) => tendReasons[reason].action === action);
+  const withAction = (action: 'remove' | 'leave' | 'report'): ReconciledItem[] =>
+    items.filter(({ reason }) => reconcileReasons[reason].action === action);
   const kept = [...byWeight(withAction('report')), ...withAction('leave').filter(({ reason }) => reason !== 'Ready')];
   return {
     host,
@@ -28,7 +28,7 @@ export function reportOf(
 }
 
 /** Nova's things may be many, and must not hide everboot's own. */
-function byWeight(items: readonly TendedItem[]): TendedItem[] {
-  const isForeign = ({ reason }: TendedItem): boolean => reason === 'NoClaim' || reason === 'OtherFolder';
+function byWeight(items: readonly ReconciledItem[]): ReconciledItem[] {
+  const isForeign = ({ reason }: ReconciledItem): boolean => reason === 'NoClaim' || reason === 'OtherFolder';
   return [...items.filter((item) => !isForeign(item)), ...items.filter(isForeign)];
 }

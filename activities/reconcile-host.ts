@@ -1,19 +1,19 @@
 import { log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
-import type { TendedItem, TendOrder, TendReport } from '../domain/host-care.ts';
-import { judgeTemporaryFile, type OperationFacts, tendReasons } from '../domain/judge-claim.ts';
+import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-care.ts';
+import { judgeTemporaryFile, type OperationFacts, reconcileReasons } from '../domain/judge-claim.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { prepareFolders } from '../hypervisor/prepare-folders.ts';
-import { type Inventory, metIn, partsOf, type TemporaryFile, type Traces } from '../hypervisor/tending/inventory.ts';
-import { meetRecord } from '../hypervisor/tending/met-record.ts';
-import { removeTemporaryFile, removeTraces } from '../hypervisor/tending/remove-traces.ts';
-import { takeInventory } from '../hypervisor/tending/take-inventory.ts';
+import { type Inventory, metIn, partsOf, type TemporaryFile, type Traces } from '../hypervisor/reconcile/inventory.ts';
+import { meetRecord } from '../hypervisor/reconcile/met-record.ts';
+import { removeTemporaryFile, removeTraces } from '../hypervisor/reconcile/remove-traces.ts';
+import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
 import { judgeTraces, timing, wordsOf } from './judge-traces.ts';
 import { type NewestRuns, newestRuns } from './operation-runs.ts';
+import { reportOf } from './reconcile-report.ts';
 import { lookAfterGuests } from './resume-guests.ts';
-import { reportOf } from './tend-report.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Claims that are looked after at the same time: each costs Temporal a question, and a removal the disks. */
@@ -24,16 +24,20 @@ const atOnce = 4;
  * ended without success or that another one followed: with what an undo uses, under the instance's lock, and after
  * Temporal was asked once more. Everything else stays, with its reason. With `dryRun` nothing is changed.
  */
-export async function tendHost(host: Host, order: TendOrder): Promise<TendReport> {
+export async function reconcileHost(host: Host, order: ReconcileOrder): Promise<ReconcileReport> {
   const { configuration, paths } = host;
   return await withWorkControl(async ({ signal }) => {
     await prepareFolders(paths);
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
-    const tending: Tending = { host, order, inventory, signal, askOnce: newestRuns() };
+    const reconciliation: Reconciliation = { host, order, inventory, signal, askOnce: newestRuns() };
     const byInstance = Map.groupBy(inventory.traces.values(), ({ claim }) => claim.instanceId);
-    const tended = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) => tendClaims(tending, claims));
-    const claimed = tended.flat();
-    const files = await inTurns(otherFiles(inventory, claimed), { atOnce, signal }, (file) => tendFile(tending, file));
+    const reconciled = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) =>
+      reconcileClaims(reconciliation, claims),
+    );
+    const claimed = reconciled.flat();
+    const files = await inTurns(otherFiles(inventory, claimed), { atOnce, signal }, (file) =>
+      reconcileFile(reconciliation, file),
+    );
     const items = [
       ...claimed,
       // A running build has some at any time.
@@ -46,34 +50,34 @@ export async function tendHost(host: Host, order: TendOrder): Promise<TendReport
   });
 }
 
-interface Tending {
+interface Reconciliation {
   readonly host: Host;
-  readonly order: TendOrder;
+  readonly order: ReconcileOrder;
   readonly inventory: Inventory;
   readonly signal: AbortSignal;
   readonly askOnce: NewestRuns;
 }
 
 /** The claims on one instance, one after the other: they are removed under the same lock. */
-async function tendClaims(tending: Tending, claims: readonly Traces[]): Promise<TendedItem[]> {
-  const items: TendedItem[] = [];
-  for (const traces of claims) items.push(await tendClaim(tending, traces));
+async function reconcileClaims(reconciliation: Reconciliation, claims: readonly Traces[]): Promise<ReconciledItem[]> {
+  const items: ReconciledItem[] = [];
+  for (const traces of claims) items.push(await reconcileClaim(reconciliation, traces));
   return items;
 }
 
-async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> {
-  const { host, order, inventory, signal } = tending;
+async function reconcileClaim(reconciliation: Reconciliation, traces: Traces): Promise<ReconciledItem> {
+  const { host, order, inventory, signal } = reconciliation;
   const { claim } = traces;
   const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(traces) };
-  const first = await judgeTraces(tending, traces, metIn(inventory, claim.instanceId));
-  if (tendReasons[first.reason].action !== 'remove') return { ...item, ...first };
+  const first = await judgeTraces(reconciliation, traces, metIn(inventory, claim.instanceId));
+  if (reconcileReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
     const askOnce = newestRuns();
     const record = await meetRecord(host.paths, claim.instanceId);
-    const second = await judgeTraces({ ...tending, askOnce }, traces, record);
-    if (record === 'unreadable' || tendReasons[second.reason].action !== 'remove') return second;
+    const second = await judgeTraces({ ...reconciliation, askOnce }, traces, record);
+    if (record === 'unreadable' || reconcileReasons[second.reason].action !== 'remove') return second;
     try {
       await removeTraces(host, traces, record, { signal, descriptor });
       logRemoval({ ...item, ...second });
@@ -87,10 +91,10 @@ async function tendClaim(tending: Tending, traces: Traces): Promise<TendedItem> 
 }
 
 /** Half-made files that do not go with their instance's directory. */
-function otherFiles({ temporaryFiles, records }: Inventory, claimed: readonly TendedItem[]): TemporaryFile[] {
+function otherFiles({ temporaryFiles, records }: Inventory, claimed: readonly ReconciledItem[]): TemporaryFile[] {
   const removed = new Set(
     claimed.flatMap(({ claim, reason }) =>
-      claim !== null && tendReasons[reason].action === 'remove' ? [claimName(claim)] : [],
+      claim !== null && reconcileReasons[reason].action === 'remove' ? [claimName(claim)] : [],
     ),
   );
   return temporaryFiles.filter(({ instanceId, isFolder }) => {
@@ -99,19 +103,19 @@ function otherFiles({ temporaryFiles, records }: Inventory, claimed: readonly Te
   });
 }
 
-async function tendFile(tending: Tending, file: TemporaryFile): Promise<TendedItem> {
-  const { host, order, signal } = tending;
+async function reconcileFile(reconciliation: Reconciliation, file: TemporaryFile): Promise<ReconciledItem> {
+  const { host, order, signal } = reconciliation;
   const { instanceId, path, modifiedMs } = file;
   const item = { subject: path, claim: null, parts: [] };
   let newest: OperationFacts | null = null;
   try {
-    if (instanceId !== null) newest = await tending.askOnce(instanceId);
+    if (instanceId !== null) newest = await reconciliation.askOnce(instanceId);
   } catch (error) {
     return { ...item, reason: 'NoAnswer', note: wordsOf(error) };
   }
   try {
     const reason = judgeTemporaryFile({ ...timing(host), modifiedMs, newest });
-    if (tendReasons[reason].action !== 'remove' || order.dryRun) return { ...item, reason, note: '' };
+    if (reconcileReasons[reason].action !== 'remove' || order.dryRun) return { ...item, reason, note: '' };
     const removed = await removeTemporaryFile(host.paths, file, signal);
     if (!removed) return { ...item, reason: 'Locked', note: '' };
     logRemoval({ ...item, reason, note: '' });
@@ -123,11 +127,11 @@ async function tendFile(tending: Tending, file: TemporaryFile): Promise<TendedIt
 }
 
 /**
- * Right after the removal: a tending that is cut off later has no report. The worker's log shows warnings only, and that
- * something was removed is worth one.
+ * Right after the removal: a reconciliation that is cut off later has no report. The worker's log shows warnings only,
+ * and that something was removed is worth one.
  */
-function logRemoval({ subject, claim, parts, reason, note }: TendedItem): void {
+function logRemoval({ subject, claim, parts, reason, note }: ReconciledItem): void {
   const whose = claim === null ? '' : ` (${claimName(claim)})`;
-  const why = note === '' ? tendReasons[reason].meaning : `${tendReasons[reason].meaning} (${note})`;
-  log.warn(`tending removed ${subject}${whose}: ${[...parts, why].join(', ')}`);
+  const why = note === '' ? reconcileReasons[reason].meaning : `${reconcileReasons[reason].meaning} (${note})`;
+  log.warn(`reconciliation removed ${subject}${whose}: ${[...parts, why].join(', ')}`);
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { claimName } from '../../domain/claim.ts';
 import { addClaim } from '../../hypervisor/image-store/claims.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
-import { takeInventory } from '../../hypervisor/tending/take-inventory.ts';
+import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../activities/recorded-instance.ts';
 
 test('an odd entry is reported, and keeps nothing else from being found', async (t) => {

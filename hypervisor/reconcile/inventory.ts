@@ -2,7 +2,7 @@ import { type Claim, claimName } from '../../domain/claim.ts';
 import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
-import type { TendReason } from '../../domain/judge-claim.ts';
+import type { ReconcileReason } from '../../domain/judge-claim.ts';
 import type { MetRecord } from './met-record.ts';
 
 /** Everything that was found of one claim. */
@@ -35,7 +35,7 @@ export interface TemporaryFile {
 /** Something without a claim that everboot knows. */
 export interface ForeignThing {
   readonly subject: string;
-  readonly reason: Extract<TendReason, 'NoClaim' | 'UnreadableRecord' | 'OtherFolder'>;
+  readonly reason: Extract<ReconcileReason, 'NoClaim' | 'UnreadableRecord' | 'OtherFolder'>;
 }
 
 /** Everything on a host that is everboot's, or looks so. */
