@@ -4,13 +4,19 @@ import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/
 import { judgeTemporaryFile, type OperationFacts, reconcileReasons } from '../domain/judge-claim.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { prepareFolders } from '../hypervisor/prepare-folders.ts';
-import { type Inventory, metIn, partsOf, type TemporaryFile, type Traces } from '../hypervisor/reconcile/inventory.ts';
-import { meetRecord } from '../hypervisor/reconcile/met-record.ts';
-import { removeTemporaryFile, removeTraces } from '../hypervisor/reconcile/remove-traces.ts';
+import {
+  type Inventory,
+  type Orphan,
+  partsOf,
+  recordStateIn,
+  type TemporaryFile,
+} from '../hypervisor/reconcile/inventory.ts';
+import { readRecordState } from '../hypervisor/reconcile/record-state.ts';
+import { removeOrphan, removeTemporaryFile } from '../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
-import { judgeTraces, timing, wordsOf } from './judge-traces.ts';
+import { judgeOrphan, timing, wordsOf } from './judge-orphan.ts';
 import { type NewestRuns, newestRuns } from './operation-runs.ts';
 import { reportOf } from './reconcile-report.ts';
 import { lookAfterGuests } from './resume-guests.ts';
@@ -30,7 +36,7 @@ export async function reconcileHost(host: Host, order: ReconcileOrder): Promise<
     await prepareFolders(paths);
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
     const reconciliation: Reconciliation = { host, order, inventory, signal, askOnce: newestRuns() };
-    const byInstance = Map.groupBy(inventory.traces.values(), ({ claim }) => claim.instanceId);
+    const byInstance = Map.groupBy(inventory.orphans.values(), ({ claim }) => claim.instanceId);
     const reconciled = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) =>
       reconcileClaims(reconciliation, claims),
     );
@@ -59,27 +65,27 @@ interface Reconciliation {
 }
 
 /** The claims on one instance, one after the other: they are removed under the same lock. */
-async function reconcileClaims(reconciliation: Reconciliation, claims: readonly Traces[]): Promise<ReconciledItem[]> {
+async function reconcileClaims(reconciliation: Reconciliation, claims: readonly Orphan[]): Promise<ReconciledItem[]> {
   const items: ReconciledItem[] = [];
-  for (const traces of claims) items.push(await reconcileClaim(reconciliation, traces));
+  for (const orphan of claims) items.push(await reconcileClaim(reconciliation, orphan));
   return items;
 }
 
-async function reconcileClaim(reconciliation: Reconciliation, traces: Traces): Promise<ReconciledItem> {
+async function reconcileClaim(reconciliation: Reconciliation, orphan: Orphan): Promise<ReconciledItem> {
   const { host, order, inventory, signal } = reconciliation;
-  const { claim } = traces;
-  const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(traces) };
-  const first = await judgeTraces(reconciliation, traces, metIn(inventory, claim.instanceId));
+  const { claim } = orphan;
+  const item = { subject: `instance ${claim.instanceId}`, claim, parts: partsOf(orphan) };
+  const first = await judgeOrphan(reconciliation, orphan, recordStateIn(inventory, claim.instanceId));
   if (reconcileReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
     // It may have become ready, or been begun anew, since it was found.
     const askOnce = newestRuns();
-    const record = await meetRecord(host.paths, claim.instanceId);
-    const second = await judgeTraces({ ...reconciliation, askOnce }, traces, record);
+    const record = await readRecordState(host.paths, claim.instanceId);
+    const second = await judgeOrphan({ ...reconciliation, askOnce }, orphan, record);
     if (record === 'unreadable' || reconcileReasons[second.reason].action !== 'remove') return second;
     try {
-      await removeTraces(host, traces, record, { signal, descriptor });
+      await removeOrphan(host, orphan, record, { signal, descriptor });
       logRemoval({ ...item, ...second });
       return second;
     } catch (error) {

@@ -4,7 +4,7 @@ import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts
 /** As many as fit in a history several times a day. */
 const maxListed = 200;
 
-/** Puts together what became of everything that was met; what is well is only counted. */
+/** Puts together what became of everything that was found; what is well is only counted. */
 export function reportOf(
   host: string,
   { dryRun }: ReconcileOrder,

@@ -5,8 +5,8 @@ import { judgeRemains } from '../domain/judge-remains.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { domainClaim } from '../hypervisor/libvirt.ts';
-import { meetRecord } from '../hypervisor/reconcile/met-record.ts';
-import { removeTraces } from '../hypervisor/reconcile/remove-traces.ts';
+import { readRecordState } from '../hypervisor/reconcile/record-state.ts';
+import { removeOrphan } from '../hypervisor/reconcile/remove-orphan.ts';
 import type { Host } from './host.ts';
 import { askForNewestRun } from './operation-runs.ts';
 import { withWorkControl } from './work-control.ts';
@@ -22,7 +22,7 @@ export async function removeRemains(host: Host, order: RemainsOrder): Promise<vo
   const { paths } = host;
   await withWorkControl(({ signal }) =>
     withInstanceLock(paths, instanceId, { shared: false, signal }, async ({ descriptor }) => {
-      const record = await meetRecord(paths, instanceId);
+      const record = await readRecordState(paths, instanceId);
       if (record === 'unreadable') {
         throw new EverbootFailure('HostIoError', `the record of ${instanceId} is damaged, or of a later release`);
       }
@@ -35,8 +35,8 @@ export async function removeRemains(host: Host, order: RemainsOrder): Promise<vo
         throw new EverbootFailure('InstanceBusy', `nothing of ${instanceId} is removed yet: ${verdict.wait}`);
       }
       for (const left of verdict.remove) {
-        const traces = { claim: { instanceId, operationId: left }, leases: [] };
-        await removeTraces(host, traces, record, { signal, descriptor, withDomain });
+        const orphan = { claim: { instanceId, operationId: left }, leases: [] };
+        await removeOrphan(host, orphan, record, { signal, descriptor, withDomain });
       }
     }),
   );

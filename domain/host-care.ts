@@ -22,7 +22,7 @@ export interface ReconcileReport {
   readonly removed: readonly ReconciledItem[];
   /** Items that stay and need attention: healthy ready instances are only counted. */
   readonly kept: readonly ReconciledItem[];
-  /** Everything that was met, by its reason. */
+  /** Everything that was found, by its reason. */
   readonly counts: Readonly<Partial<Record<ReconcileReason, number>>>;
   /** Places that could not be read, and why. */
   readonly notes: readonly string[];

@@ -3,32 +3,32 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import { imageStore } from '../image-store/image-store.ts';
 import { listFolder } from '../small-file.ts';
 import { promisesByClaim } from '../space-ledger.ts';
-import { type Inventory, tracesOf } from './inventory.ts';
-import { orNote } from './or-note.ts';
+import { type Inventory, orphanOf } from './inventory.ts';
+import { recordUnreadable } from './record-unreadable.ts';
 
 /** Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not ours. */
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {
-    await orNote(`${paths.claims}/${cacheName}`, inventory, async () => {
+    await recordUnreadable(`${paths.claims}/${cacheName}`, inventory, async () => {
       for (const name of await imageStore.inventory.claimsOn(paths, cacheName)) {
         const claim = parseClaimName(name);
-        if (claim !== undefined) tracesOf(inventory, claim).cacheNames.push(cacheName);
+        if (claim !== undefined) orphanOf(inventory, claim).cacheNames.push(cacheName);
       }
     });
   }
   for (const file of await listFolder(paths.fetches)) {
     const cacheName = file.replace(/\.json$/, '');
-    await orNote(`${paths.fetches}/${file}`, inventory, async () => {
+    await recordUnreadable(`${paths.fetches}/${file}`, inventory, async () => {
       const lease = file.endsWith('.json') ? await imageStore.inventory.leaseOf(paths, cacheName) : undefined;
-      if (isClaim(lease?.claim)) tracesOf(inventory, lease.claim).leases.push(cacheName);
+      if (isClaim(lease?.claim)) orphanOf(inventory, lease.claim).leases.push(cacheName);
     });
   }
   for (const name of await promisesByClaim(paths)) {
     const claim = parseClaimName(name);
-    if (claim !== undefined) tracesOf(inventory, claim).promises += 1;
+    if (claim !== undefined) orphanOf(inventory, claim).promises += 1;
   }
   // What of the cache is ours is swept by itself, with the image cache's own rules.
-  await orNote(paths.cache, inventory, async () => {
+  await recordUnreadable(paths.cache, inventory, async () => {
     for (const { kind, path } of await imageStore.inventory.files(paths)) {
       if (kind === 'foreign') inventory.foreign.push({ subject: path, reason: 'NoClaim' });
     }

@@ -3,7 +3,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { domainsOfHost, type HostDomain } from '../libvirt.ts';
 import { readDomainXml } from '../read-domain-xml.ts';
-import { type Inventory, type InventoryPlace, tracesOf } from './inventory.ts';
+import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
 
 /**
  * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt, as
@@ -24,7 +24,7 @@ export async function findDomains({ paths, libvirt }: InventoryPlace, inventory:
     const subject = `the domain ${name.slice(0, 100)} (${id})`;
     if (!isClaim(claim) || claim.instanceId !== id) inventory.foreign.push({ subject, reason: 'NoClaim' });
     else if (!hasFilesHere(paths, id, named)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
-    else tracesOf(inventory, claim).domain = state;
+    else orphanOf(inventory, claim).domain = state;
   }
 }
 

@@ -3,9 +3,9 @@ import { basename } from 'node:path';
 import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
 import { finalNameOf, temporarySuffix } from '../publish-file.ts';
 import { isThere, listFolder } from '../small-file.ts';
-import { type Inventory, tracesOf } from './inventory.ts';
-import { meetRecord } from './met-record.ts';
-import { orNote } from './or-note.ts';
+import { type Inventory, orphanOf } from './inventory.ts';
+import { readRecordState } from './record-state.ts';
+import { recordUnreadable } from './record-unreadable.ts';
 
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;
@@ -16,7 +16,7 @@ export async function findInstanceFolders(paths: HostPaths, inventory: Inventory
   const names = (await listFolder(paths.instances)).filter((name) => !own.has(name));
   if (names.length > maxEntries) inventory.notes.push(`${paths.instances} has more than ${maxEntries} entries`);
   for (const name of names.slice(0, maxEntries)) {
-    await orNote(`${paths.instances}/${name}`, inventory, () => lookAt(paths, name, inventory));
+    await recordUnreadable(`${paths.instances}/${name}`, inventory, () => lookAt(paths, name, inventory));
   }
   for (const name of await listFolder(`${paths.instances}/.everboot`)) {
     if (finalNameOf(name) !== null) await note(`${paths.instances}/.everboot/${name}`, null, false, inventory);
@@ -30,7 +30,7 @@ async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Pro
   if (halfMadeOf !== name && isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
   if (!isInstanceId(name)) return void inventory.foreign.push({ subject: path, reason: 'NoClaim' });
 
-  const record = await meetRecord(paths, name);
+  const record = await readRecordState(paths, name);
   if (record === 'unreadable') {
     inventory.unreadable.add(name);
     return void inventory.foreign.push({ subject: path, reason: 'UnreadableRecord' });
@@ -41,7 +41,7 @@ async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Pro
     return;
   }
   inventory.records.set(name, record);
-  tracesOf(inventory, record.claim).directory = true;
+  orphanOf(inventory, record.claim).directory = true;
   // Deeper there is only a container's root, which is its tenant's.
   for (const entry of await listFolder(path)) {
     if (finalNameOf(entry) !== null) await note(`${path}/${entry}`, name, false, inventory);

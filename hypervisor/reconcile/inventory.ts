@@ -3,10 +3,10 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import type { ReconcileReason } from '../../domain/judge-claim.ts';
-import type { MetRecord } from './met-record.ts';
+import type { RecordState } from './record-state.ts';
 
 /** Everything that was found of one claim. */
-export interface Traces {
+export interface Orphan {
   readonly claim: Claim;
   /** Whether the instance's directory is this claim's. */
   directory: boolean;
@@ -45,7 +45,7 @@ export interface Inventory {
   /** Ids of the instances whose records could not be read. */
   readonly unreadable: Set<string>;
   /** By `claimName`. */
-  readonly traces: Map<string, Traces>;
+  readonly orphans: Map<string, Orphan>;
   readonly temporaryFiles: TemporaryFile[];
   readonly foreign: ForeignThing[];
   /** Places that could not be read. */
@@ -60,12 +60,12 @@ export interface InventoryPlace {
   readonly signal: AbortSignal;
 }
 
-/** The traces of a claim, empty ones where it is met for the first time. */
-export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
+/** The possible orphan of a claim, empty where it is found for the first time. */
+export function orphanOf({ orphans }: Inventory, claim: Claim): Orphan {
   const name = claimName(claim);
-  const before = traces.get(name);
+  const before = orphans.get(name);
   if (before !== undefined) return before;
-  const found: Traces = {
+  const found: Orphan = {
     claim,
     directory: false,
     domain: null,
@@ -75,12 +75,12 @@ export function tracesOf({ traces }: Inventory, claim: Claim): Traces {
     volumes: [],
     images: [],
   };
-  traces.set(name, found);
+  orphans.set(name, found);
   return found;
 }
 
 /** The state of an instance's record. */
-export function metIn({ records, unreadable }: Inventory, instanceId: string): MetRecord {
+export function recordStateIn({ records, unreadable }: Inventory, instanceId: string): RecordState {
   return unreadable.has(instanceId) ? 'unreadable' : records.get(instanceId);
 }
 
@@ -89,25 +89,25 @@ export interface Guest {
   readonly record: InstanceRecord;
   /** Whether it is to run, as far as its record says: it was ready, and started. */
   readonly wanted: boolean;
-  readonly domain: Traces['domain'];
+  readonly domain: Orphan['domain'];
 }
 
 /** Every instance that has a directory here. */
-export function guestsOf({ records, traces }: Inventory): Guest[] {
+export function guestsOf({ records, orphans }: Inventory): Guest[] {
   return [...records.values()].map((record) => ({
     record,
     wanted: record.state === 'ready' && record.result?.state === 'running',
-    domain: traces.get(claimName(record.claim))?.domain ?? null,
+    domain: orphans.get(claimName(record.claim))?.domain ?? null,
   }));
 }
 
 /** Whether something of a claim is where only this host puts things: volumes and pools may be other hosts', too. */
-export function isOnThisHost({ directory, domain, cacheNames, leases, promises }: Traces): boolean {
+export function isOnThisHost({ directory, domain, cacheNames, leases, promises }: Orphan): boolean {
   return directory || domain !== null || cacheNames.length + leases.length + promises > 0;
 }
 
 /** The parts of a claim, for people. */
-export function partsOf({ directory, domain, cacheNames, leases, promises, volumes, images }: Traces): string[] {
+export function partsOf({ directory, domain, cacheNames, leases, promises, volumes, images }: Orphan): string[] {
   return [
     ...(directory ? ['its directory'] : []),
     ...(domain === null ? [] : [`its domain, ${domain}`]),

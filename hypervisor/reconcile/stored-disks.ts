@@ -5,8 +5,8 @@ import { claimInTemporaryName } from '../backends/rbd-images.ts';
 import { cephCluster } from '../ceph.ts';
 import { readVolumeGroup } from '../lvm.ts';
 import { listRbdImages } from '../rbd.ts';
-import { type Inventory, type InventoryPlace, tracesOf } from './inventory.ts';
-import { orNote } from './or-note.ts';
+import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
+import { recordUnreadable } from './record-unreadable.ts';
 
 /** A name that Nova and everboot give to a disk outside of an instance's directory: `<instance id>_disk`. */
 const diskName = /^([0-9a-f-]{36})_/;
@@ -18,10 +18,10 @@ export async function findStoredDisks(place: InventoryPlace, inventory: Inventor
   const groups = storages.flatMap((storage) => (storage.kind === 'lvm' ? [storage.volumeGroup] : []));
   const pools = storages.flatMap((storage) => (storage.kind === 'rbd' ? [storage.pool] : []));
   for (const group of new Set([...(imagesVolumeGroup === null ? [] : [imagesVolumeGroup]), ...groups])) {
-    await orNote(`the volume group ${group}`, inventory, () => findVolumes(place, group, inventory));
+    await recordUnreadable(`the volume group ${group}`, inventory, () => findVolumes(place, group, inventory));
   }
   for (const pool of new Set([...(imagesRbdPool === null ? [] : [imagesRbdPool]), ...pools])) {
-    await orNote(`the Ceph pool ${pool}`, inventory, () => findImages(place, pool, inventory));
+    await recordUnreadable(`the Ceph pool ${pool}`, inventory, () => findImages(place, pool, inventory));
   }
 }
 
@@ -29,7 +29,7 @@ async function findVolumes({ signal }: InventoryPlace, group: string, inventory:
   const { volumes } = await readVolumeGroup(group, { signal, heldLocks: [] });
   for (const { name, tags } of volumes) {
     const claim = claimInTags(name, tags);
-    if (isClaim(claim)) tracesOf(inventory, claim).volumes.push(`${group}/${name}`);
+    if (isClaim(claim)) orphanOf(inventory, claim).volumes.push(`${group}/${name}`);
     else if (isInstanceId(diskName.exec(name)?.[1] ?? '')) {
       inventory.foreign.push({ subject: `the logical volume ${group}/${name}`, reason: 'NoClaim' });
     }
@@ -44,6 +44,6 @@ async function findVolumes({ signal }: InventoryPlace, group: string, inventory:
 async function findImages({ libvirt, signal }: InventoryPlace, pool: string, inventory: Inventory): Promise<void> {
   for (const image of await listRbdImages(cephCluster(libvirt), pool, { signal })) {
     const claim = claimInTemporaryName(image) ?? inventory.records.get(diskName.exec(image)?.[1] ?? '')?.claim;
-    if (isClaim(claim)) tracesOf(inventory, claim).images.push(`${pool}/${image}`);
+    if (isClaim(claim)) orphanOf(inventory, claim).images.push(`${pool}/${image}`);
   }
 }

@@ -9,7 +9,7 @@ export async function takeInventory(place: InventoryPlace): Promise<Inventory> {
   const inventory: Inventory = {
     records: new Map(),
     unreadable: new Set<string>(),
-    traces: new Map(),
+    orphans: new Map(),
     temporaryFiles: [],
     foreign: [],
     notes: [],

@@ -54,7 +54,7 @@ async function newDirectory({ paths }: Host, claim: Claim): Promise<string> {
 }
 
 /** What tells whether a file was touched: nothing is written without a new time of the last change. */
-async function traces(directory: string, names: readonly string[]): Promise<readonly unknown[]> {
+async function fingerprints(directory: string, names: readonly string[]): Promise<readonly unknown[]> {
   return await Promise.all(
     names.map(async (name) => {
       const { ino, size, blocks, mtimeMs, ctimeMs } = await stat(join(directory, name));
@@ -107,7 +107,7 @@ for (const imagesType of ['raw', 'qcow2']) {
     const own = await make(planned(''), await cachedImage(host, 'b'.repeat(40), 16));
     const ownNames = own.map(({ name }) => name);
     assert.deepEqual(ownNames, ['disk', 'disk.local', 'disk.swap', 'disk.config', 'kernel', 'ramdisk']);
-    const before = await traces(directory, ownNames);
+    const before = await fingerprints(directory, ownNames);
 
     const rescuePlan = planned('.rescue');
     const rescueBase = await cachedImage(host, 'c'.repeat(40), 24);
@@ -118,7 +118,7 @@ for (const imagesType of ['raw', 'qcow2']) {
     assert.equal(rescue[0]?.virtualSizeBytes, 24 * mebibyte, 'the rescue’s has its image’s, whatever the flavor');
     assert.deepEqual(await make(rescuePlan, rescueBase), rescue, 'a second run finds them');
 
-    assert.deepEqual(await traces(directory, ownNames), before);
+    assert.deepEqual(await fingerprints(directory, ownNames), before);
     assert.deepEqual((await readdir(directory)).sort(), ['everboot.json', ...ownNames, ...rescueNames].sort());
   });
 }

@@ -17,7 +17,7 @@ import { ifInstanceIsFree } from '../../hypervisor/instance/instance-lock.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';
 import { isOnThisHost } from '../../hypervisor/reconcile/inventory.ts';
-import { removeTraces } from '../../hypervisor/reconcile/remove-traces.ts';
+import { removeOrphan } from '../../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';
 import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
 import { cephSettings, cephToml, newCephInstance } from '../fixtures/ceph-host.ts';
@@ -121,19 +121,19 @@ test('a reconciliation finds half-made images by their names, and removes what o
   for (const context of [doomed, other]) await ceph.rbd('create', `${cephPool}/${half(context)}`, '--size', '4M');
 
   const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal: control.signal });
-  const traces = inventory.traces.get(claimName(claim));
-  assert.ok(traces !== undefined && isOnThisHost(traces));
+  const orphan = inventory.orphans.get(claimName(claim));
+  assert.ok(orphan !== undefined && isOnThisHost(orphan));
   assert.deepEqual(
-    [...traces.images].sort(),
+    [...orphan.images].sort(),
     [rootOf(doomed), half(doomed)].map((name) => `${cephPool}/${name}`).sort(),
   );
-  const others = inventory.traces.get(claimName(other.claim));
+  const others = inventory.orphans.get(claimName(other.claim));
   assert.ok(others !== undefined && !isOnThisHost(others), 'an image alone may be another host’s');
   assert.deepEqual(others.images, [`${cephPool}/${half(other)}`]);
 
   const record = inventory.records.get(claim.instanceId);
   await ifInstanceIsFree(paths, claim.instanceId, ({ descriptor }) =>
-    removeTraces({ configuration, paths }, traces, record, { signal: control.signal, descriptor }),
+    removeOrphan({ configuration, paths }, orphan, record, { signal: control.signal, descriptor }),
   );
   const left = await images();
   for (const name of [rootOf(doomed), half(doomed)]) assert.ok(!left.includes(name), name);

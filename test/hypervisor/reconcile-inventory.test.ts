@@ -29,7 +29,7 @@ test('an odd entry is reported, and keeps nothing else from being found', async 
 
   const { signal } = new AbortController();
   const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
-  const found = [...inventory.traces.values()].filter(
+  const found = [...inventory.orphans.values()].filter(
     ({ directory, cacheNames }) => directory && cacheNames.length === 1,
   );
   assert.deepEqual(

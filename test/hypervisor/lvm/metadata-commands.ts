@@ -22,7 +22,7 @@ import {
   volumesWithTag,
 } from '../../../hypervisor/lvm.ts';
 import { isOnThisHost } from '../../../hypervisor/reconcile/inventory.ts';
-import { removeTraces } from '../../../hypervisor/reconcile/remove-traces.ts';
+import { removeOrphan } from '../../../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../../../hypervisor/reconcile/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../../activities/recorded-instance.ts';
 import { activityOfRunningOperation } from '../../fixtures/activity-environment.ts';
@@ -115,15 +115,15 @@ test('a reconciliation finds volumes by their claims, and removes what one opera
   const subject = `the logical volume ${vg.name}/${nova}`;
   const foreign = inventory.foreign.filter(({ subject: said }) => said.includes(vg.name));
   assert.deepEqual(foreign, [{ subject, reason: 'NoClaim' }]);
-  const traces = inventory.traces.get(claimName(doomed));
-  assert.ok(traces !== undefined && isOnThisHost(traces));
-  assert.deepEqual(traces.volumes, left.map((name) => `${vg.name}/${name}`).sort());
-  const others = inventory.traces.get(claimName(other));
+  const orphan = inventory.orphans.get(claimName(doomed));
+  assert.ok(orphan !== undefined && isOnThisHost(orphan));
+  assert.deepEqual(orphan.volumes, left.map((name) => `${vg.name}/${name}`).sort());
+  const others = inventory.orphans.get(claimName(other));
   assert.ok(others !== undefined && !isOnThisHost(others), 'a volume alone may be another host’s');
 
   const record = inventory.records.get(doomed.instanceId);
   await ifInstanceIsFree(host.paths, doomed.instanceId, ({ descriptor }) =>
-    removeTraces(host, traces, record, { signal: commands.signal, descriptor }),
+    removeOrphan(host, orphan, record, { signal: commands.signal, descriptor }),
   );
   await assert.rejects(stat(directory), { code: 'ENOENT' });
   assert.deepEqual(

@@ -6,8 +6,8 @@ import {
   type ReconcileReason,
   type RecordFacts,
 } from '../domain/judge-claim.ts';
-import { type Inventory, isOnThisHost, type Traces } from '../hypervisor/reconcile/inventory.ts';
-import type { MetRecord } from '../hypervisor/reconcile/met-record.ts';
+import { type Inventory, isOnThisHost, type Orphan } from '../hypervisor/reconcile/inventory.ts';
+import type { RecordState } from '../hypervisor/reconcile/record-state.ts';
 import type { Host } from './host.ts';
 import { type NewestRuns, runOf } from './operation-runs.ts';
 
@@ -23,13 +23,13 @@ interface Judgement {
 }
 
 /** Judges a possible orphan by its instance's record and by what Temporal knows now. */
-export async function judgeTraces(
+export async function judgeOrphan(
   { host, inventory, askOnce }: Knowledge,
-  traces: Traces,
-  met: MetRecord,
+  orphan: Orphan,
+  recordState: RecordState,
 ): Promise<Judgement> {
-  const { claim } = traces;
-  const record = met === 'unreadable' ? undefined : met;
+  const { claim } = orphan;
+  const record = recordState === 'unreadable' ? undefined : recordState;
   try {
     const newest = await askOnce(claim.instanceId);
     const own = await runOf(claim, newest);
@@ -40,9 +40,9 @@ export async function judgeTraces(
       ...timing(host),
       host: host.configuration.host.name,
       record: record === undefined ? null : recordFacts(record),
-      isRecordUnreadable: met === 'unreadable',
-      hasDomain: inventory.libvirtAnswered ? traces.domain !== null : null,
-      isHere: isOnThisHost(traces),
+      isRecordUnreadable: recordState === 'unreadable',
+      hasDomain: inventory.libvirtAnswered ? orphan.domain !== null : null,
+      isHere: isOnThisHost(orphan),
     });
     return { reason, note: noteOf(reason, newest, own, record) };
   } catch (error) {

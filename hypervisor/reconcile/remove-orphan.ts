@@ -9,9 +9,9 @@ import { ifInstanceIsFree } from '../instance/instance-lock.ts';
 import { removeInstance } from '../instance/remove-instance.ts';
 import { removeDomain } from '../libvirt.ts';
 import { removeTree } from '../remove-tree.ts';
-import type { TemporaryFile, Traces } from './inventory.ts';
+import type { Orphan, TemporaryFile } from './inventory.ts';
 
-interface TracesRemoval {
+interface OrphanRemoval {
   readonly signal: AbortSignal;
   /** Of the instance's lock. */
   readonly descriptor: number;
@@ -24,11 +24,11 @@ interface TracesRemoval {
  * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt is
  * not asked: a host that makes only disks may have none. Throws what the undos throw.
  */
-export async function removeTraces(
+export async function removeOrphan(
   { configuration, paths }: { readonly configuration: Configuration; readonly paths: HostPaths },
-  { claim, leases }: Pick<Traces, 'claim' | 'leases'>,
+  { claim, leases }: Pick<Orphan, 'claim' | 'leases'>,
   record: InstanceRecord | undefined,
-  { signal, descriptor, withDomain = true }: TracesRemoval,
+  { signal, descriptor, withDomain = true }: OrphanRemoval,
 ): Promise<void> {
   const { libvirt, host } = configuration;
   const removing = {

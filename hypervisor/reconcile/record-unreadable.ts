@@ -5,7 +5,7 @@ import type { Inventory } from './inventory.ts';
  * Looks at one thing. What does not answer, or is not what its place says, is noted, and keeps nothing else from being
  * found. Throws what is neither everboot's failure nor the operating system's word.
  */
-export async function orNote(thing: string, { notes }: Inventory, look: () => Promise<void>): Promise<void> {
+export async function recordUnreadable(thing: string, { notes }: Inventory, look: () => Promise<void>): Promise<void> {
   try {
     await look();
   } catch (error) {

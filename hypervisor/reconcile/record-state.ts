@@ -4,13 +4,13 @@ import { readInstanceRecord } from '../instance/instance-record.ts';
 import { isThere } from '../small-file.ts';
 
 /** An instance's record; `unreadable`: there is one, and what it says is not known; undefined: there is none. */
-export type MetRecord = InstanceRecord | 'unreadable' | undefined;
+export type RecordState = InstanceRecord | 'unreadable' | undefined;
 
 /**
  * Reads an instance's record, and distinguishes none from one that is damaged, of a later release, or unreadable: of
  * such an instance nothing may count as orphaned.
  */
-export async function meetRecord(paths: HostPaths, instanceId: string): Promise<MetRecord> {
+export async function readRecordState(paths: HostPaths, instanceId: string): Promise<RecordState> {
   try {
     const record = await readInstanceRecord(paths, instanceId);
     if (record !== undefined) return record;
