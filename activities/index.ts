@@ -1,5 +1,4 @@
 import type { HostActivities } from '../domain/host-activities.ts';
-import { listCachedFiles, pinCachedFile, planFetch, scrubCachedFiles, sweepCachedFiles } from './care-for-cache.ts';
 import { claimBaseImage } from './claim-base-image.ts';
 import { convertImage } from './convert-image.ts';
 import { copyBootFile } from './copy-boot-file.ts';
@@ -12,6 +11,7 @@ import { extractRootFileSystem } from './extract-root-file-system.ts';
 import { growFileSystem } from './grow-file-system.ts';
 import type { Host } from './host.ts';
 import { injectFiles } from './inject-files.ts';
+import { listCachedFiles, pinCachedFile, planFetch, scrubCachedFiles, sweepCachedFiles } from './maintain-cache.ts';
 import { markReady } from './mark-ready.ts';
 import { planInstance } from './plan-instance.ts';
 import { publishBaseImage } from './publish-base-image.ts';

@@ -1,6 +1,6 @@
 import { log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
-import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-care.ts';
+import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-maintenance.ts';
 import { judgeTemporaryFile, type OperationFacts, reconcileReasons } from '../domain/judge-claim.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { prepareFolders } from '../hypervisor/prepare-folders.ts';

@@ -1,4 +1,4 @@
-import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-care.ts';
+import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-maintenance.ts';
 import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 
 /** As many as fit in a history several times a day. */

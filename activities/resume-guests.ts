@@ -1,6 +1,6 @@
 import { log } from '@temporalio/activity';
 import { EverbootFailure } from '../domain/failures.ts';
-import type { ResumedGuest, ResumeReport } from '../domain/host-care.ts';
+import type { ResumedGuest, ResumeReport } from '../domain/host-maintenance.ts';
 import { type GuestVerdict, judgeGuest } from '../domain/judge-guest.ts';
 import { readBootId } from '../hypervisor/boot-id.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';

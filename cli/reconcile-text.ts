@@ -1,4 +1,4 @@
-import type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-care.ts';
+import type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-maintenance.ts';
 import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 import { textTable } from './text-table.ts';
 

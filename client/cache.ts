@@ -36,7 +36,7 @@ export interface CacheClient {
   ): Promise<{ readonly scheduleId: string; readonly everySeconds: number }>;
 }
 
-/** The care of image caches over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
+/** Maintenance of image caches over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
 export function cacheClient(context: ClientContext): CacheClient {
   return {
     async list({ host } = {}) {

@@ -10,7 +10,7 @@ import type { SpecChange } from './change-request.ts';
 import type { ClientContext } from './client-context.ts';
 import { type CreateOptions, createInstance, type StartedInstance } from './create-instance.ts';
 import { type DeleteOptions, deleteInstance } from './delete-instance.ts';
-import { type HostClient, hostClient } from './host-care.ts';
+import { type HostClient, hostClient } from './host-maintenance.ts';
 import { pollingHosts } from './hosts.ts';
 import { type InstanceList, type ListOptions, listInstances } from './list-instances.ts';
 import type { WaitOptions } from './outcome.ts';

@@ -3,7 +3,7 @@
 
 export type { CacheListing, PrecacheResult, ScrubResult, SweepReport } from '../domain/cache.ts';
 export { EverbootFailure, type FailureCode } from '../domain/failures.ts';
-export type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-care.ts';
+export type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/host-maintenance.ts';
 export type { DeleteInstanceResult, InstanceResult } from '../domain/operations.ts';
 export type { AbandonOptions, AbandonResult } from './abandon-operation.ts';
 export type { CacheClient } from './cache.ts';
@@ -13,7 +13,7 @@ export type { SpecChange } from './change-request.ts';
 export { type ClientSettings, connectClient, type EverbootClient, type TemporalTarget } from './connect-client.ts';
 export type { CreateOptions, StartedInstance } from './create-instance.ts';
 export { type FailureDocument, failureDocument, type OperationFailure } from './failure-document.ts';
-export type { HostClient } from './host-care.ts';
+export type { HostClient } from './host-maintenance.ts';
 export type { HostRun } from './host-run.ts';
 export type { InstanceList, InstanceSummary } from './list-instances.ts';
 export type { WaitOptions } from './outcome.ts';

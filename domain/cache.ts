@@ -108,7 +108,7 @@ export interface PrecacheResult {
   readonly pinned: boolean;
 }
 
-/** The Temporal workflow ids of the cache’s care, so that one host does one of a kind at a time. */
+/** The Temporal workflow ids of the cache’s maintenance, so that one host does one of a kind at a time. */
 export function cacheWorkflowId(host: string, what: string): string {
   return `cache/${host}/${what}`;
 }

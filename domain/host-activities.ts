@@ -11,7 +11,7 @@ import type {
   PlannedVolume,
 } from './disk-plan.ts';
 import type { Flavor } from './flavors.ts';
-import type { ReconcileOrder, ReconcileReport, ResumeReport } from './host-care.ts';
+import type { ReconcileOrder, ReconcileReport, ResumeReport } from './host-maintenance.ts';
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type { InstancePlan, InstanceResult } from './operations.ts';

@@ -1,6 +1,6 @@
 import type { CacheListing, PrecacheInput, PrecacheResult, ScrubResult, SweepReport } from './cache.ts';
 import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from './host-activities.ts';
-import type { ReconcileOrder, ReconcileResult } from './host-care.ts';
+import type { ReconcileOrder, ReconcileResult } from './host-maintenance.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type {
   AbandonRequest,

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { Configuration } from '../domain/configuration.ts';
-import { reconcileWorkflowId } from '../domain/host-care.ts';
+import { reconcileWorkflowId } from '../domain/host-maintenance.ts';
 import { type Workflows, workflowStart } from '../domain/workflows.ts';
 import { ensureSchedule } from './ensure-schedule.ts';
 import { log } from './log.ts';

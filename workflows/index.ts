@@ -3,11 +3,11 @@
 
 import type { WorkflowName, Workflows } from '../domain/workflows.ts';
 
-export { listCache, pinCache, precacheImage, scrubCache, sweepCache } from './care-for-cache.ts';
 export { clearRemains } from './clear-remains.ts';
 export { createInstance } from './create-instance.ts';
 export { deleteInstance } from './delete-instance.ts';
 export { inspectInstance } from './inspect-instance.ts';
+export { listCache, pinCache, precacheImage, scrubCache, sweepCache } from './maintain-cache.ts';
 export { reconcileHost } from './reconcile-host.ts';
 
 type Exported = typeof import('./index.ts');

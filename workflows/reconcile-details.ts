@@ -1,4 +1,4 @@
-import type { ReconciledItem, ReconcileResult } from '../domain/host-care.ts';
+import type { ReconciledItem, ReconcileResult } from '../domain/host-maintenance.ts';
 import { reconcileReasons } from '../domain/judge-claim.ts';
 import { cell } from './details-table.ts';
 

@@ -1,5 +1,5 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { ReconcileReport, ReconcileResult } from '../domain/host-care.ts';
+import type { ReconcileReport, ReconcileResult } from '../domain/host-maintenance.ts';
 import type { WorkflowInput } from '../domain/workflows.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { trackOperation } from './operation-tracker.ts';

@@ -7,7 +7,7 @@ import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
 
 /**
  * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt, as
- * on a test machine, and each takes care of its own.
+ * on a test machine, and each handles its own.
  */
 export async function findDomains({ paths, libvirt }: InventoryPlace, inventory: Inventory): Promise<void> {
   let domains: readonly HostDomain[];

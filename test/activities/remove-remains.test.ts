@@ -7,7 +7,7 @@ import { reconcileHost } from '../../activities/reconcile-host.ts';
 import { removeRemains } from '../../activities/remove-remains.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { ReconcileReport } from '../../domain/host-care.ts';
+import type { ReconcileReport } from '../../domain/host-maintenance.ts';
 import { addClaim, claimedBy } from '../../hypervisor/image-store/claims.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt.ts';

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import type { Host } from '../../activities/host.ts';
 import { lookAfterGuests, resumeGuests } from '../../activities/resume-guests.ts';
 import type { Claim } from '../../domain/claim.ts';
-import type { ResumeReport } from '../../domain/host-care.ts';
+import type { ResumeReport } from '../../domain/host-maintenance.ts';
 import { withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { closeLibvirt, defineDomain, domainState, removeDomain } from '../../hypervisor/libvirt.ts';

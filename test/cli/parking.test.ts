@@ -53,7 +53,7 @@ function tooLarge(more: Record<string, unknown> = {}): Record<string, unknown> {
   return spec({ image: { file: image.path, digest: image.digest, format: 'qcow2' }, ...more });
 }
 
-/** Leaves a boot that nobody will care for. */
+/** Leaves a boot that nobody handles. */
 async function createForgotten(): Promise<typeof forgotten> {
   const asked = tooLarge({ holdFor: holdForSeconds });
   const { code } = await up.json(['create', '-f', '-'], asked);

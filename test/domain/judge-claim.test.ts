@@ -231,8 +231,8 @@ test('a remedy that deletes says first how to see that nothing else is lost, and
   }
 });
 
-test('docs/host-care.md lists exactly these reasons, with their words', async () => {
-  const page = await readFile(new URL('../../docs/host-care.md', import.meta.url), 'utf8');
+test('docs/reconciling.md lists exactly these reasons, with their words', async () => {
+  const page = await readFile(new URL('../../docs/reconciling.md', import.meta.url), 'utf8');
   const rows = page.split('\n').filter((line) => line.startsWith('| `'));
   const does = { remove: 'goes', leave: 'stays', report: 'stays, look at it' };
   const expected = Object.entries(reconcileReasons).map(([reason, kind]) => {

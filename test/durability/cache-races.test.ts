@@ -159,7 +159,7 @@ test('builds, sweeps and scrubs of the same image at once: no build fails, and n
   const image = await makeQcow2Image(up.folder, 'raced.qcow2', 24);
   const source = { file: image.path, digest: image.digest, format: 'qcow2' };
   let building = true;
-  const care = { sweeps: 0, scrubs: 0, removed: 0 };
+  const maintenance = { sweeps: 0, scrubs: 0, removed: 0 };
   const all: string[] = [];
   const caring = (async () => {
     while (building) {
@@ -167,9 +167,9 @@ test('builds, sweeps and scrubs of the same image at once: no build fails, and n
       const scrub = await client.cache.scrub({ host: host, force: true });
       const [swept, scrubbed] = await Promise.all([sweep.result(), scrub.result()]);
       assert.deepEqual(scrubbed.damaged, []);
-      care.sweeps += 1;
-      care.scrubs += 1;
-      care.removed += swept.removed.length;
+      maintenance.sweeps += 1;
+      maintenance.scrubs += 1;
+      maintenance.removed += swept.removed.length;
     }
   })();
   try {
@@ -189,5 +189,5 @@ test('builds, sweeps and scrubs of the same image at once: no build fails, and n
     await caring;
   }
   await assertCleanSlate(up.paths, all);
-  assert.ok(care.sweeps >= 3 && care.removed >= 1, JSON.stringify(care));
+  assert.ok(maintenance.sweeps >= 3 && maintenance.removed >= 1, JSON.stringify(maintenance));
 });

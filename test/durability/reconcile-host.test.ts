@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startWorkflow } from '../../client/workflow-calls.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
-import type { ReconciledItem, ReconcileResult } from '../../domain/host-care.ts';
+import type { ReconciledItem, ReconcileResult } from '../../domain/host-maintenance.ts';
 import type { ReconcileReason } from '../../domain/judge-claim.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
 import { claimsOn } from '../../hypervisor/image-store/claims.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startWorkflow } from '../../client/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { ReconcileResult } from '../../domain/host-care.ts';
+import type { ReconcileResult } from '../../domain/host-maintenance.ts';
 import { instanceWorkflowId } from '../../domain/operations.ts';
 import { domainState } from '../../hypervisor/libvirt.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';

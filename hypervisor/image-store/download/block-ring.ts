@@ -42,7 +42,7 @@ export function blockRing(file: FileHandle, algorithm: string, signature: Signat
     const bytes = filling().subarray(0, filled);
     const write = isOnDisk ? Promise.resolve() : writeSparsely(file, bytes, position - filled);
     const work = bothOf(write, hasher.update(block, filled));
-    // A failure is thrown where the block is needed again, which may be later than Node waits for somebody to care.
+    // A failure is thrown where the block is needed again, which may be later than Node waits for a handler.
     work.catch(() => undefined);
     busy[block] = work;
     filled = 0;

@@ -44,7 +44,7 @@ export function checkpointOf(file: FileHandle, partPath: string, state: PartStat
     start(position) {
       countFrom(position);
       syncing = sync(position);
-      // A failure is thrown by `ended`, which may be later than Node waits for somebody to care.
+      // A failure is thrown by `ended`, which may be later than Node waits for a handler.
       syncing.catch(() => undefined);
     },
     ended: () => syncing,

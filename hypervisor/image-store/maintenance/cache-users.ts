@@ -28,8 +28,8 @@ type Visit = (path: string, user: string) => Promise<void>;
  * Finds everything on the host that needs a cached file: claims, disks whose backing chain leads into the cache (whoever
  * made them), and libvirt's domains. Any one of them keeps a file, since a crash may have lost the others.
  */
-export async function findCacheUsers(care: StoreMaintenance): Promise<CacheUsers> {
-  const { paths, connectionUri } = care;
+export async function findCacheUsers(maintenance: StoreMaintenance): Promise<CacheUsers> {
+  const { paths, connectionUri } = maintenance;
   const byName = new Map<string, Set<string>>();
   const cacheFolder = await realpath(paths.cache).catch(() => paths.cache);
   const use = (name: string, user: string): void => {
@@ -49,7 +49,7 @@ export async function findCacheUsers(care: StoreMaintenance): Promise<CacheUsers
     for (const claim of await claimsOn(paths, cacheName)) use(cacheName, claim.split('~')[0] ?? claim);
   }
   const problems = [
-    await problemOf('the disks of the host were not all read', () => visitDisks(care, useChain)),
+    await problemOf('the disks of the host were not all read', () => visitDisks(maintenance, useChain)),
     await problemOf("it is not known what libvirt's domains use", () => visitDomainFiles(connectionUri, useChain)),
   ].filter((problem) => problem !== null);
   return { byName, problem: problems.length === 0 ? null : problems.join('; ') };

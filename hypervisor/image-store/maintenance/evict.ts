@@ -33,10 +33,10 @@ export async function aloneWith(
 }
 
 /** Removes an image or a blank disk that nothing claims, if it is still as it was looked at: not used since, not pinned. */
-export async function evict(care: StoreMaintenance, { cacheName, path, stats }: FoundFile): Promise<boolean> {
-  const { paths } = care;
+export async function evict(maintenance: StoreMaintenance, { cacheName, path, stats }: FoundFile): Promise<boolean> {
+  const { paths } = maintenance;
   let isGone = false;
-  const wasAlone = await aloneWith(care, cacheName, async () => {
+  const wasAlone = await aloneWith(maintenance, cacheName, async () => {
     const now = await lstat(path).catch(() => undefined);
     if (now === undefined || !isSameFile(stats, now) || now.mtimeMs !== stats.mtimeMs) return;
     if (await isThere(pinPath(paths, cacheName))) return;

@@ -17,7 +17,7 @@ import { removeScrubRecord } from './scrub-record.ts';
 
 /** Removes partial files of fetches and blank disks that nobody claims or writes. */
 export async function sweepLeftOvers(
-  care: StoreMaintenance,
+  maintenance: StoreMaintenance,
   found: readonly FoundFile[],
   { dryRun }: { readonly dryRun: boolean },
 ): Promise<SweptFile[]> {
@@ -32,7 +32,7 @@ export async function sweepLeftOvers(
       });
     };
     // A build goes on with its part, however long it waits; a file with a random name is nobody's once its writer ended.
-    await aloneWith(care, file.cacheName, remove, { mayBeClaimed: file.name.endsWith(temporarySuffix) });
+    await aloneWith(maintenance, file.cacheName, remove, { mayBeClaimed: file.name.endsWith(temporarySuffix) });
   }
   return swept;
 }
@@ -43,8 +43,8 @@ function inOrderOfRemoval(files: readonly FoundFile[]): readonly FoundFile[] {
 }
 
 /** Removes what our own state still says of files that are gone, and of times that are over. */
-export async function tidyState(care: StoreMaintenance, users: CacheUsers): Promise<void> {
-  const { paths } = care;
+export async function tidyState(maintenance: StoreMaintenance, users: CacheUsers): Promise<void> {
+  const { paths } = maintenance;
   for (const name of await listFolder(paths.refusals)) {
     const path = `${paths.refusals}/${name}`;
     if (name.endsWith('.json') && (await refusalIsOver(path))) await removeFile(path);
@@ -55,23 +55,23 @@ export async function tidyState(care: StoreMaintenance, users: CacheUsers): Prom
   }
   for (const folder of [paths.fetches, paths.bases, paths.scrubs]) {
     for (const name of await listFolder(folder)) {
-      if (name.endsWith('.json')) await forgetAbsent(care, name.replace(/\.json$/, ''), users);
+      if (name.endsWith('.json')) await forgetAbsent(maintenance, name.replace(/\.json$/, ''), users);
     }
   }
   await removeHalfMadeNotes(paths);
 }
 
 /** Forgets a file of which nothing is left and that nobody wants; of one that is there, who was to fetch it. */
-async function forgetAbsent(care: StoreMaintenance, cacheName: string, users: CacheUsers): Promise<void> {
-  const { paths } = care;
+async function forgetAbsent(maintenance: StoreMaintenance, cacheName: string, users: CacheUsers): Promise<void> {
+  const { paths } = maintenance;
   const { final } = baseFiles(paths, cacheName);
   if (await isThere(final)) {
-    await aloneWith(care, cacheName, () => removeFile(`${paths.fetches}/${cacheName}.json`));
+    await aloneWith(maintenance, cacheName, () => removeFile(`${paths.fetches}/${cacheName}.json`));
     return;
   }
   // An overlay of a file that is gone needs it fetched again, and only these notes say from where.
   if (users.problem !== null || users.byName.has(cacheName) || (await isAnythingLeft(paths, cacheName))) return;
-  await aloneWith(care, cacheName, async () => {
+  await aloneWith(maintenance, cacheName, async () => {
     if (await isAnythingLeft(paths, cacheName)) return;
     await removeFile(`${paths.fetches}/${cacheName}.json`);
     await removeFacts(paths, cacheName);

@@ -12,9 +12,13 @@ const maxListed = 2000;
 /**
  * Lists what is in the cache, with what needs each file; the last used first, and no more than `maxListed`. Changes nothing.
  */
-export async function listCache(care: StoreMaintenance): Promise<CacheListing> {
-  const { paths, settings, host } = care;
-  const [found, users, pins] = await Promise.all([readCacheFolder(paths), findCacheUsers(care), pinnedNames(paths)]);
+export async function listCache(maintenance: StoreMaintenance): Promise<CacheListing> {
+  const { paths, settings, host } = maintenance;
+  const [found, users, pins] = await Promise.all([
+    readCacheFolder(paths),
+    findCacheUsers(maintenance),
+    pinnedNames(paths),
+  ]);
   const files: CachedFile[] = [];
   for (const file of found) {
     const record = await readScrubRecord(paths, file.name);

@@ -19,7 +19,7 @@ const lockWaitMs = 10_000;
  * Returns the new name; undefined when somebody is at the file for longer than a moment, or it is another one by now.
  */
 export async function quarantine(
-  care: StoreMaintenance,
+  maintenance: StoreMaintenance,
   { cacheName, path, stats }: FoundFile,
 ): Promise<string | undefined> {
   const name = `${cacheName}.damaged-${randomBytes(4).toString('hex')}`;
@@ -27,11 +27,11 @@ export async function quarantine(
   const moveAside = async (): Promise<void> => {
     const now = await lstat(path).catch(() => undefined);
     if (now === undefined || !isSameFile(stats, now)) return;
-    await rename(path, `${care.paths.cache}/${name}`);
-    await syncPath(care.paths.cache);
+    await rename(path, `${maintenance.paths.cache}/${name}`);
+    await syncPath(maintenance.paths.cache);
     isDone = true;
   };
-  await aloneWith(care, cacheName, moveAside, { mayBeClaimed: true, waitMs: lockWaitMs });
+  await aloneWith(maintenance, cacheName, moveAside, { mayBeClaimed: true, waitMs: lockWaitMs });
   return isDone ? name : undefined;
 }
 
@@ -40,16 +40,16 @@ export async function quarantine(
  * harm, which keeps what it has open; but as long as it runs, the file is the only trace of what it reads.
  */
 export async function sweepQuarantined(
-  care: StoreMaintenance,
+  maintenance: StoreMaintenance,
   found: readonly FoundFile[],
   { dryRun }: { readonly dryRun: boolean },
 ): Promise<SweptFile[]> {
-  const minimumAgeMs = care.settings.removeUnusedOriginalMinimumAgeSeconds * 1000;
+  const minimumAgeMs = maintenance.settings.removeUnusedOriginalMinimumAgeSeconds * 1000;
   // The renaming counts as the last change of the file itself.
   const old = found.filter(({ kind, stats }) => kind === 'quarantined' && Date.now() - stats.ctimeMs >= minimumAgeMs);
   if (old.length === 0) return [];
   const open = await openFiles();
-  const folder = await realpath(care.paths.cache);
+  const folder = await realpath(maintenance.paths.cache);
   const swept: SweptFile[] = [];
   for (const file of old) {
     if (open.has(`${folder}/${file.name}`)) continue;

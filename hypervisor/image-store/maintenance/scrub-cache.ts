@@ -30,7 +30,7 @@ export interface ScrubRequest {
  * ImageNotFound for a name that the cache does not have.
  */
 export async function scrubCache(
-  care: StoreMaintenance,
+  maintenance: StoreMaintenance,
   request: ScrubRequest,
   control: WorkControl,
 ): Promise<ScrubReport> {
@@ -38,11 +38,15 @@ export async function scrubCache(
     throw new EverbootFailure('HostIoError', 'another scrub has been running for a day');
   };
   const waiting = { waitMs: longestScrubMs, signal: control.signal, whenBusy };
-  return await withLock(care.paths, lockKeys.scrub, waiting, () => scrubAlone(care, request, control));
+  return await withLock(maintenance.paths, lockKeys.scrub, waiting, () => scrubAlone(maintenance, request, control));
 }
 
-async function scrubAlone(care: StoreMaintenance, request: ScrubRequest, control: WorkControl): Promise<ScrubReport> {
-  const files = await filesToScrub(care, request);
+async function scrubAlone(
+  maintenance: StoreMaintenance,
+  request: ScrubRequest,
+  control: WorkControl,
+): Promise<ScrubReport> {
+  const files = await filesToScrub(maintenance, request);
   const totalBytes = files.reduce((sum, { stats }) => sum + stats.size, 0);
   const damaged: { image: CachedImage; quarantinedAs: string }[] = [];
   let [passedBytes, checkedBytes, checkedFiles, recordedFiles] = [0, 0, 0, 0];
@@ -51,7 +55,7 @@ async function scrubAlone(care: StoreMaintenance, request: ScrubRequest, control
     const before = passedBytes;
     const onProgress = ({ doneBytes }: StepProgress): void =>
       control.onProgress({ doneBytes: before + doneBytes, totalBytes, note: image.name.slice(0, 12) });
-    const outcome = await scrubFile(care, image, { signal: control.signal, onProgress });
+    const outcome = await scrubFile(maintenance, image, { signal: control.signal, onProgress });
     passedBytes += image.stats.size;
     if (outcome === 'gone') continue;
     checkedFiles += 1;
@@ -59,14 +63,14 @@ async function scrubAlone(care: StoreMaintenance, request: ScrubRequest, control
     if (outcome === 'recorded') recordedFiles += 1;
     if (typeof outcome === 'object') damaged.push({ image, ...outcome });
   }
-  const { byName } = await findCacheUsers(care);
+  const { byName } = await findCacheUsers(maintenance);
   const aside = damaged.map(({ image, quarantinedAs }): DamagedBase => {
     const { title, order } = image.mark;
     return { name: image.name, title, quarantinedAs, instances: [...(byName.get(image.name) ?? [])].sort(), order };
   });
-  const missing = await missingBases(care, byName, new Set(aside.map(({ name }) => name)));
+  const missing = await missingBases(maintenance, byName, new Set(aside.map(({ name }) => name)));
   const all = [...aside, ...missing].slice(0, maxDamaged);
-  return { host: care.host, checkedFiles, checkedBytes, recordedFiles, damaged: all };
+  return { host: maintenance.host, checkedFiles, checkedBytes, recordedFiles, damaged: all };
 }
 
 /**
@@ -84,8 +88,8 @@ interface CachedImage extends FoundFile {
  * What is due, the longest unchecked first. Images alone: a blank disk is made again in no time, and nothing in it is
  * anybody's.
  */
-async function filesToScrub(care: StoreMaintenance, { names, force }: ScrubRequest): Promise<CachedImage[]> {
-  const images = (await readCacheFolder(care.paths)).filter(isCachedImage);
+async function filesToScrub(maintenance: StoreMaintenance, { names, force }: ScrubRequest): Promise<CachedImage[]> {
+  const images = (await readCacheFolder(maintenance.paths)).filter(isCachedImage);
   const unknown = names?.find((name) => !images.some((image) => image.name === name));
   if (unknown !== undefined) {
     throw new EverbootFailure(
@@ -97,8 +101,8 @@ async function filesToScrub(care: StoreMaintenance, { names, force }: ScrubReque
   const due: { image: CachedImage; scrubbedAtMs: number }[] = [];
   for (const image of images) {
     if (names?.includes(image.name) === false) continue;
-    const scrubbedAtMs = (await scrubRecordOf(care.paths, image.mark))?.scrubbedAtMs ?? 0;
-    const isDue = Date.now() >= scrubbedAtMs + care.settings.scrubInterval * 1000;
+    const scrubbedAtMs = (await scrubRecordOf(maintenance.paths, image.mark))?.scrubbedAtMs ?? 0;
+    const isDue = Date.now() >= scrubbedAtMs + maintenance.settings.scrubInterval * 1000;
     if (force || isDue) due.push({ image, scrubbedAtMs });
   }
   return due.sort((one, other) => one.scrubbedAtMs - other.scrubbedAtMs).map(({ image }) => image);
@@ -110,13 +114,13 @@ function isCachedImage(file: FoundFile): file is CachedImage {
 
 type Outcome = 'sound' | 'recorded' | 'gone' | { readonly quarantinedAs: string };
 
-async function scrubFile(care: StoreMaintenance, image: CachedImage, control: WorkControl): Promise<Outcome> {
-  const record = await scrubRecordOf(care.paths, image.mark);
-  let outcome = await compare(care, image, record, control);
+async function scrubFile(maintenance: StoreMaintenance, image: CachedImage, control: WorkControl): Promise<Outcome> {
+  const record = await scrubRecordOf(maintenance.paths, image.mark);
+  let outcome = await compare(maintenance, image, record, control);
   // A bad read may be the bus's or the memory's fault, and is worth another look.
-  if (outcome === 'damaged') outcome = await compare(care, image, record, control);
+  if (outcome === 'damaged') outcome = await compare(maintenance, image, record, control);
   if (outcome !== 'damaged') return outcome;
-  const quarantinedAs = await quarantine(care, image);
+  const quarantinedAs = await quarantine(maintenance, image);
   return quarantinedAs === undefined ? 'gone' : { quarantinedAs };
 }
 
@@ -149,10 +153,11 @@ const badMediumErrnos: ReadonlySet<number> = new Set([5, 61, 74, 84, 117, 121]);
  * Records the hash of a file that has just been published, unless it has one of the same content: then the new file has
  * to prove by the next scrub that it is the old one. Throws as `hashFile` does.
  */
-export async function recordBaseHash(care: StoreMaintenance, name: string, control: WorkControl): Promise<void> {
-  const facts = await readFacts(care.paths, name);
-  if (facts === undefined || (await scrubRecordOf(care.paths, facts)) !== undefined) return;
-  const path = `${care.paths.cache}/${name}`;
-  const { hash } = await hashFile({ path, bytesPerSecond: care.settings.scrubBytesPerSecond }, control);
-  if ((await scrubRecordOf(care.paths, facts)) === undefined) await writeScrubRecord(care.paths, facts, hash);
+export async function recordBaseHash(maintenance: StoreMaintenance, name: string, control: WorkControl): Promise<void> {
+  const facts = await readFacts(maintenance.paths, name);
+  if (facts === undefined || (await scrubRecordOf(maintenance.paths, facts)) !== undefined) return;
+  const path = `${maintenance.paths.cache}/${name}`;
+  const { hash } = await hashFile({ path, bytesPerSecond: maintenance.settings.scrubBytesPerSecond }, control);
+  if ((await scrubRecordOf(maintenance.paths, facts)) === undefined)
+    await writeScrubRecord(maintenance.paths, facts, hash);
 }

@@ -19,29 +19,29 @@ const maxRemoved = 2000;
  * libvirt's domains use, no image is removed at all. With `dryRun` it only says what it would remove.
  */
 export async function sweepCache(
-  care: StoreMaintenance,
+  maintenance: StoreMaintenance,
   { dryRun }: { readonly dryRun: boolean },
   { signal }: WorkControl,
 ): Promise<SweepReport> {
-  const { paths, settings, host } = care;
+  const { paths, settings, host } = maintenance;
   const found = await readCacheFolder(paths);
   const total = sumOf(found);
   const notes: string[] = [];
-  const removed: SweptFile[] = [...(await sweepLeftOvers(care, found, { dryRun }))];
+  const removed: SweptFile[] = [...(await sweepLeftOvers(maintenance, found, { dryRun }))];
   signal.throwIfAborted();
 
-  let users = await findCacheUsers(care);
+  let users = await findCacheUsers(maintenance);
   let lookedAtMs = Date.now();
-  if (users.problem === null) removed.push(...(await sweepQuarantined(care, found, { dryRun })));
+  if (users.problem === null) removed.push(...(await sweepQuarantined(maintenance, found, { dryRun })));
   const others = removed.length;
-  const unused = users.problem === null ? await unusedFiles(care, found, users) : [];
-  for (const { file, reason } of chosen(unused, total - freedBy(removed), care)) {
+  const unused = users.problem === null ? await unusedFiles(maintenance, found, users) : [];
+  for (const { file, reason } of chosen(unused, total - freedBy(removed), maintenance)) {
     signal.throwIfAborted();
     if (!dryRun) {
       // Whoever claims a file is seen at once, under its lock; whoever does not, like Nova, only by looking again.
-      if (Date.now() - lookedAtMs > lookAgainMs) [users, lookedAtMs] = [await findCacheUsers(care), Date.now()];
+      if (Date.now() - lookedAtMs > lookAgainMs) [users, lookedAtMs] = [await findCacheUsers(maintenance), Date.now()];
       if (users.problem !== null) break;
-      if (users.byName.has(file.name) || !(await evict(care, file))) continue;
+      if (users.byName.has(file.name) || !(await evict(maintenance, file))) continue;
     }
     removed.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason });
     if (removed.length >= maxRemoved) break;
@@ -51,7 +51,7 @@ export async function sweepCache(
       `${removed.length === others ? 'no image was' : 'no more images were'} removed, because ${users.problem}`,
     );
   }
-  if (!dryRun) await tidyState(care, users);
+  if (!dryRun) await tidyState(maintenance, users);
 
   const left = total - freedBy(removed);
   if (settings.maxBytes !== null && left > settings.maxBytes) {

@@ -167,8 +167,8 @@ async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Prom
 }
 
 async function reconcile({ client }: Stage, { host }: CreateInstanceInput): Promise<void> {
-  for (const care of ['reconcileHost', 'sweepCache'] as const) {
-    const options = { workflowId: `host/${host}/${care}` };
-    await (await startWorkflow(client, care, { host, dryRun: false }, options)).result();
+  for (const maintenance of ['reconcileHost', 'sweepCache'] as const) {
+    const options = { workflowId: `host/${host}/${maintenance}` };
+    await (await startWorkflow(client, maintenance, { host, dryRun: false }, options)).result();
   }
 }

@@ -1,8 +1,8 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import * as away from './away-hosts.ts';
 import * as boots from './boots.ts';
-import * as cache from './cache-care.ts';
-import * as care from './host-care.ts';
+import * as cache from './cache-maintenance.ts';
+import * as maintenance from './host-maintenance.ts';
 import * as parked from './parked-boots.ts';
 import type { HostOptions, Recorder } from './recorder.ts';
 
@@ -46,8 +46,8 @@ export const shapes: Readonly<Record<string, Shape>> = {
   'host-gone-tombstone': { run: away.tombstone },
   delete: { run: boots.deletion },
   'delete-host-gone': { run: away.abandonedDeletion },
-  reconcile: { run: care.reconciled },
-  'reconcile-after-reboot': { run: care.reconciledAfterReboot },
+  reconcile: { run: maintenance.reconciled },
+  'reconcile-after-reboot': { run: maintenance.reconciledAfterReboot },
   inspect: { run: boots.inspection },
   'cache-precache': { run: cache.precachedImage },
   'cache-list': { run: cache.listedCache },

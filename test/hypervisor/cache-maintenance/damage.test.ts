@@ -22,8 +22,8 @@ const control = { signal: AbortSignal.timeout(120_000), onProgress: () => undefi
 const timeoutMs = 60_000;
 const fast = { bytesPerSecond: 2 ** 34 };
 
-async function scrub(care: StoreMaintenance) {
-  return await scrubCache(care, { names: null, force: true }, control);
+async function scrub(maintenance: StoreMaintenance) {
+  return await scrubCache(maintenance, { names: null, force: true }, control);
 }
 
 async function flip(path: string, position: number): Promise<void> {
@@ -76,55 +76,59 @@ test('the hashing of a file can be stopped at once', async (t) => {
 });
 
 test('a base whose order could not be followed is told of again by the next scrub, with where it came from', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
   const claim = { instanceId: randomUUID(), operationId: randomUUID() };
   await addClaim(paths, named('a'), claim);
-  await scrub(care);
+  await scrub(maintenance);
   await flip(path, 5000);
-  const [first] = (await scrub(care)).damaged;
+  const [first] = (await scrub(maintenance)).damaged;
   assert.deepEqual(first?.instances, [claim.instanceId]);
   // What a fetch does when it begins; and then its source is away.
   await removeFacts(paths, named('a'));
-  await swept(care);
-  const [second] = (await scrub(care)).damaged;
+  await swept(maintenance);
+  const [second] = (await scrub(maintenance)).damaged;
   assert.deepEqual(second, first);
 });
 
 test('a refetched base has to be what it was; one that was converted another way gets a hash of its own', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
-  await recordBaseHash(care, named('a'), control);
+  await recordBaseHash(maintenance, named('a'), control);
   await flip(path, 5000);
-  await recordBaseHash(care, named('a'), control);
-  assert.equal((await scrub(care)).damaged.length, 1, 'the same digest, converted the same way, and other bytes');
+  await recordBaseHash(maintenance, named('a'), control);
+  assert.equal(
+    (await scrub(maintenance)).damaged.length,
+    1,
+    'the same digest, converted the same way, and other bytes',
+  );
 
   const other = { from: 'part', format: 'qcow2', virtualSizeBytes: mebibyte, fileSizeBytes: 200_000 } as const;
   await writeFacts(paths, orderOf(named('a'), mebibyte), other);
   await writeFile(path, Buffer.alloc(200_000, 'qcow2'));
-  const report = await scrub(care);
+  const report = await scrub(maintenance);
   assert.deepEqual([report.damaged, report.recordedFiles], [[], 1]);
 });
 
 test('a base that became shorter is put aside, and one that is not claimed any more by anything is forgotten with it', async (t) => {
-  const care = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
-  const { paths } = care;
+  const maintenance = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
+  const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
-  await scrub(care);
+  await scrub(maintenance);
   await truncate(path, 1000);
-  const [damaged] = (await scrub(care)).damaged;
+  const [damaged] = (await scrub(maintenance)).damaged;
   assert.match(damaged?.quarantinedAs ?? '', /^a{40}\.damaged-[0-9a-f]{8}$/);
-  const [listed] = (await listCache(care)).files;
+  const [listed] = (await listCache(maintenance)).files;
   assert.deepEqual([listed?.kind, listed?.state, listed?.title], ['quarantined', 'damaged', 'aaaa']);
-  assert.deepEqual(await swept(care), [damaged?.quarantinedAs]);
+  assert.deepEqual(await swept(maintenance), [damaged?.quarantinedAs]);
   for (const folder of [paths.cache, paths.bases, paths.scrubs]) assert.deepEqual(await readdir(folder), []);
 });
 
 test('a base on a disk with a bad block is put aside, and the others are compared all the same', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   await onSmallDisk(t, paths.cache, async (disk) => {
     await putBase(paths, named('a'));
     // So that the next one is further to the end of the disk than everything else.
@@ -138,7 +142,7 @@ test('a base on a disk with a bad block is put aside, and the others are compare
     await runProgram('dd', [`of=${path}`, ...forget], { timeoutMs });
     await truncate(disk, block * 4096);
     await assert.rejects(readFile(path), { code: 'EIO' });
-    const { damaged, checkedFiles } = await scrub(care);
+    const { damaged, checkedFiles } = await scrub(maintenance);
     assert.deepEqual([damaged.map(({ name }) => name), checkedFiles], [[named('b')], 3]);
   });
 });
@@ -163,8 +167,8 @@ async function onSmallDisk(t: TestContext, folder: string, work: (disk: string) 
 }
 
 test('a pin outlives its file, and can be taken away', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
   assert.equal(await pinBase(paths, named('a'), true), true);
   assert.equal(await pinBase(paths, named('a'), true), false);
@@ -188,8 +192,8 @@ test('the last release leaves Nova’s half-made files of the same name alone', 
 });
 
 test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, half-made ones', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   const [old, fresh] = [{ atMs: 1 }, { atMs: Date.now() }].map((refusal) => JSON.stringify(refusal));
   await writeFile(`${paths.refusals}/old.json`, old ?? '');
   await writeFile(`${paths.refusals}/fresh.json`, fresh ?? '');
@@ -198,7 +202,7 @@ test('a sweep clears our own notes: refusals that are over, facts and leases of 
   await writeFile(`${paths.scrubs}/${named('a')}.json`, '{}');
   await writeFile(`${paths.bases}/${named('a')}.json.0a1b2c3d.everboot-tmp`, '{');
   await mkdir(`${paths.claims}/${named('a')}`);
-  await swept(care);
+  await swept(maintenance);
   assert.deepEqual((await readdir(paths.refusals)).sort(), ['fresh.json']);
   for (const folder of [paths.fetches, paths.scrubs, paths.bases, paths.claims]) {
     assert.deepEqual(await readdir(folder), [], folder);

@@ -35,7 +35,7 @@ const oldMs = 3 * 86_400_000;
 const named = (letter: string): string => letter.repeat(40);
 
 async function cacheOf(t: TestContext, changes: Partial<ImageCacheSettings> = {}): Promise<StoreMaintenance> {
-  const folder = await mkdtemp(join(tmpdir(), 'everboot-care-'));
+  const folder = await mkdtemp(join(tmpdir(), 'everboot-maintenance-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const paths = hostPaths(join(folder, 'instances'), '_base');
   await prepareFolders(paths);
@@ -44,7 +44,7 @@ async function cacheOf(t: TestContext, changes: Partial<ImageCacheSettings> = {}
     ...{ managerInterval: 2400, scrubInterval: 604_800, scrubBytesPerSecond: 2 ** 34 },
     ...changes,
   };
-  return { host: 'care', paths, settings, connectionUri: 'test:///default' };
+  return { host: 'maintenance', paths, settings, connectionUri: 'test:///default' };
 }
 
 /** An image of ours in the cache, used so long ago. */
@@ -65,13 +65,13 @@ async function age(path: string, ageMs = oldMs): Promise<void> {
   await utimes(path, then, then);
 }
 
-async function swept(care: StoreMaintenance, dryRun = false): Promise<string[]> {
-  return (await sweepCache(care, { dryRun }, control)).removed.map(({ name }) => name).sort();
+async function swept(maintenance: StoreMaintenance, dryRun = false): Promise<string[]> {
+  return (await sweepCache(maintenance, { dryRun }, control)).removed.map(({ name }) => name).sort();
 }
 
 /** A domain of the driver without machines, with this file as its disk. */
 function domainOn(path: string, { instanceId, operationId }: Claim): string {
-  return `<domain type='test'><name>care-${instanceId.slice(0, 8)}</name><uuid>${instanceId}</uuid>
+  return `<domain type='test'><name>maintenance-${instanceId.slice(0, 8)}</name><uuid>${instanceId}</uuid>
     <metadata><everboot:instance xmlns:everboot='urn:everboot:instance:1'>
       <everboot:claim instance='${instanceId}' operation='${operationId}'/></everboot:instance></metadata>
     <memory unit='MiB'>64</memory><vcpu>1</vcpu><os><type>hvm</type></os>
@@ -80,8 +80,8 @@ function domainOn(path: string, { instanceId, operationId }: Claim): string {
 
 describe('a sweep', () => {
   test('keeps a disk’s backing file, though no claim names it, and that file’s own', async (t) => {
-    const care = await cacheOf(t);
-    const { paths } = care;
+    const maintenance = await cacheOf(t);
+    const { paths } = maintenance;
     const used = await base(paths, named('a'));
     await base(paths, named('b'));
     const directory = join(paths.instances, randomUUID());
@@ -92,49 +92,52 @@ describe('a sweep', () => {
     const snapshot = join(paths.instances, 'snapshot.qcow2');
     await runProgram('qemu-img', [...create, 'qcow2', '-b', between, snapshot], { timeoutMs: 120_000 });
     assert.deepEqual(await backingChain(snapshot), [between, used]);
-    assert.deepEqual(await swept(care), [named('b')]);
+    assert.deepEqual(await swept(maintenance), [named('b')]);
   });
 
   test('keeps what a domain of libvirt uses, running or not', async (t) => {
-    const care = await cacheOf(t);
-    const path = await base(care.paths, named('c'));
+    const maintenance = await cacheOf(t);
+    const path = await base(maintenance.paths, named('c'));
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
-    await defineDomain(care.connectionUri, domainOn(path, claim), claim);
-    assert.deepEqual(await swept(care), []);
-    assert.deepEqual((await listCache(care)).files[0]?.users, [claim.instanceId]);
-    await startDomain(care.connectionUri, claim);
-    assert.deepEqual(await swept(care), []);
-    await removeDomain(care.connectionUri, claim);
-    assert.deepEqual(await swept(care), [named('c')]);
+    await defineDomain(maintenance.connectionUri, domainOn(path, claim), claim);
+    assert.deepEqual(await swept(maintenance), []);
+    assert.deepEqual((await listCache(maintenance)).files[0]?.users, [claim.instanceId]);
+    await startDomain(maintenance.connectionUri, claim);
+    assert.deepEqual(await swept(maintenance), []);
+    await removeDomain(maintenance.connectionUri, claim);
+    assert.deepEqual(await swept(maintenance), [named('c')]);
   });
 
   test('removes no image where libvirt does not answer, and says so', async (t) => {
-    const care = { ...(await cacheOf(t)), connectionUri: 'qemu+unix:///system?socket=/nowhere/libvirt-sock' };
-    await base(care.paths, named('d'));
-    const report = await sweepCache(care, { dryRun: false }, control);
+    const maintenance = { ...(await cacheOf(t)), connectionUri: 'qemu+unix:///system?socket=/nowhere/libvirt-sock' };
+    await base(maintenance.paths, named('d'));
+    const report = await sweepCache(maintenance, { dryRun: false }, control);
     assert.deepEqual(report.removed, []);
     assert.match(report.notes.join(), /no image was removed, because it is not known what libvirt's domains use/);
   });
 
   test('goes below the budget, the least recently used first, and says when that is not possible', async (t) => {
-    const care = await cacheOf(t, { maxBytes: 2 * mebibyte, removeUnusedOriginalMinimumAgeSeconds: 10 * 86_400 });
-    const { paths } = care;
+    const maintenance = await cacheOf(t, {
+      maxBytes: 2 * mebibyte,
+      removeUnusedOriginalMinimumAgeSeconds: 10 * 86_400,
+    });
+    const { paths } = maintenance;
     for (const [index, letter] of ['1', '2', '3', '4'].entries()) {
       await base(paths, named(letter), { ageMs: (4 - index) * 3_600_000 });
     }
     await pinBase(paths, named('2'), true);
-    assert.deepEqual(await swept(care, true), [named('1'), named('3')]);
-    assert.deepEqual(await swept(care), [named('1'), named('3')]);
+    assert.deepEqual(await swept(maintenance, true), [named('1'), named('3')]);
+    assert.deepEqual(await swept(maintenance), [named('1'), named('3')]);
     await addClaim(paths, named('4'), { instanceId: randomUUID(), operationId: randomUUID() });
-    const tight = { ...care, settings: { ...care.settings, maxBytes: 10 } };
+    const tight = { ...maintenance, settings: { ...maintenance.settings, maxBytes: 10 } };
     const report = await sweepCache(tight, { dryRun: false }, control);
     assert.deepEqual(report.removed, []);
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
   test('clears what fetches left and nobody goes on with; Nova’s half-made files stay', async (t) => {
-    const care = await cacheOf(t);
-    const { paths } = care;
+    const maintenance = await cacheOf(t);
+    const { paths } = maintenance;
     const files = [
       // Ours: a sidecar says so.
       [`${named('5')}.part`, true],
@@ -158,8 +161,8 @@ describe('a sweep', () => {
     await addClaim(paths, named('8'), { instanceId: randomUUID(), operationId: randomUUID() });
     const writing = await tryKernelLock({ lockFile: paths.locks, key: lockKeys.fetch(named('9')).text });
     const expected = files.filter(([, goes]) => goes).map(([name]) => name);
-    assert.deepEqual(await swept(care, true), [...expected].sort());
-    assert.deepEqual(await swept(care), [...expected].sort());
+    assert.deepEqual(await swept(maintenance, true), [...expected].sort());
+    assert.deepEqual(await swept(maintenance), [...expected].sort());
     await writing?.release();
     const left = await readdir(paths.cache);
     assert.deepEqual(
@@ -172,33 +175,38 @@ describe('a sweep', () => {
   });
 
   test('takes blank disks that everboot made, and distinguishes them from Nova’s', async (t) => {
-    const care = await cacheOf(t);
+    const maintenance = await cacheOf(t);
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
-    const path = await claimBlankBase(care.paths, { claim, cacheName: 'swap_16' }, control.signal, async (at) => {
-      await writeFile(at, Buffer.alloc(4096));
-    });
-    await writeFile(join(care.paths.cache, 'swap_32'), Buffer.alloc(4096));
-    for (const name of ['swap_16', 'swap_32']) await age(join(care.paths.cache, name));
-    assert.deepEqual(await swept(care), [], 'it is claimed');
-    await rm(`${care.paths.claims}/swap_16`, { recursive: true });
-    assert.deepEqual(await swept(care), ['swap_16']);
+    const path = await claimBlankBase(
+      maintenance.paths,
+      { claim, cacheName: 'swap_16' },
+      control.signal,
+      async (at) => {
+        await writeFile(at, Buffer.alloc(4096));
+      },
+    );
+    await writeFile(join(maintenance.paths.cache, 'swap_32'), Buffer.alloc(4096));
+    for (const name of ['swap_16', 'swap_32']) await age(join(maintenance.paths.cache, name));
+    assert.deepEqual(await swept(maintenance), [], 'it is claimed');
+    await rm(`${maintenance.paths.claims}/swap_16`, { recursive: true });
+    assert.deepEqual(await swept(maintenance), ['swap_16']);
     await assert.rejects(stat(path), { code: 'ENOENT' });
   });
 
   test('that is killed at any moment leaves each file whole with its mark, or gone', {
     timeout: 120_000,
   }, async (t) => {
-    const care = await cacheOf(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
-    const { paths } = care;
+    const maintenance = await cacheOf(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
+    const { paths } = maintenance;
     const module = new URL('../../hypervisor/image-store/maintenance/sweep-cache.ts', import.meta.url).href;
     const script = `
       const { sweepCache } = await import(${JSON.stringify(module)});
       process.stdout.write('ready');
-      for (;;) await sweepCache(JSON.parse(process.env.CARE), { dryRun: false }, { signal: new AbortController().signal, onProgress() {} });`;
+      for (;;) await sweepCache(JSON.parse(process.env.MAINTENANCE), { dryRun: false }, { signal: new AbortController().signal, onProgress() {} });`;
     for (let round = 0; round < 6; round += 1) {
       const letters = [...'abcdef0123456789'];
       const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-        env: { CARE: JSON.stringify(care) },
+        env: { MAINTENANCE: JSON.stringify(maintenance) },
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       t.after(() => child.kill('SIGKILL'));
@@ -213,10 +221,10 @@ describe('a sweep', () => {
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
-      const foreign = (await listCache(care)).files.filter(({ kind }) => kind === 'foreign');
+      const foreign = (await listCache(maintenance)).files.filter(({ kind }) => kind === 'foreign');
       assert.deepEqual(foreign, [], `round ${round}: a file lost its mark`);
     }
-    await sweepCache(care, { dryRun: false }, control);
+    await sweepCache(maintenance, { dryRun: false }, control);
     assert.deepEqual(await readdir(paths.cache), []);
     assert.deepEqual(await readdir(paths.bases), []);
   });
@@ -224,10 +232,10 @@ describe('a sweep', () => {
 
 describe('a scrub', () => {
   test('records the hash of what is new, compares what is due, and finds a changed byte', async (t) => {
-    const care = await cacheOf(t);
-    const path = await base(care.paths, named('a'));
+    const maintenance = await cacheOf(t);
+    const path = await base(maintenance.paths, named('a'));
     await truncate(path, 8 * mebibyte);
-    const scrub = (force = false) => scrubCache(care, { names: null, force }, control);
+    const scrub = (force = false) => scrubCache(maintenance, { names: null, force }, control);
     assert.equal((await scrub()).recordedFiles, 1);
     assert.equal((await scrub()).checkedFiles, 0, 'nothing is due');
     // The same bytes with the hole filled are the same bytes.
@@ -239,16 +247,16 @@ describe('a scrub', () => {
     const { damaged } = await scrub(true);
     assert.equal(damaged[0]?.name, named('a'));
     assert.equal(damaged[0]?.order?.image.title, 'aaaa');
-    assert.deepEqual(await readdir(care.paths.cache), [damaged[0]?.quarantinedAs]);
+    assert.deepEqual(await readdir(maintenance.paths.cache), [damaged[0]?.quarantinedAs]);
   });
 
   test('tells of a base that is gone from under a disk, so that it is fetched again', async (t) => {
-    const care = await cacheOf(t);
-    const path = await base(care.paths, named('b'));
+    const maintenance = await cacheOf(t);
+    const path = await base(maintenance.paths, named('b'));
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };
-    await addClaim(care.paths, named('b'), claim);
+    await addClaim(maintenance.paths, named('b'), claim);
     await rm(path);
-    const { damaged } = await scrubCache(care, { names: null, force: false }, control);
+    const { damaged } = await scrubCache(maintenance, { names: null, force: false }, control);
     assert.deepEqual(
       damaged.map(({ name, quarantinedAs, instances }) => [name, quarantinedAs, instances]),
       [[named('b'), null, [claim.instanceId]]],
@@ -256,21 +264,23 @@ describe('a scrub', () => {
   });
 
   test('keeps a damaged file for as long as a process has it open', async (t) => {
-    const care = await cacheOf(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
-    const path = await base(care.paths, named('c'));
-    await scrubCache(care, { names: null, force: false }, control);
+    const maintenance = await cacheOf(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
+    const path = await base(maintenance.paths, named('c'));
+    await scrubCache(maintenance, { names: null, force: false }, control);
     const guest = await open(path, 'r+');
     await guest.write(Buffer.from('rotten'), 0, 6, 0);
-    const { damaged } = await scrubCache(care, { names: [named('c')], force: true }, control);
+    const { damaged } = await scrubCache(maintenance, { names: [named('c')], force: true }, control);
     assert.equal(damaged.length, 1);
-    assert.deepEqual(await swept(care), []);
+    assert.deepEqual(await swept(maintenance), []);
     await guest.close();
-    assert.deepEqual(await swept(care), [damaged[0]?.quarantinedAs]);
+    assert.deepEqual(await swept(maintenance), [damaged[0]?.quarantinedAs]);
   });
 
   test('of a name that the cache does not have fails', async (t) => {
-    const care = await cacheOf(t);
-    await assert.rejects(scrubCache(care, { names: ['../locks'], force: true }, control), { code: 'ImageNotFound' });
-    await assert.rejects(pinBase(care.paths, '../locks', true), { code: 'ImageNotFound' });
+    const maintenance = await cacheOf(t);
+    await assert.rejects(scrubCache(maintenance, { names: ['../locks'], force: true }, control), {
+      code: 'ImageNotFound',
+    });
+    await assert.rejects(pinBase(maintenance.paths, '../locks', true), { code: 'ImageNotFound' });
   });
 });

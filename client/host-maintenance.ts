@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ReconcileResult, reconcileWorkflowId } from '../domain/host-care.ts';
+import { type ReconcileResult, reconcileWorkflowId } from '../domain/host-maintenance.ts';
 import type { OnHost } from './cache.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, startHostWork } from './host-run.ts';
@@ -10,7 +10,7 @@ export interface HostClient {
   reconcile(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<ReconcileResult>>;
 }
 
-/** The care of hosts over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
+/** Maintenance of hosts over one connection. Each method throws EverbootFailure, and nothing else on purpose. */
 export function hostClient(context: ClientContext): HostClient {
   return {
     async reconcile({ host, dryRun = false } = {}) {

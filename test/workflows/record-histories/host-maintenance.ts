@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { startWorkflow } from '../../../client/workflow-calls.ts';
-import { type ReconcileReport, reconcileWorkflowId } from '../../../domain/host-care.ts';
+import { type ReconcileReport, reconcileWorkflowId } from '../../../domain/host-maintenance.ts';
 import { failFinally, type Recorder, strike, untilPhase } from './recorder.ts';
 
 /** A boot was terminated when half of it was made: that goes. */

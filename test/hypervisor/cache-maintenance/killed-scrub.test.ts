@@ -16,19 +16,19 @@ const control = { signal: AbortSignal.timeout(600_000), onProgress: () => undefi
 const scrubbing = `
   const { scrubCache } = await load('hypervisor/image-store/maintenance/scrub-cache.ts');
   process.stdout.write('ready');
-  for (;;) await scrubCache(given.care, { names: null, force: given.force }, control);`;
+  for (;;) await scrubCache(given.maintenance, { names: null, force: given.force }, control);`;
 
 test('a scrub that is killed is gone on with at the files that are still due', { timeout: 300_000 }, async (t) => {
-  const care = await testCache(t, { scrubBytesPerSecond: 4 * 2 ** 20 });
-  const { paths, settings } = care;
+  const maintenance = await testCache(t, { scrubBytesPerSecond: 4 * 2 ** 20 });
+  const { paths, settings } = maintenance;
   for (const letter of 'abcdef') await putBase(paths, named(letter));
-  const child = startProcess(t, scrubbing, { care, force: false });
+  const child = startProcess(t, scrubbing, { maintenance, force: false });
   const recorded = async (): Promise<string[]> =>
     (await readdir(paths.scrubs)).filter((name) => name.endsWith('.json')).sort();
   while ((await recorded()).length < 2 && child.exitCode === null) await sleep(10, undefined, { signal: t.signal });
   await killProcess(child);
   const before = await recorded();
-  const fast = { ...care, settings: { ...settings, scrubBytesPerSecond: 2 ** 34 } };
+  const fast = { ...maintenance, settings: { ...settings, scrubBytesPerSecond: 2 ** 34 } };
   const report = await scrubCache(fast, { names: null, force: false }, control);
   assert.deepEqual([report.checkedFiles, report.recordedFiles], [6 - before.length, 6 - before.length]);
   assert.equal((await recorded()).length, 6);
@@ -37,10 +37,10 @@ test('a scrub that is killed is gone on with at the files that are still due', {
 test('a scrub that is killed at any moment loses no sound base, and the damaged one is told of in the end', {
   timeout: 300_000,
 }, async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   for (const letter of 'abcdef') await putBase(paths, named(letter));
-  await scrubCache(care, { names: null, force: false }, control);
+  await scrubCache(maintenance, { names: null, force: false }, control);
   const contents = await readFile(join(paths.cache, named('a')));
   const claim = { instanceId: randomUUID(), operationId: randomUUID() };
   await addClaim(paths, named('d'), claim);
@@ -49,7 +49,7 @@ test('a scrub that is killed at any moment loses no sound base, and the damaged 
   await rotten.write(Buffer.from('rotten'), 0, 6, 70_000);
 
   for (let round = 0; round < 6; round += 1) {
-    const child = startProcess(t, scrubbing, { care, force: true });
+    const child = startProcess(t, scrubbing, { maintenance, force: true });
     if (child.stdout !== null) await once(child.stdout, 'data');
     await sleep(Math.random() * 400);
     await killProcess(child);
@@ -59,7 +59,7 @@ test('a scrub that is killed at any moment loses no sound base, and the damaged 
     assert.deepEqual(sound.sort(), [...'abcef'].map(named));
   }
   assert.deepEqual(await readFile(join(paths.cache, named('a'))), contents);
-  const { damaged } = await scrubCache(care, { names: null, force: true }, control);
+  const { damaged } = await scrubCache(maintenance, { names: null, force: true }, control);
   assert.deepEqual(
     damaged.map(({ name, title, instances }) => [name, title, instances]),
     [[named('d'), 'dddd', [claim.instanceId]]],

@@ -40,9 +40,9 @@ function header(backing: string): Buffer {
 }
 
 test('whatever way a backing file is named, it is found: absolute, relative, file: and json:', async (t) => {
-  const care = await testCache(t);
-  const base = await putBase(care.paths, named('a'));
-  const directory = await directoryIn(care);
+  const maintenance = await testCache(t);
+  const base = await putBase(maintenance.paths, named('a'));
+  const directory = await directoryIn(maintenance);
   const options = JSON.stringify({ driver: 'raw', file: { driver: 'file', filename: base } });
   for (const name of [base, `../_base/${named('a')}`, `file:${base}`, `json:${options}`]) {
     const disk = join(directory, `disk.${randomUUID()}`);
@@ -52,30 +52,30 @@ test('whatever way a backing file is named, it is found: absolute, relative, fil
 });
 
 test('disks are found among many files, deep down, behind links, and beside the instances', async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   for (const letter of 'abcde') await putBase(paths, named(letter));
-  const crowded = await directoryIn(care);
+  const crowded = await directoryIn(maintenance);
   for (let index = 0; index < 200; index += 1) await writeFile(join(crowded, `a${index}`), 'x');
   await overlay(join(crowded, 'zz'), join(paths.cache, named('a')));
-  await overlay(join(await directoryIn(care, 'snapshots/tmpabc'), 'x.delta'), join(paths.cache, named('b')));
+  await overlay(join(await directoryIn(maintenance, 'snapshots/tmpabc'), 'x.delta'), join(paths.cache, named('b')));
   const elsewhere = await directoryIn({
-    ...care,
+    ...maintenance,
     paths: { ...paths, instances: join(paths.instances, '..', 'other') },
   });
   await overlay(join(elsewhere, 'disk'), join(paths.cache, named('c')));
   await symlink(elsewhere, join(paths.instances, randomUUID()));
   await overlay(join(paths.instances, 'by-hand.qcow2'), join(paths.cache, named('d')));
-  assert.deepEqual(await swept(care), [named('e')]);
+  assert.deepEqual(await swept(maintenance), [named('e')]);
 });
 
 test('a guest’s invention in its raw disk at most keeps a file, and stops neither sweep nor scrub', {
   timeout: 300_000,
 }, async (t) => {
-  const care = await testCache(t);
-  const { paths } = care;
+  const maintenance = await testCache(t);
+  const { paths } = maintenance;
   for (const letter of 'ab') await putBase(paths, named(letter));
-  const directory = await directoryIn(care);
+  const directory = await directoryIn(maintenance);
   const pipe = join(directory, 'pipe');
   await runProgram('mkfifo', [pipe], { timeoutMs: 120_000 });
   const inventions = [
@@ -89,15 +89,15 @@ test('a guest’s invention in its raw disk at most keeps a file, and stops neit
   await writeFile(join(directory, 'disk.far'), header('x').fill(0xff, 8, 16));
   await writeFile(join(directory, 'disk.short'), header('x').subarray(0, 19));
   await writeFile(join(directory, 'disk.used'), header(join(paths.cache, named('a'))));
-  const report = await sweepCache(care, { dryRun: false }, control);
+  const report = await sweepCache(maintenance, { dryRun: false }, control);
   assert.deepEqual([report.removed.map(({ name }) => name), report.notes], [[named('b')], []]);
-  const { damaged, checkedFiles } = await scrubCache(care, { names: null, force: true }, control);
+  const { damaged, checkedFiles } = await scrubCache(maintenance, { names: null, force: true }, control);
   assert.deepEqual([damaged, checkedFiles], [[], 1]);
 });
 
 test('headers that name each other come to an end, and so does a long chain', async (t) => {
-  const care = await testCache(t);
-  const directory = await directoryIn(care);
+  const maintenance = await testCache(t);
+  const directory = await directoryIn(maintenance);
   const [one, other] = [join(directory, 'one'), join(directory, 'other')];
   await writeFile(one, header(other));
   await writeFile(other, header(one));
@@ -107,11 +107,11 @@ test('headers that name each other come to an end, and so does a long chain', as
 });
 
 test('no image is removed while a disk on the host cannot be read', async (t) => {
-  const care = await testCache(t);
-  await putBase(care.paths, named('a'));
-  const directory = await directoryIn(care);
+  const maintenance = await testCache(t);
+  await putBase(maintenance.paths, named('a'));
+  const directory = await directoryIn(maintenance);
   await symlink('disk', join(directory, 'disk'));
-  const { removed, notes } = await sweepCache(care, { dryRun: false }, control);
+  const { removed, notes } = await sweepCache(maintenance, { dryRun: false }, control);
   assert.deepEqual(removed, []);
   assert.match(notes.join(), /no image was removed, because the disks of the host were not all read: ELOOP/);
 });
@@ -121,8 +121,8 @@ test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdis
 }, async (t) => {
   const libvirt = await startPrivateLibvirt(t);
   if (libvirt === undefined) return;
-  const care = { ...(await testCache(t)), connectionUri: libvirt.uri };
-  const { paths } = care;
+  const maintenance = { ...(await testCache(t)), connectionUri: libvirt.uri };
+  const { paths } = maintenance;
   for (const letter of 'abcdef') await putBase(paths, named(letter));
   const id = randomUUID();
   const outside = join(paths.instances, '..', `a&b's`);
@@ -142,18 +142,18 @@ test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdis
   await writeFile(file, xml);
   const define = async (): Promise<void> => {
     // This driver forgets everything when the last connection to it is closed, so that one has to be open before.
-    await listCache(care);
+    await listCache(maintenance);
     await runProgram('virsh', ['-c', libvirt.uri, 'define', file], { timeoutMs: 120_000 });
   };
   await define();
-  const { files } = await listCache(care);
+  const { files } = await listCache(maintenance);
   const used = files.filter(({ users }) => users.includes(id)).map(({ name }) => name);
   assert.deepEqual(used.sort(), [...'abcde'].map(named));
   await libvirt.kill();
-  assert.deepEqual(await swept(care), []);
+  assert.deepEqual(await swept(maintenance), []);
   await libvirt.start();
   await define();
-  assert.deepEqual(await swept(care), [named('f')]);
+  assert.deepEqual(await swept(maintenance), [named('f')]);
 });
 
 test('a file that a domain names as other tools write it is used: numeric references, a pool and its volume', {
@@ -161,14 +161,14 @@ test('a file that a domain names as other tools write it is used: numeric refere
 }, async (t) => {
   const libvirt = await startPrivateLibvirt(t);
   if (libvirt === undefined) return;
-  const care = { ...(await testCache(t)), connectionUri: libvirt.uri };
-  const { paths } = care;
+  const maintenance = { ...(await testCache(t)), connectionUri: libvirt.uri };
+  const { paths } = maintenance;
   for (const letter of 'abcd') await putBase(paths, named(letter));
   const virsh = async (...args: string[]): Promise<void> => {
     await runProgram('virsh', ['-c', libvirt.uri, ...args], { timeoutMs: 120_000 });
   };
   // This driver forgets everything when the last connection to it is closed, so that one has to be open before.
-  await listCache(care);
+  await listCache(maintenance);
   await virsh('pool-create-as', 'bases', 'dir', '--target', paths.cache);
   await virsh('vol-create-as', 'bases', named('b'), '1M');
   const id = randomUUID();
@@ -187,9 +187,9 @@ test('a file that a domain names as other tools write it is used: numeric refere
     await virsh('define', file);
   };
   await define('nobody-knows-it');
-  const { removed, notes } = await sweepCache(care, { dryRun: false }, control);
+  const { removed, notes } = await sweepCache(maintenance, { dryRun: false }, control);
   assert.deepEqual(removed, [], 'a volume whose file is not known may be any base');
   assert.match(notes.join(), /nobody-knows-it/);
   await define(named('b'));
-  assert.deepEqual(await swept(care), [named('d')]);
+  assert.deepEqual(await swept(maintenance), [named('d')]);
 });

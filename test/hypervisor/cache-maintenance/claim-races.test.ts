@@ -51,16 +51,16 @@ const building = `
 test('no base goes from under a claim, however often two builds and two sweeps meet', {
   timeout: 120_000,
 }, async (t) => {
-  const care = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
+  const maintenance = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
   const orders = ['a', 'b'].map((letter) => orderOf(named(letter), 4));
   let said = '';
-  const children = [0, 1].map(() => startProcess(t, building, { paths: care.paths, orders }));
+  const children = [0, 1].map(() => startProcess(t, building, { paths: maintenance.paths, orders }));
   for (const child of children) child.stdout?.on('data', (text: Buffer) => (said += text.toString()));
   const sweeper = startProcess(
     t,
     `const { sweepCache } = await load('hypervisor/image-store/maintenance/sweep-cache.ts');
      for (;;) await sweepCache(given, { dryRun: false }, control);`,
-    care,
+    maintenance,
   );
   try {
     const usesAtLeast = (count: number): boolean => said.split('used\n').length > count;
@@ -69,7 +69,7 @@ test('no base goes from under a claim, however often two builds and two sweeps m
       assert.ok(!said.includes('lost'), said.slice(-100));
       assert.deepEqual([sweeper.exitCode, ...children.map(({ exitCode }) => exitCode)], [null, null, null]);
       const control = { signal: t.signal, onProgress: () => undefined };
-      removals += (await sweepCache(care, { dryRun: false }, control)).removed.length;
+      removals += (await sweepCache(maintenance, { dryRun: false }, control)).removed.length;
     }
   } finally {
     // Before the folder goes.
