@@ -17,7 +17,7 @@ import { planInstance } from './plan-instance.ts';
 import { publishBaseImage } from './publish-base-image.ts';
 import { reconcileHost } from './reconcile-host.ts';
 import { releaseInstance } from './release-instance.ts';
-import { removeRemains } from './remove-remains.ts';
+import { removeOrphans } from './remove-orphans.ts';
 import { reserveInstance } from './reserve-instance.ts';
 import { resumeGuests } from './resume-guests.ts';
 import { verifyImage } from './verify-image.ts';
@@ -46,7 +46,7 @@ export function activitiesOn(host: Host): HostActivities {
     markReady: (order) => markReady(host, order),
     releaseInstance: (order) => releaseInstance(host, order),
     removeDomain: (order) => removeDomain(host, order),
-    removeRemains: (order) => removeRemains(host, order),
+    removeOrphans: (order) => removeOrphans(host, order),
     readInstance: (order) => readInstance(host, order),
     deleteDomain: (order) => deleteDomain(host, order),
     deleteFiles: (order) => deleteFiles(host, order),

@@ -18,16 +18,17 @@ import { nodeInfo } from '../hypervisor/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
 import { type Host, imageSourcesOf } from './host.ts';
-import { hasOpenTombstone } from './open-tombstones.ts';
+import { hasPendingCleanup } from './pending-cleanup.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
- * Decides everything before anything is made: which images, which disks, which files. Makes nothing. The spec is checked
- * again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not checked.
+ * Decides everything before anything is made: which images, which disks, which files. Makes nothing. The spec is
+ * checked again here, because anyone who may start workflows can hand one in; paths are built from nothing that was not
+ * checked.
  *
  * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
- * InstanceBusy for a ready instance that a tombstone is about to remove, LibvirtUnavailable and, where disks are kept in a
- * Ceph, StorageUnavailable.
+ * InstanceBusy for a ready instance that a deferred cleanup is about to remove, LibvirtUnavailable and, where disks are
+ * kept in a Ceph, StorageUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim } = request;
@@ -103,7 +104,7 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
   const record = await readInstanceRecord(host.paths, claim.instanceId);
   if (record?.state !== 'ready' || record.result === undefined) return null;
   const hostName = host.configuration.host.name;
-  if (await hasOpenTombstone(hostName, claim.instanceId, record.claim.operationId)) {
+  if (await hasPendingCleanup(hostName, claim.instanceId, record.claim.operationId)) {
     throw new EverbootFailure(
       'InstanceBusy',
       `the instance ${claim.instanceId} ("${record.name}") was given up, and is being cleared from ${hostName}`,
@@ -113,7 +114,7 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
       },
     );
   }
-  // A tombstone that ended between the two looks has removed it.
+  // A deferred cleanup that ended between the two looks has removed it.
   const still = await readInstanceRecord(host.paths, claim.instanceId);
   if (still?.state !== 'ready' || still.claim.operationId !== record.claim.operationId) return null;
   if (record.specDigest === specDigest) return record.result;

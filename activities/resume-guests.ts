@@ -11,8 +11,8 @@ import { type Guest, guestsOf, type Inventory } from '../hypervisor/reconcile/in
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
 import type { Host } from './host.ts';
 import { inTurns } from './in-turns.ts';
-import { hasOpenTombstone } from './open-tombstones.ts';
 import { askForNewestRun } from './operation-runs.ts';
+import { hasPendingCleanup } from './pending-cleanup.ts';
 import { withWorkControl } from './work-control.ts';
 
 /** Guests that are started at the same time: each reads its whole system from the host's disks. */
@@ -96,7 +96,7 @@ async function resume({ configuration, paths }: Host, guest: Guest, off: Readonl
     const record = await readInstanceRecord(paths, instanceId);
     if (record?.claim.operationId !== operationId) return leftOff(guest, 'it is not there any more');
     const newest = await askForNewestRun(instanceId);
-    const isBeingCleared = await hasOpenTombstone(host, instanceId, operationId);
+    const isBeingCleared = await hasPendingCleanup(host, instanceId, operationId);
     const second = judgeGuest({ ...known, newest, isBeingCleared });
     if (second === 'start') await startDomain(configuration.libvirt.connectionUri, claim);
     return outcomeOf(guest, second);

@@ -1,4 +1,4 @@
-import { type AbandonRequest, type DeleteInstanceResult, type Phase, remainsWorkflowId } from '../domain/operations.ts';
+import { type AbandonRequest, cleanupWorkflowId, type DeleteInstanceResult, type Phase } from '../domain/operations.ts';
 import type { ClientContext } from './client-context.ts';
 import { startDeletion } from './delete-instance.ts';
 import { type FailureDocument, failureDocument } from './failure-document.ts';
@@ -28,7 +28,7 @@ export interface AbandonResult {
   /** The final failure of a creation. */
   readonly error?: FailureDocument;
   /** The host that may still have something of it, and removes that when it is back. Absent: nothing is left. */
-  readonly remainsOn?: string;
+  readonly cleanupPendingOn?: string;
 }
 
 /**
@@ -53,14 +53,14 @@ export async function abandonOperation(
   const { failure } = outcome;
   const ended = (await findRun(context, instanceId, run.runId)) ?? run;
   const { operation, host } = ended.memo;
-  const remainsOn = hostGone ? await hostWithRemains(context, ended, outcome) : null;
+  const cleanupPendingOn = hostGone ? await hostToCleanUp(context, ended, outcome) : null;
   return {
     instanceId,
     operation,
     host,
     phase: ended.phase,
     ...(failure === undefined ? {} : { error: failureDocument(failure) }),
-    ...(remainsOn === null ? {} : { remainsOn }),
+    ...(cleanupPendingOn === null ? {} : { cleanupPendingOn }),
   };
 }
 
@@ -85,13 +85,13 @@ async function goOnDeleting(context: ClientContext, instanceId: string, saidGone
 }
 
 /** The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now. */
-async function hostWithRemains(
+async function hostToCleanUp(
   context: ClientContext,
   { instanceId, memo }: OperationRun,
   { result }: Outcome,
 ): Promise<string | null> {
   const { host, operation, operationId } = memo;
-  if (operation === 'delete') return (result as DeleteInstanceResult | undefined)?.remainsOn ?? null;
-  const tombstone = await describeRun(context, remainsWorkflowId({ host, instanceId, operationId }));
-  return tombstone !== null && statusOf(tombstone.status.name) === 'running' ? host : null;
+  if (operation === 'delete') return (result as DeleteInstanceResult | undefined)?.cleanupPendingOn ?? null;
+  const pendingCleanup = await describeRun(context, cleanupWorkflowId({ host, instanceId, operationId }));
+  return pendingCleanup !== null && statusOf(pendingCleanup.status.name) === 'running' ? host : null;
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { EverbootFailure } from '../domain/failures.ts';
 import {
+  cleanupWorkflowId,
   type DeleteInstanceInput,
   type DeleteInstanceResult,
   type OperationMemo,
-  remainsWorkflowId,
 } from '../domain/operations.ts';
 import { askEach } from './ask-hosts.ts';
 import { stop } from './cancel-operation.ts';
@@ -51,7 +51,7 @@ export async function deleteInstance(
     }
     const before = await waitingForItsHost(context, last);
     // What is left on another host than the one that is named is no answer for that one.
-    if (before !== null && (options.host ?? before.remainsOn) === before.remainsOn) return before;
+    if (before !== null && (options.host ?? before.cleanupPendingOn) === before.cleanupPendingOn) return before;
     const runId =
       last?.status === 'running' ? last.runId : await startDeletion(context, instanceId, last, options.host);
     if (runId === null) continue;
@@ -73,11 +73,12 @@ async function waitingForItsHost(
   if (last?.status !== 'completed' || last.memo.operation !== 'delete') return null;
   const { instanceId } = last;
   const { result } = await waitForOutcome(context, last);
-  const { remainsOn: host } = result as DeleteInstanceResult;
+  const { cleanupPendingOn: host } = result as DeleteInstanceResult;
   if (host === undefined) return null;
-  // Temporal forgets: a tombstone that it does not know was closed long ago, perhaps because the machine was scrapped.
-  const tombstone = await describeRun(context, remainsWorkflowId({ host, instanceId, operationId: null }));
-  const isBack = tombstone !== null && statusOf(tombstone.status.name) === 'completed';
+  // Temporal forgets: a deferred cleanup that it does not know was closed long ago, perhaps because the machine was
+  // scrapped.
+  const pendingCleanup = await describeRun(context, cleanupWorkflowId({ host, instanceId, operationId: null }));
+  const isBack = pendingCleanup !== null && statusOf(pendingCleanup.status.name) === 'completed';
   return isBack ? null : (result as DeleteInstanceResult);
 }
 

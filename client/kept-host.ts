@@ -9,8 +9,8 @@ import { failureCodeOf } from './outcome.ts';
  * there would be two of it otherwise. Whether the instance is really there, the host itself looks.
  *
  * A deletion that was not completed may have removed nothing. A creation that failed or was cancelled has taken back
- * what it made, or left it to a tombstone; but one that was pinned to its host found the instance there, or never got a
- * request, and one that was terminated took nothing back.
+ * what it made, or left it to a deferred cleanup; but one that was pinned to its host found the instance there, or
+ * never got a request, and one that was terminated took nothing back.
  */
 export function keptHost(
   { memo, status }: Pick<OperationRun, 'memo' | 'status'>,

@@ -128,7 +128,7 @@ export interface PinReport {
   readonly changed: boolean;
 }
 
-export interface RemainsOrder {
+export interface CleanupOrder {
   readonly instanceId: string;
   readonly operationId: string | null;
   /** False: libvirt is not asked. */
@@ -161,7 +161,7 @@ export interface HostActivities {
   releaseInstance(order: { readonly claim: Claim }): Promise<void>;
   removeDomain(order: { readonly claim: Claim }): Promise<void>;
   /** Removes an operation's orphans from an abandoned host; without an id, see `CleanUpHostInput`. */
-  removeRemains(order: RemainsOrder): Promise<void>;
+  removeOrphans(order: CleanupOrder): Promise<void>;
   readInstance(order: { readonly instanceId: string }): Promise<InstanceRecord | null>;
   deleteDomain(order: { readonly instanceId: string }): Promise<void>;
   deleteFiles(order: { readonly instanceId: string }): Promise<void>;

@@ -11,7 +11,7 @@ export interface GuestFacts {
   readonly wasOff: boolean;
   /** The newest run on its instance; null: Temporal does not know it, or not any more. */
   readonly newest: OperationFacts | null;
-  /** Whether a tombstone is about to remove it. */
+  /** Whether a deferred cleanup is about to remove it. */
   readonly isBeingCleared: boolean;
 }
 

@@ -53,14 +53,14 @@ export interface DeleteInstanceResult {
   /** False: there was nothing to delete. */
   readonly existed: boolean;
   /** The host that was given up as gone: what it has is removed when it is back. Absent: nothing is left anywhere. */
-  readonly remainsOn?: string;
+  readonly cleanupPendingOn?: string;
 }
 
 /** The input of `cleanUpHost`, the deferred cleanup of an operation on an abandoned host. */
-export interface ClearRemainsInput {
+export interface CleanUpHostInput {
   readonly host: string;
   readonly instanceId: string;
-  /** Whose remains; null: of whatever is there, but for an operation that runs by then or has ended well. */
+  /** Whose orphans; null: of whatever is there, but for an operation that runs by then or has ended well. */
   readonly operationId: string | null;
   /** For people. */
   readonly name: string;
@@ -68,9 +68,9 @@ export interface ClearRemainsInput {
   readonly withDomain?: boolean;
 }
 
-/** The Temporal workflow id of a tombstone. */
-export function remainsWorkflowId({ host, instanceId, operationId }: Omit<ClearRemainsInput, 'name'>): string {
-  return `remains/${host}/${instanceId}/${operationId ?? 'deleted'}`;
+/** The Temporal workflow id of a deferred cleanup. */
+export function cleanupWorkflowId({ host, instanceId, operationId }: Omit<CleanUpHostInput, 'name'>): string {
+  return `cleanup/${host}/${instanceId}/${operationId ?? 'deleted'}`;
 }
 
 /** Everything that is decided before anything is made; a boot carries it out. */
@@ -124,7 +124,7 @@ export interface RetryRequest {
 }
 
 export interface AbandonRequest {
-  /** True: the host never comes back. Nothing is asked of it any more; a tombstone stays for it. */
+  /** True: the host never comes back. Nothing is asked of it any more; a deferred cleanup stays for it. */
   readonly hostGone?: boolean;
   /** The host that is meant: an operation that has gone on to another one by then is not given up. Absent: whichever. */
   readonly host?: string;
@@ -164,7 +164,7 @@ export interface StepReport {
 }
 
 export interface OperationProgress {
-  readonly operation: 'create' | 'delete' | 'inspect' | 'cache' | 'reconcile' | 'clear';
+  readonly operation: 'create' | 'delete' | 'inspect' | 'cache' | 'reconcile' | 'cleanup';
   readonly phase: Phase;
   readonly host: string;
   readonly steps: readonly StepReport[];

@@ -58,7 +58,7 @@ export const steps = {
 
   removeDomain: { kind: 'undo', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
   releaseInstance: { kind: 'undo', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
-  removeRemains: { kind: 'undo', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
+  removeOrphans: { kind: 'undo', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
 
   deleteDomain: { kind: 'removal', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },
   deleteFiles: { kind: 'removal', lane: 'light', opens: false, whenParked: null, runsPrograms: 'sometimes' },

@@ -4,7 +4,7 @@ import type { ReconcileOrder, ReconcileResult } from './host-maintenance.ts';
 import type { InstanceRecord } from './instance-record.ts';
 import type {
   AbandonRequest,
-  ClearRemainsInput,
+  CleanUpHostInput,
   CreateInstanceInput,
   DeleteInstanceInput,
   DeleteInstanceResult,
@@ -22,7 +22,7 @@ export interface Workflows {
   readonly createInstance: (input: CreateInstanceInput) => Promise<InstanceResult>;
   readonly deleteInstance: (input: DeleteInstanceInput) => Promise<DeleteInstanceResult>;
   readonly inspectInstance: (input: OnHost<{ readonly instanceId: string }>) => Promise<InstanceRecord | null>;
-  readonly clearRemains: (input: ClearRemainsInput) => Promise<void>;
+  readonly cleanUpHost: (input: CleanUpHostInput) => Promise<void>;
   readonly listCache: (input: OnHost) => Promise<CacheListing>;
   readonly sweepCache: (input: OnHost<SweepOrder>) => Promise<SweepReport>;
   readonly scrubCache: (input: OnHost<ScrubOrder>) => Promise<ScrubResult>;

@@ -1,6 +1,6 @@
 import type { DeleteInstanceInput, DeleteInstanceResult } from '../domain/operations.ts';
+import { deferCleanup } from './defer-cleanup.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
-import { leaveTombstone } from './leave-tombstone.ts';
 import { type OperationTracker, trackOperation } from './operation-tracker.ts';
 import { openGoneDesk } from './operator-desk.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
@@ -22,9 +22,9 @@ export async function deleteInstance(input: DeleteInstanceInput): Promise<Delete
   if (result !== null) return result;
   tracker.leaveSteps();
   tracker.note(`abandoned on ${host}`);
-  await leaveTombstone({ host, instanceId, operationId: null, name: instanceId });
+  await deferCleanup({ host, instanceId, operationId: null, name: instanceId });
   tracker.enter('Deleted');
-  return { instanceId, host, existed: true, remainsOn: host };
+  return { instanceId, host, existed: true, cleanupPendingOn: host };
 }
 
 async function removeFrom(

@@ -3,7 +3,7 @@
 
 import type { WorkflowName, Workflows } from '../domain/workflows.ts';
 
-export { clearRemains } from './clear-remains.ts';
+export { cleanUpHost } from './clean-up-host.ts';
 export { createInstance } from './create-instance.ts';
 export { deleteInstance } from './delete-instance.ts';
 export { inspectInstance } from './inspect-instance.ts';

@@ -1,21 +1,17 @@
 import { isCancellation, uuid4 } from '@temporalio/workflow';
 import type { Leftovers } from '../domain/attempt.ts';
-import type {
-  ClearRemainsInput,
-  CreateInstanceInput,
-  InstanceResult,
-  RequestedInstance,
-} from '../domain/operations.ts';
+import type { CleanUpHostInput, CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
-import { leaveTombstone } from './leave-tombstone.ts';
+import { deferCleanup } from './defer-cleanup.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 import type { OperatorDesk } from './operator-desk.ts';
 import { everbootFailure } from './step-failure.ts';
 
 /**
  * Builds the instance on the first host; on the next one of the request's hosts when that one is gone, and anew when an
- * operator changed the request of a parked attempt. Each further attempt is a generation of its own: it has claims of its
- * own, so that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a tombstone.
+ * operator changed the request of a parked attempt. Each further attempt is a generation of its own: it has claims of
+ * its own, so that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a
+ * deferred cleanup.
  */
 export async function onHosts(
   input: CreateInstanceInput,
@@ -55,8 +51,8 @@ export async function onHosts(
 }
 
 /** A host on which nothing was made has nothing to remove. */
-async function leaveWord(left: Omit<ClearRemainsInput, 'withDomain'>, leaves: Leftovers): Promise<void> {
-  if (leaves !== 'nothing') await leaveTombstone({ ...left, withDomain: leaves === 'domain' });
+async function leaveWord(left: Omit<CleanUpHostInput, 'withDomain'>, leaves: Leftovers): Promise<void> {
+  if (leaves !== 'nothing') await deferCleanup({ ...left, withDomain: leaves === 'domain' });
 }
 
 function givenUp(host: string): Error {

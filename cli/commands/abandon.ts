@@ -70,12 +70,12 @@ async function abandon(client: EverbootClient, output: Output, id: string, optio
 }
 
 function abandonText(result: AbandonResult, hostGone: boolean): string {
-  const { instanceId, operation, host, phase, error, remainsOn } = result;
+  const { instanceId, operation, host, phase, error, cleanupPendingOn } = result;
   if (phase === 'Ready') return `the ${operation} of ${instanceId} had succeeded before it could be abandoned`;
   const left =
-    remainsOn === undefined
+    cleanupPendingOn === undefined
       ? `nothing is left of it${operation === 'create' ? ` on ${host}` : ''}`
-      : `when ${remainsOn} is back, it removes its orphans`;
+      : `when ${cleanupPendingOn} is back, it removes its orphans`;
   const why = error === undefined || hostGone ? '' : `\nit had failed with ${error.code}: ${error.message}`;
   return `the ${operation} of ${instanceId} was abandoned; ${left}${why}`;
 }

@@ -24,9 +24,12 @@ export function addDeleteCommand(program: Command): void {
     });
 }
 
-export function deleteText({ instanceId, existed, remainsOn }: DeleteInstanceResult, cancelled: boolean): string {
+export function deleteText(
+  { instanceId, existed, cleanupPendingOn }: DeleteInstanceResult,
+  cancelled: boolean,
+): string {
   if (!existed && cancelled) return `the creation of ${instanceId} was cancelled, and what it had made removed`;
   if (!existed) return `${instanceId} was not there; nothing to delete`;
-  const left = remainsOn === undefined ? '' : `; when ${remainsOn} is back, it removes its orphans`;
+  const left = cleanupPendingOn === undefined ? '' : `; when ${cleanupPendingOn} is back, it removes its orphans`;
   return `${instanceId} is deleted${left}`;
 }

@@ -143,21 +143,21 @@ async function readyInstance(id: string) {
   return { claim, result };
 }
 
-test('a ready instance that a tombstone is about to remove is not told as what the request made', async () => {
+test('a ready instance that a deferred cleanup is about to remove is not told as what the request made', async () => {
   const id = crypto.randomUUID();
   const { claim, result } = await readyInstance(id);
   for (const whose of [claim.operationId, 'deleted']) {
-    const tombstone = `remains/test/${id}/${whose}`;
+    const pendingCleanup = `cleanup/test/${id}/${whose}`;
     const saying =
       (name: string): Describe =>
       async (_runId, workflowId) =>
-        workflowId === tombstone ? { status: { name } } : undefined;
+        workflowId === pendingCleanup ? { status: { name } } : undefined;
     await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being cleared/));
     assert.deepEqual(await answer(host, { id }, saying('COMPLETED')), { plan: null, ready: result });
   }
 });
 
-test('an instance that a tombstone removed a moment ago is not told as what the request made', async () => {
+test('an instance that a deferred cleanup removed a moment ago is not told as what the request made', async () => {
   const id = crypto.randomUUID();
   await readyInstance(id);
   const saying: Describe = async () => {

@@ -70,16 +70,16 @@ async function forget(claims: readonly Claim[]): Promise<void> {
   }
 }
 
-test('a guest that a tombstone is about to remove is not started', async () => {
+test('a guest that a deferred cleanup is about to remove is not started', async () => {
   const claims = await guestsThatRan(3);
   const [kept, own, deleted] = claims;
   assert.ok(kept && own && deleted);
-  const tombstones = [
-    `remains/test/${own.instanceId}/${own.operationId}`,
-    `remains/test/${deleted.instanceId}/deleted`,
+  const pendingCleanups = [
+    `cleanup/test/${own.instanceId}/${own.operationId}`,
+    `cleanup/test/${deleted.instanceId}/deleted`,
   ];
   const { guests } = await resume(async (_runId, workflowId) =>
-    tombstones.includes(workflowId) ? { status: { name: 'RUNNING' } } : undefined,
+    pendingCleanups.includes(workflowId) ? { status: { name: 'RUNNING' } } : undefined,
   );
   assert.deepEqual(await states(claims), ['running', 'shut off', 'shut off']);
   const notes = guests.filter(({ outcome }) => outcome === 'left off').map(({ note }) => note);

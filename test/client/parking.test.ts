@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient, EverbootFailure, failureDocument } from '../../client/index.ts';
 import { queryWorkflow, startWorkflow } from '../../client/workflow-calls.ts';
-import { type CreateInstanceInput, type OperationMemo, remainsWorkflowId } from '../../domain/operations.ts';
+import { type CreateInstanceInput, cleanupWorkflowId, type OperationMemo } from '../../domain/operations.ts';
 import { addKeyPair } from '../../hypervisor/key-pair.ts';
 import { hold, holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
@@ -290,21 +290,21 @@ test('a host that is gone for good is given up: the creation and the deletion en
     operation: 'create',
     host: 'host-b',
     phase: 'Failed',
-    remainsOn: 'host-b',
+    cleanupPendingOn: 'host-b',
   });
   assert.equal(error?.code, 'HostUnreachable');
   const id = String(made.id);
   const deleting = client.delete(id);
   while ((await client.show(id)).operation !== 'delete') await sleep(50);
-  const { phase, remainsOn } = await client.abandon(id, { hostGone: true });
-  assert.deepEqual([phase, remainsOn], ['Deleted', 'host-b']);
-  assert.equal((await deleting).remainsOn, 'host-b');
+  const { phase, cleanupPendingOn } = await client.abandon(id, { hostGone: true });
+  assert.deepEqual([phase, cleanupPendingOn], ['Deleted', 'host-b']);
+  assert.equal((await deleting).cleanupPendingOn, 'host-b');
   const handle = temporal.workflow.getHandle(`instance/${id}`);
   const { runId } = await handle.describe();
-  assert.equal((await client.delete(id)).remainsOn, 'host-b', 'nobody is asked for what is deleted already');
+  assert.equal((await client.delete(id)).cleanupPendingOn, 'host-b', 'nobody is asked for what is deleted already');
   assert.equal((await handle.describe()).runId, runId);
   const there = await client.delete(id, { host: 'host-a' });
-  assert.deepEqual([there.existed, there.remainsOn], [false, undefined], 'another host is asked all the same');
+  assert.deepEqual([there.existed, there.cleanupPendingOn], [false, undefined], 'another host is asked all the same');
 });
 
 test('an operation that is on another host than the one that was seen is not given up', async () => {
@@ -327,12 +327,12 @@ test('a creation that left nothing leaves no word, whatever earlier word there i
   await reached;
   const { operationId } = (await temporal.workflow.getHandle(`instance/${instanceId}`).describe())
     .memo as unknown as OperationMemo;
-  const remains = { host: 'host-a', instanceId, operationId };
-  const workflowId = remainsWorkflowId(remains);
-  const tombstone = await startWorkflow(temporal, 'clearRemains', { ...remains, name: 'web-1' }, { workflowId });
-  await tombstone.terminate('a test: it is closed');
-  const { phase, remainsOn } = await client.abandon(instanceId, { hostGone: true });
-  assert.deepEqual([phase, remainsOn], ['Failed', undefined]);
+  const cleanup = { host: 'host-a', instanceId, operationId };
+  const workflowId = cleanupWorkflowId(cleanup);
+  const pendingCleanup = await startWorkflow(temporal, 'cleanUpHost', { ...cleanup, name: 'web-1' }, { workflowId });
+  await pendingCleanup.terminate('a test: it is closed');
+  const { phase, cleanupPendingOn } = await client.abandon(instanceId, { hostGone: true });
+  assert.deepEqual([phase, cleanupPendingOn], ['Failed', undefined]);
 });
 
 test('a deletion that was stopped, or failed otherwise, is not begun again to be given up', async () => {
@@ -377,6 +377,6 @@ test('a deletion that found no host to do it can be given up afterwards, with th
   await assert.rejects(another, failsWith('OperationEnded', /delete, has ended as Failed/));
   assert.equal((await handle.describe()).runId, runId);
   const closed = await client.abandon(instanceId, { hostGone: true, host: 'host-lost' });
-  assert.deepEqual([closed.operation, closed.phase, closed.remainsOn], ['delete', 'Deleted', 'host-lost']);
+  assert.deepEqual([closed.operation, closed.phase, closed.cleanupPendingOn], ['delete', 'Deleted', 'host-lost']);
   await assert.rejects(client.abandon(instanceId, { hostGone: true }), failsWith('OperationEnded', /ended as Deleted/));
 });

@@ -28,12 +28,12 @@ const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] =
     { leftOff: 'somebody wanted it deleted' },
   ],
   [
-    'a tombstone is about to remove it',
+    'a deferred cleanup is about to remove it',
     { isBeingCleared: true },
     { leftOff: 'it was given up, and what is here of it is being removed' },
   ],
   [
-    'a tombstone is about to remove it, and Temporal has forgotten its runs',
+    'a deferred cleanup is about to remove it, and Temporal has forgotten its runs',
     { isBeingCleared: true, newest: null },
     { leftOff: 'it was given up, and what is here of it is being removed' },
   ],

@@ -82,7 +82,7 @@ for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
     await late.reached;
     await giveUp(handle);
     await assert.rejects(handle.result(), WorkflowFailedError);
-    await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+    await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
     late.letGo();
     assert.match(String(await late.ended), /came too late|does not carry the claim/);
     await sleep(100);
@@ -127,7 +127,7 @@ test('a guest that was started in the moment in which its operation was given up
   await reached.promise;
   await giveUp(handle);
   await assert.rejects(handle.result(), WorkflowFailedError);
-  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+  await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
   const deadline = Date.now() + 30_000;
   while ((await domainIds()).includes(made.id) && Date.now() < deadline) await sleep(50);
   assert.ok(!(await domainIds()).includes(made.id));
@@ -139,8 +139,8 @@ test('a guest that an earlier attempt had started is taken away by the next one,
   const over = Promise.withResolvers<void>();
   const isLeft = Promise.withResolvers<boolean>();
   first.strike = async (step, run) => {
-    // Else the tombstone takes the domain first, and there is none left to come too late for.
-    if (step === 'removeRemains') await isLeft.promise;
+    // Else the deferred cleanup takes the domain first, and there is none left to come too late for.
+    if (step === 'removeOrphans') await isLeft.promise;
     if (step !== 'startDomain') return await run();
     const { spec: made, operationId } = await begun;
     // As a worker leaves it that is killed between its start and its second question.
@@ -161,7 +161,7 @@ test('a guest that an earlier attempt had started is taken away by the next one,
   await assert.rejects(handle.result(), WorkflowFailedError);
   over.resolve();
   assert.equal(await isLeft.promise, false);
-  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+  await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
   await assertCleanSlate(first.paths, [made.id]);
 });
 
@@ -182,7 +182,7 @@ test('a build goes to the next host when the first is away for too long, and the
   assert.deepEqual([progress.host, progress.phase, progress.hostAwaySince], [second.name, 'Ready', undefined]);
   late.letGo();
   first.strike = undefined;
-  await workflowEnd(`remains/${first.name}/${made.id}/${operationId}`);
+  await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
   await assertCleanSlate(first.paths, []);
   assert.ok((await domainIds()).includes(made.id), 'the second host has it');
   await removeFrom(second, made.id);
@@ -270,20 +270,20 @@ test('a deletion on a host that is gone can be given up, and the host deletes wh
     instanceId: made.id,
     host: first.name,
     existed: true,
-    remainsOn: first.name,
+    cleanupPendingOn: first.name,
   });
-  await workflowEnd(`remains/${first.name}/${made.id}/deleted`);
+  await workflowEnd(`cleanup/${first.name}/${made.id}/deleted`);
   late.letGo();
   await assertCleanSlate(first.paths, [made.id]);
 });
 
-test('an instance that was made anew, and is ready, outlives the tombstone of its deletion', async () => {
+test('an instance that was made anew, and is ready, outlives the deferred cleanup of its deletion', async () => {
   first.strike = undefined;
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
   const [deleted, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   first.strike = async (name, run) => {
-    if (name === 'removeRemains') await free.promise;
+    if (name === 'removeOrphans') await free.promise;
     const done = await run();
     // Its end is never heard of.
     if (name === 'deleteFiles') {
@@ -299,7 +299,7 @@ test('an instance that was made anew, and is ready, outlives the tombstone of it
   const { operationId } = await first.create({ ...spec('defined'), id: made.id });
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
   free.resolve();
-  await workflowEnd(`remains/${first.name}/${made.id}/deleted`);
+  await workflowEnd(`cleanup/${first.name}/${made.id}/deleted`);
   assert.ok((await domainIds()).includes(made.id));
   const record = await readInstanceRecord(first.paths, made.id);
   assert.deepEqual([record?.state, record?.claim.operationId], ['ready', operationId]);

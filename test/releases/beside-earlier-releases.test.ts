@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import type { EverbootClient, InstanceResult, TemporalTarget } from '../../client/index.ts';
 import { startWorkflow } from '../../client/workflow-calls.ts';
-import { remainsWorkflowId } from '../../domain/operations.ts';
+import { cleanupWorkflowId } from '../../domain/operations.ts';
 import { listFolder } from '../../hypervisor/small-file.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, makeRawImage } from '../fixtures/images.ts';
@@ -98,7 +98,10 @@ function isFailure(code: string, step: string) {
   };
 }
 
-/** A step that the host does not know fails an operation clearly, and a tombstone waits until the host was upgraded. */
+/**
+ * A step that the host does not know fails an operation clearly, and a deferred cleanup waits until the host was
+ * upgraded.
+ */
 async function meetsUnknownSteps(
   t: TestContext,
   { host, address, stepsWorker }: Awaited<ReturnType<typeof startParts>>,
@@ -115,17 +118,17 @@ async function meetsUnknownSteps(
     return true;
   });
 
-  const remains = { host: host.name, instanceId: randomUUID(), operationId: randomUUID(), name: 'gone' };
-  const workflowId = remainsWorkflowId(remains);
-  const tombstone = await startWorkflow(caller, 'clearRemains', remains, { workflowId });
+  const cleanup = { host: host.name, instanceId: randomUUID(), operationId: randomUUID(), name: 'gone' };
+  const workflowId = cleanupWorkflowId(cleanup);
+  const pendingCleanup = await startWorkflow(caller, 'cleanUpHost', cleanup, { workflowId });
   for (let attempt = 0; attempt < 2; await sleep(100)) {
-    const [pending] = (await tombstone.describe()).raw.pendingActivities ?? [];
+    const [pending] = (await pendingCleanup.describe()).raw.pendingActivities ?? [];
     attempt = pending?.attempt ?? 0;
-    if (attempt > 1) assert.match(pending?.lastFailure?.message ?? '', /removeRemains is not registered/);
+    if (attempt > 1) assert.match(pending?.lastFailure?.message ?? '', /removeOrphans is not registered/);
   }
   await stepsWorker.end();
   await host.start(thisCode, 'steps');
-  await tombstone.result();
+  await pendingCleanup.result();
 }
 
 /** A boot that one release begins, and in the middle of which its worker is replaced by the other's. */

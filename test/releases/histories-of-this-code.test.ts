@@ -13,13 +13,13 @@ const beyond: Readonly<Record<string, readonly string[]>> = {
   '0.1': [
     ...['hold-retry', 'hold-retry-changed', 'hold-retry-at-the-end', 'hold-abandon', 'hold-cancelled', 'hold-deadline'],
     ...['host-unreachable-and-back', 'host-gone-next-host', 'host-absent-next-host'],
-    ...['host-gone-abandoned', 'host-gone-tombstone', 'hold-host-gone', 'delete-host-gone'],
+    ...['host-gone-abandoned', 'host-gone-cleanup', 'hold-host-gone', 'delete-host-gone'],
     ...['reconcile', 'reconcile-after-reboot'],
   ],
 };
 
 /** The workflows that ask hosts for steps which a release lacks. None of them is a boot, a deletion or a reading. */
-const upgradedHostsOnly = ['clearRemains', 'reconcileHost'];
+const upgradedHostsOnly = ['cleanUpHost', 'reconcileHost'];
 
 installTemporalRuntime();
 const kept = (await keptHistories()).filter(({ release }) => release === unreleased);

@@ -12,13 +12,13 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import {
   type AbandonRequest,
+  cleanupWorkflowId,
   type InstanceResult,
   instanceWorkflowId,
   type OperationMemo,
   type OperationProgress,
   type Phase,
   type RetryRequest,
-  remainsWorkflowId,
 } from '../../domain/operations.ts';
 import { domainState } from '../../hypervisor/libvirt.ts';
 import { runProgram } from '../../hypervisor/run-program.ts';
@@ -163,9 +163,9 @@ test('a parked boot whose host is gone asks nothing of it, and fails with what i
   const { id, handle } = await givenUpAt('createSwapDisk');
   assert.equal((await queryWorkflow(handle, 'progress')).phase, 'Failed');
   const { operationId } = (await handle.describe()).memo as unknown as OperationMemo;
-  // The host of this test is there, so that its tombstone is heard at once.
-  await host.client.workflow.getHandle(remainsWorkflowId({ host: host.name, instanceId: id, operationId })).result();
-  assert.deepEqual(host.ran, ['removeRemains']);
+  // The host of this test is there, so that its deferred cleanup is heard at once.
+  await host.client.workflow.getHandle(cleanupWorkflowId({ host: host.name, instanceId: id, operationId })).result();
+  assert.deepEqual(host.ran, ['removeOrphans']);
   await assertCleanSlate(host.paths, [id]);
 });
 

@@ -50,7 +50,7 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
     if (end.kind === 'failed') checkFailure(given, end);
     outcome = end.kind === 'failed' ? 'undone' : 'cancelled';
     // What was to be cleared is there still.
-    if (kind === 'clear') {
+    if (kind === 'cleanup') {
       await (await startDelete(stage, input)).result();
       outcome = 'again';
     }

@@ -78,7 +78,7 @@ export function expectedOutcome({ kind }: Procedure, step: Step, fault: FaultNam
   switch (kind) {
     case 'undo':
       return fault === 'terminate' ? 'swept' : 'undone';
-    case 'clear':
+    case 'cleanup':
       return fault === 'cancel' || fault === 'terminate' ? 'again' : 'gone';
     case 'delete':
       if (fault === 'cancel' || fault === 'terminate') return 'again';

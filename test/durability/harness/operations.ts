@@ -11,7 +11,7 @@ import {
 } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { startWorkflow } from '../../../client/workflow-calls.ts';
-import { type CreateInstanceInput, instanceWorkflowId, remainsWorkflowId } from '../../../domain/operations.ts';
+import { type CreateInstanceInput, cleanupWorkflowId, instanceWorkflowId } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
 import type { Procedure } from './procedures.ts';
 import type { Stage } from './stage.ts';
@@ -74,12 +74,12 @@ export async function begin(stage: Stage, { kind }: Procedure, input: CreateInst
   if (kind === 'create' || kind === 'undo') return created;
   await created.result();
   if (kind === 'delete') return await startDelete(stage, input);
-  // What the newest run made well is nobody's remains, so that one is a deletion, which does not get to any host.
+  // What the newest run made well is nobody's orphan, so that one is a deletion, which does not get to any host.
   await (await startDelete(stage, { ...input, host: `no-${input.host}` })).terminate('by a test');
   const { host, operationId, spec } = input;
   const order = { host, instanceId: spec.id, operationId, name: spec.name };
   const { client, taskQueue } = stage;
-  return await startWorkflow(client, 'clearRemains', order, { taskQueue, workflowId: remainsWorkflowId(order) });
+  return await startWorkflow(client, 'cleanUpHost', order, { taskQueue, workflowId: cleanupWorkflowId(order) });
 }
 
 /** How an operation ended. */

@@ -7,7 +7,7 @@ export type Step = StepName;
  * What is done with an instance: it is created; created, but never made ready, so that it is undone; deleted after it
  * was created; removed as what was left on a host that was given up.
  */
-export type ProcedureKind = 'create' | 'undo' | 'delete' | 'clear';
+export type ProcedureKind = 'create' | 'undo' | 'delete' | 'cleanup';
 
 export interface Procedure {
   readonly name: string;
@@ -54,7 +54,7 @@ function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[]
 }
 
 /** The undos of a boot; a host that was given up has one of its own. */
-export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeRemains');
+export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeOrphans');
 
 /** Every procedure, from which all cases come. A step that is in none, and not in `struckElsewhere`, fails a test by its name. */
 export const procedures: readonly Procedure[] = [
@@ -79,8 +79,8 @@ export const procedures: readonly Procedure[] = [
     ...{ steps: ['readInstance', ...stepsOfKind('removal')], strikes: 'every' },
   },
   {
-    ...{ name: 'clear what was left', kind: 'clear', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['removeRemains'], strikes: 'every' },
+    ...{ name: 'clean up a host', kind: 'cleanup', boot: 'defined', disks: 'qcow2', kernel: true },
+    ...{ steps: ['removeOrphans'], strikes: 'every' },
   },
   {
     ...{ name: 'create disks, raw', kind: 'create', boot: 'disks', disks: 'raw', kernel: true },

@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { updateWorkflow } from '../../../client/workflow-calls.ts';
-import { remainsWorkflowId } from '../../../domain/operations.ts';
+import { cleanupWorkflowId } from '../../../domain/operations.ts';
 import { type Begun, type Recorder, strike, untilPhase, untilStruck } from './recorder.ts';
 
 /** Short, so that nobody waits long for a recording. */
@@ -73,19 +73,19 @@ export async function abandonedDeletion(recorder: Recorder): Promise<WorkflowHan
 }
 
 /** The host comes back after all, and clears what the deletion had left there. */
-export async function tombstone(recorder: Recorder): Promise<WorkflowHandle> {
+export async function pendingCleanup(recorder: Recorder): Promise<WorkflowHandle> {
   const { host, second } = recorder;
   const { id, handle } = await leftDeletion(recorder);
   await abandon(handle);
   await handle.result();
   let failed = false;
-  strike(second, 'removeRemains', async (run) => {
+  strike(second, 'removeOrphans', async (run) => {
     if (failed) return await run();
     failed = true;
     throw new Error('struck');
   });
   await second.come();
-  return host.client.workflow.getHandle(remainsWorkflowId({ host: second.name, instanceId: id, operationId: null }));
+  return host.client.workflow.getHandle(cleanupWorkflowId({ host: second.name, instanceId: id, operationId: null }));
 }
 
 async function abandon(handle: WorkflowHandle): Promise<void> {

@@ -43,7 +43,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   'host-gone-next-host': { run: away.nextHost },
   'host-absent-next-host': { run: away.absentHost },
   'host-gone-abandoned': { run: away.abandonedBoot },
-  'host-gone-tombstone': { run: away.tombstone },
+  'host-gone-cleanup': { run: away.pendingCleanup },
   delete: { run: boots.deletion },
   'delete-host-gone': { run: away.abandonedDeletion },
   reconcile: { run: maintenance.reconciled },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Host } from '../../activities/host.ts';
 import { reconcileHost } from '../../activities/reconcile-host.ts';
-import { removeRemains } from '../../activities/remove-remains.ts';
+import { removeOrphans } from '../../activities/remove-orphans.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ReconcileReport } from '../../domain/host-maintenance.ts';
@@ -20,7 +20,7 @@ let folder: string;
 /** It has no libvirt. */
 let host: Host;
 before(async () => {
-  folder = await mkdtemp('/var/tmp/everboot-remains-');
+  folder = await mkdtemp('/var/tmp/everboot-cleanup-');
   const nowhere = `qemu:///system?socket=${folder}/no-libvirt`;
   host = await hostThatMakes(join(folder, 'host'), 'qcow2', `connection_uri = "${nowhere}"`);
 });
@@ -53,19 +53,19 @@ const failed = { status: { name: 'FAILED' } };
 const isBusy = (error: unknown) => error instanceof EverbootFailure && error.code === 'InstanceBusy';
 const needsLibvirt = (error: unknown) => error instanceof EverbootFailure && error.code === 'LibvirtUnavailable';
 
-test('remains without a domain are removed from a host without libvirt, by the order or by the record', async () => {
+test('orphans without a domain are removed from a host without libvirt, by the order or by the record', async () => {
   for (const withDomain of [true, false]) {
     const { claim, directory } = await disksAlone();
     const record = await readInstanceRecord(host.paths, claim.instanceId);
     assert.ok(record);
     const { domain: _, ...earlier } = record;
     if (!withDomain) await writeInstanceRecord(directory, earlier);
-    await step(() => removeRemains(host, { ...claim, withDomain }), failed);
+    await step(() => removeOrphans(host, { ...claim, withDomain }), failed);
     assert.deepEqual(await leftOf(claim), []);
   }
   const { claim } = await recordedInstance(host, { storage: null });
   await assert.rejects(
-    step(() => removeRemains(host, claim), failed),
+    step(() => removeOrphans(host, claim), failed),
     needsLibvirt,
   );
 });
@@ -89,13 +89,13 @@ test('nothing is removed while the operation runs again, or something runs that 
   for (const operationId of [claim.operationId, null]) {
     const order = { instanceId: claim.instanceId, operationId };
     await assert.rejects(
-      step(() => removeRemains(host, order), running),
+      step(() => removeOrphans(host, order), running),
       isBusy,
     );
   }
   const again = { ...running, memo: { operationId: claim.operationId } };
   await assert.rejects(
-    step(() => removeRemains(host, claim), again),
+    step(() => removeOrphans(host, claim), again),
     isBusy,
   );
   assert.deepEqual(await leftOf(claim), before);
@@ -106,7 +106,7 @@ test('a deletion that was given up waits where the record is damaged', async () 
   await writeFile(join(directory, 'everboot.json'), '{"version":2}');
   const order = { instanceId: claim.instanceId, operationId: null };
   await assert.rejects(
-    step(() => removeRemains(host, order), failed),
+    step(() => removeOrphans(host, order), failed),
     /damaged, or of a later release/,
   );
   assert.equal((await leftOf(claim)).length, 2);

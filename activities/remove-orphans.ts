@@ -1,7 +1,7 @@
 import { EverbootFailure } from '../domain/failures.ts';
-import type { RemainsOrder } from '../domain/host-activities.ts';
+import type { CleanupOrder } from '../domain/host-activities.ts';
 import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.ts';
-import { judgeRemains } from '../domain/judge-remains.ts';
+import { judgeCleanup } from '../domain/judge-cleanup.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { domainClaim } from '../hypervisor/libvirt.ts';
@@ -14,10 +14,10 @@ import { withWorkControl } from './work-control.ts';
 /**
  * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id
  * it is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since.
- * Absence is success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeRemains`; HostIoError
+ * Absence is success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeCleanup`; HostIoError
  * where the record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */
-export async function removeRemains(host: Host, order: RemainsOrder): Promise<void> {
+export async function removeOrphans(host: Host, order: CleanupOrder): Promise<void> {
   const { instanceId, operationId, withDomain = true } = order;
   const { paths } = host;
   await withWorkControl(({ signal }) =>
@@ -30,7 +30,7 @@ export async function removeRemains(host: Host, order: RemainsOrder): Promise<vo
       // In this order, and under the lock: whatever was found is of a run that Temporal knows by then.
       const newest = await askForNewestRun(instanceId);
       const ready = record?.state === 'ready' ? record.claim.operationId : null;
-      const verdict = judgeRemains({ operationId, found, ready, newest });
+      const verdict = judgeCleanup({ operationId, found, ready, newest });
       if ('wait' in verdict) {
         throw new EverbootFailure('InstanceBusy', `nothing of ${instanceId} is removed yet: ${verdict.wait}`);
       }
@@ -45,7 +45,7 @@ export async function removeRemains(host: Host, order: RemainsOrder): Promise<vo
 /** The operations that have a claim on anything here of the instance. */
 async function operationsFound(
   { paths, configuration }: Host,
-  { instanceId, withDomain = true }: RemainsOrder,
+  { instanceId, withDomain = true }: CleanupOrder,
   record: InstanceRecord | undefined,
 ): Promise<string[]> {
   const mayHaveDomain = withDomain && (record === undefined || !isWithoutDomain(record));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OperationFacts } from '../../domain/judge-claim.ts';
-import { judgeRemains, type RemainsFacts } from '../../domain/judge-remains.ts';
+import { type CleanupFacts, judgeCleanup } from '../../domain/judge-cleanup.ts';
 
 function run(outcome: OperationFacts['outcome'], more: Partial<OperationFacts> = {}): OperationFacts {
   return { operation: 'create', operationId: 'new', host: 'here', outcome, sinceMs: 0, ...more };
@@ -12,7 +12,7 @@ const deletion = { operation: 'delete' };
 const old = { operationId: 'old' };
 
 /** Of a deletion that was given up, on a host with claims of two operations: what goes. */
-const ofDeletions: readonly (readonly [string, Partial<RemainsFacts>, readonly string[] | 'wait'])[] = [
+const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['its own run was the last one', { newest: run('succeeded', deletion), ready: 'old' }, ['old', 'new']],
   ['Temporal knows nothing', { newest: null, ready: 'old' }, ['old', 'new']],
   ['the instance is being made anew', { newest: run('open') }, ['old']],
@@ -27,13 +27,13 @@ const ofDeletions: readonly (readonly [string, Partial<RemainsFacts>, readonly s
 for (const [title, given, expected] of ofDeletions) {
   test(`a deletion that was given up, and ${title}: ${expected}`, () => {
     const facts = { operationId: null, found: ['old', 'new'], ready: null, newest: null, ...given };
-    const verdict = judgeRemains(facts);
+    const verdict = judgeCleanup(facts);
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
   });
 }
 
 /** Of an operation that was given up. */
-const ofOperations: readonly (readonly [string, Partial<RemainsFacts>, readonly string[] | 'wait'])[] = [
+const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['it failed', { newest: run('failed', old) }, ['old']],
   ['it failed after all was ready', { newest: run('failed', old), ready: 'old' }, ['old']],
   ['it went on elsewhere', { newest: run('open', { host: 'there' }) }, ['old']],
@@ -50,7 +50,7 @@ const ofOperations: readonly (readonly [string, Partial<RemainsFacts>, readonly 
 ];
 for (const [title, given, expected] of ofOperations) {
   test(`an operation that was given up, and ${title}: ${expected}`, () => {
-    const verdict = judgeRemains({ operationId: 'old', found: [], ready: null, newest: null, ...given });
+    const verdict = judgeCleanup({ operationId: 'old', found: [], ready: null, newest: null, ...given });
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
   });
 }

@@ -1,8 +1,8 @@
 import type { OperationFacts } from './judge-claim.ts';
 
 /** The facts that a deferred cleanup finds on its host. */
-export interface RemainsFacts {
-  /** Whose remains they are; null: a deletion was given up, and whatever is there of the instance goes. */
+export interface CleanupFacts {
+  /** Whose orphans they are; null: a deletion was given up, and whatever is there of the instance goes. */
   readonly operationId: string | null;
   /** The operations whose claims the host has of the instance. */
   readonly found: readonly string[];
@@ -12,17 +12,18 @@ export interface RemainsFacts {
   readonly newest: OperationFacts | null;
 }
 
-export type RemainsVerdict =
+export type CleanupVerdict =
   /** The operations of which everything goes. */
   | { readonly remove: readonly string[] }
   /** It is not decided yet, and why. */
   | { readonly wait: string };
 
 /**
- * What a tombstone removes. A deletion that was given up may come after the instance was made anew; and an operation that
- * was given up may own again what it left, or have ended well with it, where its run was reset. Neither loses anything.
+ * What a deferred cleanup removes. A deletion that was given up may come after the instance was made anew; and an
+ * operation that was given up may own again what it left, or have ended well with it, where its run was reset. Neither
+ * loses anything.
  */
-export function judgeRemains({ operationId, found, ready, newest }: RemainsFacts): RemainsVerdict {
+export function judgeCleanup({ operationId, found, ready, newest }: CleanupFacts): CleanupVerdict {
   const open = newest?.outcome === 'open' ? newest : null;
   if (open !== null && open.operationId === null) return { wait: 'an operation runs that does not say which it is' };
   const isMade = newest !== null && newest.operation !== 'delete' && (open !== null || newest.outcome === 'succeeded');
