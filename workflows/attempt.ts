@@ -14,7 +14,7 @@ import type { FailureCode } from '../domain/failures.ts';
 import type { InstanceResult, RequestedInstance } from '../domain/operations.ts';
 import type { StepHistory } from './host-steps.ts';
 import { type OperationTracker, untilGivenUp } from './operation-tracker.ts';
-import type { OperatorDesk } from './operator-desk.ts';
+import type { OperatorUpdates } from './operator-updates.ts';
 import type { FailureRules } from './undo-on-failure.ts';
 import { watchingHost } from './watch-host.ts';
 
@@ -58,7 +58,7 @@ export interface AttemptPlace {
 export async function runAttempt(
   place: AttemptPlace,
   tracker: OperationTracker,
-  desk: OperatorDesk,
+  updates: OperatorUpdates,
   build: (attempt: Attempt) => Promise<InstanceResult>,
 ): Promise<Outcome> {
   const { host, operationId, generation, request, unreachableAfterMs } = place;
@@ -67,12 +67,12 @@ export async function runAttempt(
   const attempt: Attempt = {
     ...{ host, claim: { instanceId: request.spec.id, operationId }, request, history },
     tracker: untilGivenUp(tracker, course.isGivenUp),
-    rules: failureRules(course, tracker, desk, { holdFor: request.spec.holdFor, done: history.done }),
+    rules: failureRules(course, tracker, updates, { holdFor: request.spec.holdFor, done: history.done }),
     startsGuest: () => void course.on({ kind: 'guestStarts' }),
     lives: () => void course.on({ kind: 'made' }),
   };
   const scope = new CancellationScope();
-  void desk.hostGone().then(() => course.on({ kind: 'hostGone' }));
+  void updates.hostGone().then(() => course.on({ kind: 'hostGone' }));
   const outcome = await watchingHost<Outcome>(host, tracker, () => toItsEnd(course, scope, () => build(attempt)), {
     unreachableAfterMs,
     onUnreachable: () => void course.on({ kind: 'hostUnreachable' }),
@@ -131,7 +131,7 @@ interface Holding {
 function failureRules(
   course: Course,
   tracker: OperationTracker,
-  desk: OperatorDesk,
+  updates: OperatorUpdates,
   { holdFor, done }: Holding,
 ): FailureRules {
   return {
@@ -139,7 +139,7 @@ function failureRules(
       const { at } = course.on({ kind: 'failed', failure, isUnreachable: isUnreachable(failure) });
       if (at !== 'parked') return 'undo';
       tracker.note(`waits for an operator: ${failure instanceof Error ? failure.message : String(failure)}`);
-      const decision = await desk.decide(failure, { forSeconds: holdFor, keeps: [...done.keys()] });
+      const decision = await updates.decide(failure, { forSeconds: holdFor, keeps: [...done.keys()] });
       if (decision.kind === 'abandon') {
         tracker.note('abandoned');
         course.on({ kind: 'abandoned' });

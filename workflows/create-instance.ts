@@ -10,7 +10,7 @@ import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
 import { type DiskOrders, fillRootDisk, type Images, makeDisks } from './make-disks.ts';
 import { onHosts } from './on-hosts.ts';
 import { trackOperation } from './operation-tracker.ts';
-import { openDesk } from './operator-desk.ts';
+import { handleOperatorUpdates } from './operator-updates.ts';
 import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
@@ -21,8 +21,12 @@ import { undoOnFailure } from './undo-on-failure.ts';
  */
 export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
   const tracker = trackOperation('create', input.host, 'Building');
-  const desk = openDesk(tracker, { spec: input.spec, flavor: input.flavor, specDigest: input.specDigest });
-  return await onHosts(input, tracker, desk, buildInstance);
+  const updates = handleOperatorUpdates(tracker, {
+    spec: input.spec,
+    flavor: input.flavor,
+    specDigest: input.specDigest,
+  });
+  return await onHosts(input, tracker, updates, buildInstance);
 }
 
 /**

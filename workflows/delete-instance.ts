@@ -2,7 +2,7 @@ import type { DeleteInstanceInput, DeleteInstanceResult } from '../domain/operat
 import { deferCleanup } from './defer-cleanup.ts';
 import { firstContact, stepsOn } from './host-steps.ts';
 import { type OperationTracker, trackOperation } from './operation-tracker.ts';
-import { openGoneDesk } from './operator-desk.ts';
+import { handleHostGone } from './operator-updates.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 import { watchingHost } from './watch-host.ts';
 
@@ -14,7 +14,7 @@ import { watchingHost } from './watch-host.ts';
 export async function deleteInstance(input: DeleteInstanceInput): Promise<DeleteInstanceResult> {
   const { host, instanceId, hostUnreachableAfterMs } = input;
   const tracker = trackOperation('delete', host, 'Deleting');
-  const gone = openGoneDesk(tracker).hostGone();
+  const gone = handleHostGone(tracker).hostGone();
   const result = await watchingHost<DeleteInstanceResult | null>(host, tracker, () => removeFrom(input, tracker), {
     unreachableAfterMs: hostUnreachableAfterMs,
     interrupt: gone.then(() => null),

@@ -4,7 +4,7 @@ import type { CleanUpHostInput, CreateInstanceInput, InstanceResult, RequestedIn
 import { type Attempt, runAttempt } from './attempt.ts';
 import { deferCleanup } from './defer-cleanup.ts';
 import type { OperationTracker } from './operation-tracker.ts';
-import type { OperatorDesk } from './operator-desk.ts';
+import type { OperatorUpdates } from './operator-updates.ts';
 import { everbootFailure } from './step-failure.ts';
 
 /**
@@ -16,7 +16,7 @@ import { everbootFailure } from './step-failure.ts';
 export async function onHosts(
   input: CreateInstanceInput,
   tracker: OperationTracker,
-  desk: OperatorDesk,
+  updates: OperatorUpdates,
   build: (attempt: Attempt) => Promise<InstanceResult>,
 ): Promise<InstanceResult> {
   const nextHosts = (input.hosts ?? []).filter((host) => host !== input.host);
@@ -25,7 +25,7 @@ export async function onHosts(
   for (let generation = 1; ; generation += 1) {
     const mayMove = nextHosts.length > 0;
     const place = { host, operationId, generation, request, mayMove, unreachableAfterMs: input.hostUnreachableAfterMs };
-    const outcome = await runAttempt(place, tracker, desk, build);
+    const outcome = await runAttempt(place, tracker, updates, build);
     if (outcome.at === 'made') return outcome.result;
     const left = { host, instanceId: input.spec.id, operationId, name: input.spec.name };
     if (outcome.at === 'gone') {

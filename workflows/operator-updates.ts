@@ -20,16 +20,16 @@ export interface Holding {
   readonly keeps: readonly string[];
 }
 
-/** Where operators speak to a running operation, by Temporal's updates. */
-export interface OperatorDesk {
+/** The updates by which operators decide on a running operation. */
+export interface OperatorUpdates {
   /** Parks the operation with its failure, until an operator has decided; see `ParkedReport`. */
   decide(failure: unknown, holding: Holding): Promise<Decision>;
   /** Settles when an operator says that the host is gone for good; never before. */
   hostGone(): Promise<void>;
 }
 
-/** Opens the desk of a creation. */
-export function openDesk(tracker: OperationTracker, asked: RequestedInstance): OperatorDesk {
+/** Registers the update handlers of a creation. */
+export function handleOperatorUpdates(tracker: OperationTracker, asked: RequestedInstance): OperatorUpdates {
   let request = asked;
   let parked = false;
   let decision: Decision | undefined;
@@ -75,8 +75,8 @@ export function openDesk(tracker: OperationTracker, asked: RequestedInstance): O
   };
 }
 
-/** Opens the part of the desk that every operation has: giving up a host that is gone, at any time. */
-export function openGoneDesk(tracker: OperationTracker): Pick<OperatorDesk, 'hostGone'> {
+/** Registers the update handler that every operation has: abandoning it because its host is gone, at any time. */
+export function handleHostGone(tracker: OperationTracker): Pick<OperatorUpdates, 'hostGone'> {
   return { hostGone: handleAbandon(tracker, { mayAbandon: () => false, onAbandon: () => undefined }) };
 }
 
