@@ -15,8 +15,8 @@ import { readRecordState } from '../hypervisor/reconcile/record-state.ts';
 import { removeOrphan, removeTemporaryFile } from '../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
 import type { Host } from './host.ts';
-import { inTurns } from './in-turns.ts';
 import { judgeOrphan, timing, wordsOf } from './judge-orphan.ts';
+import { mapConcurrently } from './map-concurrently.ts';
 import { type NewestRuns, newestRuns } from './operation-runs.ts';
 import { reportOf } from './reconcile-report.ts';
 import { lookAfterGuests } from './resume-guests.ts';
@@ -37,11 +37,11 @@ export async function reconcileHost(host: Host, order: ReconcileOrder): Promise<
     const inventory = await takeInventory({ paths, libvirt: configuration.libvirt, signal });
     const reconciliation: Reconciliation = { host, order, inventory, signal, askOnce: newestRuns() };
     const byInstance = Map.groupBy(inventory.orphans.values(), ({ claim }) => claim.instanceId);
-    const reconciled = await inTurns([...byInstance.values()], { atOnce, signal }, (claims) =>
+    const reconciled = await mapConcurrently([...byInstance.values()], { atOnce, signal }, (claims) =>
       reconcileClaims(reconciliation, claims),
     );
     const claimed = reconciled.flat();
-    const files = await inTurns(otherFiles(inventory, claimed), { atOnce, signal }, (file) =>
+    const files = await mapConcurrently(otherFiles(inventory, claimed), { atOnce, signal }, (file) =>
       reconcileFile(reconciliation, file),
     );
     const items = [

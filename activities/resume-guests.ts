@@ -10,7 +10,7 @@ import { noteGuests, readGuestNote } from '../hypervisor/reconcile/guest-note.ts
 import { type Guest, guestsOf, type Inventory } from '../hypervisor/reconcile/inventory.ts';
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
 import type { Host } from './host.ts';
-import { inTurns } from './in-turns.ts';
+import { mapConcurrently } from './map-concurrently.ts';
 import { askForNewestRun } from './operation-runs.ts';
 import { hasPendingCleanup } from './pending-cleanup.ts';
 import { withWorkControl } from './work-control.ts';
@@ -49,7 +49,7 @@ export async function resumeGuests(host: Host): Promise<ResumeReport> {
     const [bootId, note] = [await readBootId(bootIdFile), await readGuestNote(paths)];
     const off = new Set(note?.off);
     const unanswered: unknown[] = [];
-    const looked = await inTurns(guestsOf(inventory), { atOnce, signal }, async (guest) => {
+    const looked = await mapConcurrently(guestsOf(inventory), { atOnce, signal }, async (guest) => {
       try {
         return await resume(host, guest, off);
       } catch (error) {

@@ -5,13 +5,13 @@ import type { CreateInstanceInput, InstancePlan, InstanceResult } from '../domai
 import type { SealedSpec } from '../domain/spec.ts';
 import type { StepName } from '../domain/steps.ts';
 import type { Attempt } from './attempt.ts';
+import { concurrently } from './concurrently.ts';
 import { haveBaseImage } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
 import { type DiskOrders, fillRootDisk, type Images, makeDisks } from './make-disks.ts';
 import { onHosts } from './on-hosts.ts';
 import { trackOperation } from './operation-tracker.ts';
 import { handleOperatorUpdates } from './operator-updates.ts';
-import { sideBySide } from './side-by-side.ts';
 import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 
@@ -32,7 +32,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
 /**
  * The host plans the disks and reserves the instance's directory, while the images are claimed in its cache and fetched
  * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
- * side by side; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails for
+ * concurrently; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails for
  * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is,
  * and goes on from there when an operator says so.
  */
@@ -54,7 +54,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
       // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on
       // the cache and every promise of space carries this operation's id.
       undo('releaseInstance', () => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
-      const { reserved: _, ...images } = await sideBySide({
+      const { reserved: _, ...images } = await concurrently({
         reserved: () => host.reserveInstance(`reserve ${plan.directory}`, { request, plan }),
         ...fetches(host, { claim, plan, spec }),
       });

@@ -5,10 +5,10 @@ import type { BaseImage } from '../domain/image.ts';
 import type { InstancePlan } from '../domain/operations.ts';
 import { sizeText } from '../domain/sizes.ts';
 import type { SealedSpec } from '../domain/spec.ts';
+import { concurrently } from './concurrently.ts';
 import type { HostSteps } from './host-steps.ts';
 import { imageLabel } from './labels.ts';
 import type { OperationTracker } from './operation-tracker.ts';
-import { sideBySide } from './side-by-side.ts';
 
 /** The images that an instance is made of. */
 export interface Images {
@@ -34,7 +34,7 @@ export interface DiskOrders {
   readonly images: Images;
 }
 
-/** Makes every file of the plan, side by side, in the order in which results list them. */
+/** Makes every file of the plan, concurrently, in the order in which results list them. */
 export async function makeDisks(host: HostSteps, { claim, plan, spec, images }: DiskOrders): Promise<InstanceDisk[]> {
   const { root, ephemerals, swap, volumes, config, bootFiles } = plan.disks;
   const steps: Record<string, () => Promise<InstanceDisk>> = {};
@@ -62,7 +62,7 @@ export async function makeDisks(host: HostSteps, { claim, plan, spec, images }: 
     const label = order === undefined ? base.cacheName : imageLabel(order);
     steps[disk.name] = () => host.copyBootFile(`${disk.name}: copy of ${label}`, { claim, disk, base }, disk.kind);
   }
-  return Object.values(await sideBySide(steps));
+  return Object.values(await concurrently(steps));
 }
 
 /**

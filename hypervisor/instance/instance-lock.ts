@@ -7,7 +7,7 @@ import { type WorkLock, withLock } from '../locks/with-lock.ts';
 const waitMs = 15_000;
 
 /**
- * Steps that make an instance's files share its lock, so that they may run side by side; what takes the whole instance
+ * Steps that make an instance's files share its lock, so that they may run concurrently; what takes the whole instance
  * away has it alone, and so waits for the last writer, even one whose worker is gone.
  */
 export async function withInstanceLock<Made>(

@@ -11,7 +11,7 @@ const burstMs = 250;
 
 /**
  * When bytes may be taken that are asked for now, in milliseconds of the clock. Whoever asks first is served first, so
- * that fetches side by side get equal shares.
+ * that fetches concurrently get equal shares.
  */
 export function takingTurns(bytesPerSecond: number): (bytes: number, nowMs: number) => number {
   let freeAtMs = 0;

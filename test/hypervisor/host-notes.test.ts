@@ -51,7 +51,7 @@ test('a note that a killed worker left half-written goes, and one that is being 
   }
 });
 
-test('notes are written side by side, and none while half-made ones are removed', async (t) => {
+test('notes are written concurrently, and none while half-made ones are removed', async (t) => {
   const { paths } = await testCache(t);
   await whileWritingNotes(paths, () => whileWritingNotes(paths, async () => undefined));
   const removing = await tryKernelLock({ lockFile: paths.locks, key: 'notes' });

@@ -146,7 +146,7 @@ test('no path is built from anything but a UUID', () => {
   }
 });
 
-test('steps of one instance run side by side; its removal waits for the last of them', async () => {
+test('steps of one instance run concurrently; its removal waits for the last of them', async () => {
   const instanceId = randomUUID();
   const { signal } = new AbortController();
   const order: string[] = [];

@@ -69,7 +69,7 @@ export async function readPartState(partPath: string, image: ImageDescription): 
   return { ...fresh, ...kept, totalBytes: image.sizeBytes ?? kept.totalBytes ?? null };
 }
 
-/** Blocks are written side by side, so that this much of the file's end may have gaps after a crash of the worker. */
+/** Blocks are written concurrently, so that this much of the file's end may have gaps after a crash of the worker. */
 export const unsettledBytes = 4 * 2 ** 20;
 
 /**

@@ -4,11 +4,11 @@ import { CancellationScope } from '@temporalio/workflow';
 type NamedSteps<Made> = { readonly [Name in keyof Made]: () => Promise<Made[Name]> };
 
 /**
- * Runs steps side by side in one cancellation scope, and returns what each made under its name, in the same order. When
+ * Runs steps concurrently in one cancellation scope, and returns what each made under its name, in the same order. When
  * one fails, none starts any more, those that run are cancelled and awaited, and then the first failure is thrown:
  * nothing of them is still at work when an undo begins.
  */
-export async function sideBySide<Made extends object>(steps: NamedSteps<Made>): Promise<Made> {
+export async function concurrently<Made extends object>(steps: NamedSteps<Made>): Promise<Made> {
   const scope = new CancellationScope();
   const named = Object.entries<() => Promise<unknown>>(steps);
   return await scope.run(async () => {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { inTurns } from '../../activities/in-turns.ts';
+import { mapConcurrently } from '../../activities/map-concurrently.ts';
 
 const { signal } = new AbortController();
 
 test('what was made is in the order of the items, however long each took', async () => {
-  const made = await inTurns([3, 1, 2], { atOnce: 2, signal }, async (turns) => {
+  const made = await mapConcurrently([3, 1, 2], { atOnce: 2, signal }, async (turns) => {
     for (let left = turns; left > 0; left -= 1) await turn();
     return `${turns}`;
   });
@@ -16,7 +16,7 @@ test('what was made is in the order of the items, however long each took', async
 test('a failure is thrown when what was begun has ended, and nothing more is begun', async () => {
   const gate = Promise.withResolvers<void>();
   const events: string[] = [];
-  const whole = inTurns(['fails', 'goes on', 'is left'], { atOnce: 2, signal }, async (item) => {
+  const whole = mapConcurrently(['fails', 'goes on', 'is left'], { atOnce: 2, signal }, async (item) => {
     events.push(`${item}: begun`);
     if (item === 'fails') throw new Error('by a test');
     await gate.promise;
