@@ -96,7 +96,7 @@ async function reconcileClaim(reconciliation: Reconciliation, orphan: Orphan): P
   return { ...item, ...(outcome ?? { reason: 'Locked', note: first.note }) };
 }
 
-/** Half-made files that do not go with their instance's directory. */
+/** Partial files that do not go with their instance's directory. */
 function otherFiles({ temporaryFiles, records }: Inventory, claimed: readonly ReconciledItem[]): TemporaryFile[] {
   const removed = new Set(
     claimed.flatMap(({ claim, reason }) =>

@@ -21,7 +21,7 @@ export interface CachedFile {
   /** The space that the file occupies on disk. */
   readonly occupiedBytes: number;
   readonly virtualSizeBytes: number | null;
-  /** When it was last used or, of a half-made file, written; ISO 8601. */
+  /** When it was last used or, of a partial file, written; ISO 8601. */
   readonly lastUsedAt: string;
   readonly pinned: boolean;
   /** When it was last compared with its hash; null: never. */

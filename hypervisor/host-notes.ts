@@ -9,7 +9,7 @@ const waitMs = 10_000;
 
 /**
  * Writes one of the host's notes (of a cached file, a fetch, a refusal, a promise of space) while it is known that
- * somebody does: `removeHalfMadeNotes` keeps off. Throws HostIoError where notes have been cleared for ten seconds.
+ * somebody does: `removePartialNotes` keeps off. Throws HostIoError where notes have been cleared for ten seconds.
  */
 export async function whileWritingNotes<Made>(paths: HostPaths, write: () => Promise<Made>): Promise<Made> {
   const whenBusy = (): never => {
@@ -27,7 +27,7 @@ export async function publishNote(paths: HostPaths, path: string, text: string, 
  * Removes the notes that killed workers left half-written: where nobody writes one, each of them is somebody's who is no
  * more. A worker that was stopped in the middle of one keeps the lock, and then all stay until another time.
  */
-export async function removeHalfMadeNotes(paths: HostPaths): Promise<void> {
+export async function removePartialNotes(paths: HostPaths): Promise<void> {
   await withLock(paths, lockKeys.notes, { waitMs, whenBusy: () => undefined }, async () => {
     const { refusals, fetches, bases, scrubs, ledger } = paths;
     for (const folder of [refusals, fetches, bases, scrubs, ledger]) await removeTemporaryFilesIn(folder);

@@ -32,7 +32,7 @@ export async function makeGuestImage(guestRoot: string, folder: string, signal: 
   const isNew = !(await isThere(path));
   if (isNew) {
     await mkdir(folder, { recursive: true });
-    // What an earlier release made is of no use any more, nor is what a crash left half-made.
+    // What an earlier release made is of no use any more, nor is what a crash left partial.
     for (const old of await readdir(folder)) await rm(join(folder, old), { recursive: true, force: true });
     const work = await mkdtemp(join(folder, '.work-'));
     try {

@@ -20,7 +20,7 @@ import {
   publishRbdImage,
   type RbdPool,
   removeInstanceImages,
-  removeLeftOvers,
+  removePartialImages,
 } from './rbd-images.ts';
 import { importRawFile } from './rbd-import.ts';
 
@@ -132,7 +132,7 @@ async function lookForMade(pool: RbdPool, diskName: string, context: BackendCont
   const { claim, heldLocks } = context;
   const run: RbdControl = { signal: control.signal, heldLocks };
   const image = storedDiskName(claim.instanceId, diskName);
-  await removeLeftOvers(pool, { image, claim }, run);
+  await removePartialImages(pool, { image, claim }, run);
   return { image, run, madeBytes: await claimedImageSize(pool, { image, claim }, run) };
 }
 

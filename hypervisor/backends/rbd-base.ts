@@ -11,7 +11,14 @@ import { temporaryName } from '../publish-file.ts';
 import { convertImage } from '../qemu-img.ts';
 import { protectRbdImage, rbdCloneableSize } from '../rbd.ts';
 import type { BackendContext } from './disk-backend.ts';
-import { basePrefix, baseSnapshot, imageExists, publishRbdImage, type RbdPool, removeLeftOvers } from './rbd-images.ts';
+import {
+  basePrefix,
+  baseSnapshot,
+  imageExists,
+  publishRbdImage,
+  type RbdPool,
+  removePartialImages,
+} from './rbd-images.ts';
 import { importRawFile } from './rbd-import.ts';
 
 /** For so long a build waits for another one that imports the same image; then it gives its place back, and Temporal waits. */
@@ -59,7 +66,7 @@ async function importBase(
 ): Promise<void> {
   const { claim, heldLocks } = context;
   const run = { signal: control.signal, heldLocks };
-  await removeLeftOvers(pool, { image, claim }, run);
+  await removePartialImages(pool, { image, claim }, run);
   // Another host's image under that name is as good as ours.
   await publishRbdImage(pool, { image, claim }, run, async (temporary) => {
     const name = { pool: pool.pool, image: temporary };

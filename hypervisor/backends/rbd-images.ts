@@ -77,7 +77,7 @@ export async function publishRbdImage(
  * Removes what earlier attempts of an operation left of an image. It goes before the look at the final name: of a rename
  * that was cut short both names lead to the same image, and then neither may be taken for whole.
  */
-export async function removeLeftOvers(
+export async function removePartialImages(
   { cluster, pool }: RbdPool,
   { image, claim }: { readonly image: string; readonly claim: Claim },
   control: RbdControl,
@@ -135,7 +135,7 @@ function isTemporaryOf(image: string, instanceId: string, operationId: string | 
   return claim?.instanceId === instanceId && (operationId === null || claim.operationId === operationId);
 }
 
-/** The claim of a half-made image, which its name carries; undefined for any other image. */
+/** The claim of a partial image, which its name carries; undefined for any other image. */
 export function claimInTemporaryName(image: string): Claim | undefined {
   const [, instanceId, operationId] = finalNameOf(image)?.match(/\.([0-9a-f-]{36})~([0-9a-f-]{36})$/) ?? [];
   return instanceId === undefined || operationId === undefined ? undefined : { instanceId, operationId };

@@ -10,7 +10,7 @@ import { factsPath, removeFacts } from './base-facts.ts';
 import { baseFiles } from './base-files.ts';
 import { claimedBy, claimsOn, dropEmptyClaims, removeClaim } from './claims.ts';
 import { clearLeaseLeavings, dropLease } from './fetch-lease.ts';
-import { ownHalfMade } from './half-made.ts';
+import { ownPartialFiles } from './partial-files.ts';
 import { refusalPath } from './refusals.ts';
 
 /**
@@ -33,7 +33,7 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
     // Somebody may have claimed it, or finished it, while this waited for the lock.
     if (!(await giveUp())) return;
     const { final, part, sidecar, converted } = baseFiles(paths, cacheName);
-    const own = await ownHalfMade(paths, cacheName);
+    const own = await ownPartialFiles(paths, cacheName);
     if (own.converted) await removeFile(converted);
     if (own.part) await removeFile(part);
     // Last: as long as it is there, the others are known to be ours.

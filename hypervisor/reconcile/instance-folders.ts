@@ -10,7 +10,7 @@ import { recordUnreadable } from './record-unreadable.ts';
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;
 
-/** Finds instances by their directories, what is half-made beside and in them, and what others made there. */
+/** Finds instances by their directories, what is partial beside and in them, and what others made there. */
 export async function findInstanceFolders(paths: HostPaths, inventory: Inventory): Promise<void> {
   const own = new Set([basename(paths.cache), '.everboot']);
   const names = (await listFolder(paths.instances)).filter((name) => !own.has(name));
@@ -26,8 +26,8 @@ export async function findInstanceFolders(paths: HostPaths, inventory: Inventory
 async function lookAt(paths: HostPaths, name: string, inventory: Inventory): Promise<void> {
   const path = `${paths.instances}/${name}`;
   // An instance's folder before it has its name (see `reserveDirectory`), or after it was renamed to be removed.
-  const halfMadeOf = finalNameOf(name) ?? basename(name, temporarySuffix);
-  if (halfMadeOf !== name && isInstanceId(halfMadeOf)) return await note(path, halfMadeOf, true, inventory);
+  const partialFilesOf = finalNameOf(name) ?? basename(name, temporarySuffix);
+  if (partialFilesOf !== name && isInstanceId(partialFilesOf)) return await note(path, partialFilesOf, true, inventory);
   if (!isInstanceId(name)) return void inventory.foreign.push({ subject: path, reason: 'NoClaim' });
 
   const record = await readRecordState(paths, name);

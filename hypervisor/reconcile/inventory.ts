@@ -22,7 +22,7 @@ export interface Orphan {
   readonly images: string[];
 }
 
-/** A half-made file or folder with a name of everboot's pattern. */
+/** A partial file or folder with a name of everboot's pattern. */
 export interface TemporaryFile {
   readonly path: string;
   /** Whose it is; null: it is among everboot's own notes. */

@@ -46,7 +46,7 @@ export async function removeOrphan(
   for (const cacheName of leases) await imageStore.release(paths, cacheName, claim);
 }
 
-/** Removes a half-made file or folder, unless somebody works on its instance; false: somebody does. */
+/** Removes a partial file or folder, unless somebody works on its instance; false: somebody does. */
 export async function removeTemporaryFile(
   paths: HostPaths,
   { path, instanceId }: TemporaryFile,

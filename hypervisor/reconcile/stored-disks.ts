@@ -38,7 +38,7 @@ async function findVolumes({ signal }: InventoryPlace, group: string, inventory:
 
 /**
  * A pool is other hosts', too, and asking each of its images for its claim would cost a program each, so only names are
- * read: half-made images carry their claim in them, and one that is whole is known by its instance's directory, which
+ * read: partial images carry their claim in them, and one that is whole is known by its instance's directory, which
  * outlives it.
  */
 async function findImages({ libvirt, signal }: InventoryPlace, pool: string, inventory: Inventory): Promise<void> {

@@ -51,7 +51,7 @@ test('the command says what would go, what stays and why; then removes it', asyn
   const dry = await up.run(['host', 'reconcile', '--dry-run']);
   assert.equal(dry.code, 0, dry.stderr);
   const lineOf = (path: string): string => dry.stdout.split('\n').find((line) => line.includes(path)) ?? '';
-  assert.match(lineOf(left), /^would go .*half-made/);
+  assert.match(lineOf(left), /^would go .*partial/);
   assert.match(lineOf(nova), /^stays .*carries no claim/);
   assert.match(dry.stdout, /Everboot never touches it/);
   assert.match(dry.stdout, new RegExp(`${up.host}: 1 would be removed, \\d+ to look at`));

@@ -217,7 +217,7 @@ const files: readonly (readonly [string, number, OperationFacts | null, Reconcil
   ['old, of nobody', hour, null, 'LeftOver'],
 ];
 for (const [title, ageMs, newest, reason] of files) {
-  test(`a half-made file, ${title}: ${reason}`, () => {
+  test(`a partial file, ${title}: ${reason}`, () => {
     assert.equal(judgeTemporaryFile({ nowMs, graceMs, modifiedMs: nowMs - ageMs, newest }), reason);
   });
 }

@@ -45,10 +45,10 @@ test('a worker killed with -9 in the middle of the download is followed by the s
     await up.kill('SIGKILL');
     server.bytesPerSecond = 400 * mebibyte;
     // What a kill in another moment leaves: nobody goes on with it, however young it is.
-    const halfMade = `${'a'.repeat(40)}.json.0a1b2c3d.everboot-tmp`;
-    await writeFile(join(up.paths.scrubs, halfMade), '{');
+    const partialFiles = `${'a'.repeat(40)}.json.0a1b2c3d.everboot-tmp`;
+    await writeFile(join(up.paths.scrubs, partialFiles), '{');
     await up.start();
-    assert.ok(!(await readdir(up.paths.scrubs)).includes(halfMade));
+    assert.ok(!(await readdir(up.paths.scrubs)).includes(partialFiles));
 
     await until('the instance', async () => {
       const { document } = await up.json(['show', instanceId]);

@@ -290,7 +290,7 @@ test('what one attempt left goes while the next one runs on another host, and th
   await handle.terminate('by a test');
 });
 
-test('half-made folders that nobody goes on with are removed once they are old', async () => {
+test('partial folders that nobody goes on with are removed once they are old', async () => {
   const id = randomUUID();
   const doomed = join(host.paths.instances, `${id}.0a1b2c3d.everboot-tmp`);
   await mkdir(doomed);

@@ -75,7 +75,7 @@ test('a worker that is killed in the middle of a reconciliation leaves the rest 
   const result = await reconciliation.result();
   assert.deepEqual(result.notes, []);
   assert.ok(result.removed.every(({ reason }) => reason === 'Ended'));
-  // What is half-made in the cache is its sweep's.
+  // What is partial in the cache is its sweep's.
   await (await startWorkflow(client, 'sweepCache', order, { workflowId: `cache/${name}/sweep` })).result();
   await kill(child);
   await assertCleanSlate(paths, ids);

@@ -134,7 +134,7 @@ test('Temporal away for longer than a heartbeat may take: the worker comes back 
   }
 });
 
-test('a worker that is told to stop while Temporal is silent ends, and leaves nothing half-made under a final name', async () => {
+test('a worker that is told to stop while Temporal is silent ends, and leaves nothing partial under a final name', async () => {
   const boot = await heldBoot('stopped', 24 * mebibyte, 12 * mebibyte);
   const cached = await readdir(worker.paths.cache);
   try {

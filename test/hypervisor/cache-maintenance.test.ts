@@ -135,7 +135,7 @@ describe('a sweep', () => {
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
-  test('clears what fetches left and nobody goes on with; Nova’s half-made files stay', async (t) => {
+  test('clears what fetches left and nobody goes on with; Nova’s partial files stay', async (t) => {
     const maintenance = await cacheOf(t);
     const { paths } = maintenance;
     const files = [

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeHalfMadeNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
+import { removePartialNotes, whileWritingNotes } from '../../hypervisor/host-notes.ts';
 import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { named, startProcess, testCache } from '../fixtures/test-cache.ts';
 import { until } from '../fixtures/until.ts';
@@ -25,7 +25,7 @@ test('a note that a killed worker left half-written goes, and one that is being 
   timeout: 300_000,
 }, async (t) => {
   const { paths } = await testCache(t);
-  const halfMade = async (): Promise<string[]> =>
+  const partialFiles = async (): Promise<string[]> =>
     (await readdir(paths.scrubs)).filter((name) => name.endsWith('.everboot-tmp'));
   for (let round = 0; round < 5; round += 1) {
     const child = startProcess(t, noting, { paths, name: named('a') });
@@ -33,25 +33,25 @@ test('a note that a killed worker left half-written goes, and one that is being 
     // Stopped in the middle of a note, as a machine under load or a debugger stops one.
     await until('a note that is being written', async () => {
       child.kill('SIGCONT');
-      await until('a half-made note', async () => (await halfMade()).length > 0, 1);
+      await until('a partial note', async () => (await partialFiles()).length > 0, 1);
       child.kill('SIGSTOP');
       await until('the stop', () => isStopped(child.pid ?? 0), 1);
-      return (await halfMade()).length > 0;
+      return (await partialFiles()).length > 0;
     });
-    const [stopped] = await halfMade();
+    const [stopped] = await partialFiles();
     if (round === 0) {
-      await removeHalfMadeNotes(paths);
-      assert.deepEqual(await halfMade(), [stopped], 'its writer is there');
+      await removePartialNotes(paths);
+      assert.deepEqual(await partialFiles(), [stopped], 'its writer is there');
     }
     child.kill('SIGKILL');
     await once(child, 'exit');
-    assert.deepEqual(await halfMade(), [stopped]);
-    await removeHalfMadeNotes(paths);
-    assert.deepEqual(await halfMade(), []);
+    assert.deepEqual(await partialFiles(), [stopped]);
+    await removePartialNotes(paths);
+    assert.deepEqual(await partialFiles(), []);
   }
 });
 
-test('notes are written concurrently, and none while half-made ones are removed', async (t) => {
+test('notes are written concurrently, and none while partial ones are removed', async (t) => {
   const { paths } = await testCache(t);
   await whileWritingNotes(paths, () => whileWritingNotes(paths, async () => undefined));
   const removing = await tryKernelLock({ lockFile: paths.locks, key: 'notes' });

@@ -131,7 +131,7 @@ test('a container’s root that is deeper than any path goes with its instance',
   assert.deepEqual((await readdir(paths.instances)).sort(), ['.everboot', '_base']);
 });
 
-test('a half-made root that is deeper than any path goes with the temporary files', async () => {
+test('a partial root that is deeper than any path goes with the temporary files', async () => {
   const draft = temporaryName(join(folder, containerRootName));
   await mkdir(draft);
   await makeDeepTree(draft);

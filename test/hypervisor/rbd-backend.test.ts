@@ -106,7 +106,7 @@ test('an image is imported once, and every root disk is a copy-on-write clone of
   assert.equal(size, base.virtualSizeBytes);
 });
 
-test('a reconciliation finds half-made images by their names, and removes what one operation left and no other', async (t) => {
+test('a reconciliation finds partial images by their names, and removes what one operation left and no other', async (t) => {
   t.after(closeLibvirt);
   const configuration = await testConfiguration(ceph.folder, 'ceph', cephToml(ceph));
   const [doomed, other] = [await newCephInstance(ceph), await newCephInstance(ceph)];
@@ -164,7 +164,7 @@ test('two hosts that import one image at once end with one, and so do builds on 
   });
   while (!isDone) for (const name of await basesOf(fresh)) if (name.endsWith('.everboot-tmp')) seen.add(name);
   await making;
-  assert.equal((await basesOf(fresh)).length, 1, 'one base, and nothing half-made beside it');
+  assert.equal((await basesOf(fresh)).length, 1, 'one base, and nothing partial beside it');
   assert.ok(seen.size <= 2, `no more than one import a host: ${[...seen].join(', ')}`);
   for (const context of [...here, elsewhere]) {
     assert.deepEqual((await info(rootOf(context))).parent?.image, (await basesOf(fresh))[0]);

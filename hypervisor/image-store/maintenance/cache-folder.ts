@@ -5,7 +5,7 @@ import { type HostPaths, isInstanceId } from '../../../domain/host-paths.ts';
 import { finalNameOf } from '../../publish-file.ts';
 import { listFolder } from '../../small-file.ts';
 import { type BaseMark, readMark } from '../base-facts.ts';
-import { ownHalfMade } from '../half-made.ts';
+import { ownPartialFiles } from '../partial-files.ts';
 
 /** No cache has more files; one that does is looked at as far as this. */
 const maxFiles = 100_000;
@@ -63,8 +63,8 @@ function isCacheName(name: string): boolean {
 }
 
 /**
- * What a file is. Whatever is not known to be ours is foreign: what is finished needs its mark, what is half-made under
- * one of Nova's names needs what `ownHalfMade` asks for, and no Nova uses the other names.
+ * What a file is. Whatever is not known to be ours is foreign: what is finished needs its mark, what is partial under
+ * one of Nova's names needs what `ownPartialFiles` asks for, and no Nova uses the other names.
  */
 async function kindOf(
   paths: HostPaths,
@@ -74,6 +74,6 @@ async function kindOf(
   if (!isCacheName(cacheName)) return 'foreign';
   if (quarantined.test(name)) return 'quarantined';
   if (finalNameOf(name) !== null || name.endsWith('.part.json')) return 'temporary';
-  const own = await ownHalfMade(paths, cacheName);
+  const own = await ownPartialFiles(paths, cacheName);
   return (name.endsWith('.part') ? own.part : own.converted) ? 'temporary' : 'foreign';
 }

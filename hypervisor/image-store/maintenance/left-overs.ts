@@ -1,13 +1,13 @@
 import { rm, rmdir } from 'node:fs/promises';
 import type { SweptFile } from '../../../domain/cache.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
-import { removeHalfMadeNotes } from '../../host-notes.ts';
+import { removePartialNotes } from '../../host-notes.ts';
 import { temporarySuffix } from '../../publish-file.ts';
 import { isThere, listFolder, removeFile } from '../../small-file.ts';
 import { removeFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import { claimsOn } from '../claims.ts';
-import { ownHalfMade } from '../half-made.ts';
+import { ownPartialFiles } from '../partial-files.ts';
 import { refusalIsOver } from '../refusals.ts';
 import type { StoreMaintenance } from '../store-settings.ts';
 import { type FoundFile, occupiedBytes } from './cache-folder.ts';
@@ -28,7 +28,7 @@ export async function sweepLeftOvers(
       swept.push({
         name: file.name,
         occupiedBytes: occupiedBytes(file),
-        reason: 'half-made, and nobody goes on with it',
+        reason: 'partial, and nobody goes on with it',
       });
     };
     // A build goes on with its part, however long it waits; a file with a random name is nobody's once its writer ended.
@@ -37,7 +37,7 @@ export async function sweepLeftOvers(
   return swept;
 }
 
-/** Sidecars last: they mark the other files as ours, see `ownHalfMade`. */
+/** Sidecars last: they mark the other files as ours, see `ownPartialFiles`. */
 function inOrderOfRemoval(files: readonly FoundFile[]): readonly FoundFile[] {
   return [...files].sort((one, other) => Number(one.name.endsWith('.json')) - Number(other.name.endsWith('.json')));
 }
@@ -58,7 +58,7 @@ export async function tidyState(maintenance: StoreMaintenance, users: CacheUsers
       if (name.endsWith('.json')) await forgetAbsent(maintenance, name.replace(/\.json$/, ''), users);
     }
   }
-  await removeHalfMadeNotes(paths);
+  await removePartialNotes(paths);
 }
 
 /** Forgets a file of which nothing is left and that nobody wants; of one that is there, who was to fetch it. */
@@ -81,7 +81,7 @@ async function forgetAbsent(maintenance: StoreMaintenance, cacheName: string, us
 
 async function isAnythingLeft(paths: HostPaths, cacheName: string): Promise<boolean> {
   if ((await claimsOn(paths, cacheName)).length > 0) return true;
-  const own = await ownHalfMade(paths, cacheName);
+  const own = await ownPartialFiles(paths, cacheName);
   // In this order, since the one becomes the other.
   if (own.part || own.converted || (await isThere(baseFiles(paths, cacheName).final))) return true;
   return (await listFolder(paths.cache)).some((name) => name.startsWith(`${cacheName}.damaged-`));

@@ -233,7 +233,7 @@ export async function asWorkflow<Result>(step: () => Promise<Result>): Promise<R
 }
 
 /**
- * Kills a process that makes a root disk as soon as something of it is there, and says whether it was half-made. However
+ * Kills a process that makes a root disk as soon as something of it is there, and says whether it was partial. However
  * late that is seen on a busy machine: a process that hears of progress goes no further by itself.
  */
 async function killInTheMiddle(under: BackendUnderTest, { context, disk, base }: KilledWork): Promise<boolean> {

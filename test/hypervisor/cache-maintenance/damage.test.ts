@@ -178,7 +178,7 @@ test('a pin outlives its file, and can be taken away', async (t) => {
   await assert.rejects(pinBase(paths, named('a'), false), { code: 'ImageNotFound' });
 });
 
-test('the last release leaves Nova’s half-made files of the same name alone', async (t) => {
+test('the last release leaves Nova’s partial files of the same name alone', async (t) => {
   const { paths } = await testCache(t);
   const claim = { instanceId: randomUUID(), operationId: randomUUID() };
   await putBase(paths, named('a'));
@@ -191,7 +191,7 @@ test('the last release leaves Nova’s half-made files of the same name alone', 
   );
 });
 
-test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, half-made ones', async (t) => {
+test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, partial ones', async (t) => {
   const maintenance = await testCache(t);
   const { paths } = maintenance;
   const [old, fresh] = [{ atMs: 1 }, { atMs: Date.now() }].map((refusal) => JSON.stringify(refusal));

@@ -10,7 +10,7 @@ import { baseFiles } from './base-files.ts';
  * part and goes after everything else; or the facts of this very file, while it has not got its final name. An empty
  * part is of no use to anybody, and is what a crash right before the first sidecar leaves.
  */
-export async function ownHalfMade(
+export async function ownPartialFiles(
   paths: HostPaths,
   cacheName: string,
 ): Promise<{ readonly part: boolean; readonly converted: boolean }> {
