@@ -15,7 +15,7 @@ export async function listCachedFiles(host: Host): Promise<CacheListing> {
   return await withWorkControl(() => imageStore.list(imageStoreOf(host)));
 }
 
-/** Removes what is old, over the budget or left over, and used by nothing. */
+/** Removes what is old, over the budget or orphaned, and used by nothing. */
 export async function sweepCachedFiles(host: Host, order: SweepOrder): Promise<SweepReport> {
   await prepareFolders(host.paths);
   return await withWorkControl((control) => imageStore.sweep(imageStoreOf(host), order, control));

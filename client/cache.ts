@@ -16,7 +16,7 @@ export interface OnHost {
 /** The control plane's calls to the image caches of hosts. */
 export interface CacheClient {
   list(options?: OnHost): Promise<CacheListing>;
-  /** Removes what is old, over the budget or left over, and used by nothing. */
+  /** Removes what is old, over the budget or orphaned, and used by nothing. */
   sweep(options?: OnHost & { readonly dryRun?: boolean }): Promise<CacheRun<SweepReport>>;
   /** Compares cached images with their hashes, those that are due or those that are named. */
   scrub(

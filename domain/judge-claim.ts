@@ -61,7 +61,7 @@ const lookAtIt = 'If it has no owner, remove it by hand.';
 export const reconcileReasons = {
   Ended: { action: 'remove', meaning: 'Its operation failed, and its undo did not run.' },
   Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
-  LeftOver: { action: 'remove', meaning: 'A partial file of everboot’s that no operation owns.' },
+  Orphaned: { action: 'remove', meaning: 'A partial file of everboot’s that no operation owns.' },
   Owned: { action: 'leave', meaning: 'Its operation runs, or is parked.' },
   Deleting: { action: 'leave', meaning: 'Its instance is being deleted.' },
   JustEnded: { action: 'leave', meaning: 'Its operation ended a moment ago, and may still have a running step.' },
@@ -216,6 +216,6 @@ export function judgeTemporaryFile(
 ): ReconcileReason {
   const { nowMs, modifiedMs, newest } = file;
   if (newest?.outcome === 'open') return 'Owned';
-  if (newest !== null && !isRecent(newest, file)) return 'LeftOver';
-  return nowMs - modifiedMs >= fileGraceMs ? 'LeftOver' : 'FreshFile';
+  if (newest !== null && !isRecent(newest, file)) return 'Orphaned';
+  return nowMs - modifiedMs >= fileGraceMs ? 'Orphaned' : 'FreshFile';
 }

@@ -26,7 +26,7 @@ export async function listCache({ host }: WorkflowInput<'listCache'>): Promise<C
   return listing;
 }
 
-/** Removes from a host's image cache what is old, over the budget or left over, and used by nothing. */
+/** Removes from a host's image cache what is old, over the budget or orphaned, and used by nothing. */
 export async function sweepCache({ host, dryRun }: WorkflowInput<'sweepCache'>): Promise<SweepReport> {
   const tracker = trackOperation('cache', host, 'Sweeping');
   const summary = `${dryRun ? 'list removals of a sweep of' : 'sweep'} the image cache of ${host}`;

@@ -51,9 +51,9 @@ export async function findVolume(
   const run = { signal: control.signal, heldLocks: context.heldLocks };
   const name = storedDiskName(claim.instanceId, diskName);
   let group = await readVolumeGroup(volumeGroupOf(settings), run);
-  const leftOver = group.volumes.filter((each) => finalNameOf(each.name) === name && isOwnedBy(each, claim));
-  for (const volume of leftOver) await clearAndRemove(volume, settings, run, control);
-  if (leftOver.length > 0) group = await readVolumeGroup(group.name, run);
+  const orphaned = group.volumes.filter((each) => finalNameOf(each.name) === name && isOwnedBy(each, claim));
+  for (const volume of orphaned) await clearAndRemove(volume, settings, run, control);
+  if (orphaned.length > 0) group = await readVolumeGroup(group.name, run);
   const found = group.volumes.find((volume) => volume.name === name);
   if (found === undefined) return { group, found };
   if (!isOwnedBy(found, claim)) {

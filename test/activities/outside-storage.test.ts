@@ -23,8 +23,8 @@ async function remove(host: Host, claim: { readonly instanceId: string; readonly
 }
 
 test('an instance of files is removed whatever storage of other disks the host has lost', async () => {
-  const leftOver = `images_rbd_pool = "vms"\nimages_rbd_ceph_conf = "${folder}/absent.conf"\nimages_volume_group = "everboot-nowhere"`;
-  const host = await hostThatMakes(join(folder, 'files'), 'qcow2', leftOver);
+  const orphaned = `images_rbd_pool = "vms"\nimages_rbd_ceph_conf = "${folder}/absent.conf"\nimages_volume_group = "everboot-nowhere"`;
+  const host = await hostThatMakes(join(folder, 'files'), 'qcow2', orphaned);
   const { claim, directory } = await recordedInstance(host, { storage: null });
   await remove(host, claim);
   await assert.rejects(stat(directory), { code: 'ENOENT' });

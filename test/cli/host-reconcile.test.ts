@@ -59,8 +59,8 @@ test('the command says what would go, what stays and why; then removes it', asyn
 
   const { code, document } = await up.json(['host', 'reconcile', '--host', up.host]);
   assert.equal(code, 0, JSON.stringify(document));
-  assert.deepEqual(document.removed, [{ subject: left, claim: null, parts: [], reason: 'LeftOver', note: '' }]);
-  assert.equal(document.counts.LeftOver, 1);
+  assert.deepEqual(document.removed, [{ subject: left, claim: null, parts: [], reason: 'Orphaned', note: '' }]);
+  assert.equal(document.counts.Orphaned, 1);
   assert.ok(document.kept.some(({ subject, reason }: any) => subject === nova && reason === 'NoClaim'));
   assert.deepEqual((await readdir(up.paths.instances)).sort(), ['.everboot', '_base', nova.split('/').at(-1)].sort());
 });

@@ -211,10 +211,10 @@ test('nothing whose record says ready, or cannot be read, is ever removed, whate
 const hour = 3_600_000;
 const files: readonly (readonly [string, number, OperationFacts | null, ReconcileReason])[] = [
   ['old, of an operation that runs', 2 * hour, run('open'), 'Owned'],
-  ['new, of an operation that ended', 0, run('failed'), 'LeftOver'],
+  ['new, of an operation that ended', 0, run('failed'), 'Orphaned'],
   ['new, of an operation that ended a moment ago', 0, run('failed', { sinceMs: nowMs }), 'FreshFile'],
   ['new, of nobody', 0, null, 'FreshFile'],
-  ['old, of nobody', hour, null, 'LeftOver'],
+  ['old, of nobody', hour, null, 'Orphaned'],
 ];
 for (const [title, ageMs, newest, reason] of files) {
   test(`a partial file, ${title}: ${reason}`, () => {

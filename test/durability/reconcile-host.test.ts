@@ -305,7 +305,7 @@ test('partial folders that nobody goes on with are removed once they are old', a
   const old = await reconcile();
   assert.deepEqual(
     old.removed.map(({ subject, reason }) => [subject, reason]),
-    [[doomed, 'LeftOver']],
+    [[doomed, 'Orphaned']],
   );
   await assertCleanSlate(host.paths, [id]);
 });

@@ -4,7 +4,7 @@ import type { StoreMaintenance } from '../store-settings.ts';
 import { type FoundFile, occupiedBytes, readCacheFolder } from './cache-folder.ts';
 import { type CacheUsers, findCacheUsers } from './cache-users.ts';
 import { evict } from './evict.ts';
-import { sweepLeftOvers, tidyState } from './left-overs.ts';
+import { sweepOrphanedFiles, tidyState } from './orphaned-files.ts';
 import { pinnedNames } from './pins.ts';
 import { sweepQuarantined } from './quarantine.ts';
 
@@ -27,7 +27,7 @@ export async function sweepCache(
   const found = await readCacheFolder(paths);
   const total = sumOf(found);
   const notes: string[] = [];
-  const removed: SweptFile[] = [...(await sweepLeftOvers(maintenance, found, { dryRun }))];
+  const removed: SweptFile[] = [...(await sweepOrphanedFiles(maintenance, found, { dryRun }))];
   signal.throwIfAborted();
 
   let users = await findCacheUsers(maintenance);

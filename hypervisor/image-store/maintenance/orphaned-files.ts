@@ -16,7 +16,7 @@ import { aloneWith } from './evict.ts';
 import { removeScrubRecord } from './scrub-record.ts';
 
 /** Removes partial files of fetches and blank disks that nobody claims or writes. */
-export async function sweepLeftOvers(
+export async function sweepOrphanedFiles(
   maintenance: StoreMaintenance,
   found: readonly FoundFile[],
   { dryRun }: { readonly dryRun: boolean },
