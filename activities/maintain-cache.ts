@@ -21,7 +21,7 @@ export async function sweepCachedFiles(host: Host, order: SweepOrder): Promise<S
   return await withWorkControl((control) => imageStore.sweep(imageStoreOf(host), order, control));
 }
 
-/** Compares cached files with their recorded hashes, and puts aside what is damaged. */
+/** Compares cached files with their recorded hashes, and quarantines what is damaged. */
 export async function scrubCachedFiles(host: Host, order: ScrubOrder): Promise<ScrubReport> {
   await prepareFolders(host.paths);
   return await withWorkControl((control) => imageStore.scrub(imageStoreOf(host), order, control));

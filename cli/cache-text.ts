@@ -40,7 +40,7 @@ export function scrubText(result: ScrubResult): string {
     const outcome =
       again?.failure == null ? 'it was fetched again' : `it could not be fetched again: ${again.failure.message}`;
     return [
-      `  damaged: ${name} (${title}), ${quarantinedAs === null ? 'it is gone' : `put aside as ${quarantinedAs}`}; ${outcome}`,
+      `  damaged: ${name} (${title}), ${quarantinedAs === null ? 'it is gone' : `quarantined as ${quarantinedAs}`}; ${outcome}`,
       ...instances.map((instance) => `    used by ${instance}: restart its guest, and check its files`),
     ];
   });

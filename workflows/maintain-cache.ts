@@ -36,8 +36,9 @@ export async function sweepCache({ host, dryRun }: WorkflowInput<'sweepCache'>):
 }
 
 /**
- * Compares a host's cached images with the hashes that were recorded of them. A damaged one is put aside, the instances
- * that use it are named, and it is fetched again by its recorded digest, so that its overlays get the same bytes.
+ * Compares a host's cached images with the hashes that were recorded of them. A damaged one is quarantined, the
+ * instances that use it are named, and it is fetched again by its recorded digest, so that its overlays get the same
+ * bytes.
  */
 export async function scrubCache({ host, names, force }: WorkflowInput<'scrubCache'>): Promise<ScrubResult> {
   const tracker = trackOperation('cache', host, 'Scrubbing');

@@ -6,8 +6,8 @@ import type { StoreMaintenance } from '../store-settings.ts';
 import { readScrubRecord } from './scrub-record.ts';
 
 /**
- * Bases that back disks and are not in the cache: removed by hand, put aside by a scrub that was interrupted before it
- * said so, or not fetched again because the source was away. `known` are those that are reported already.
+ * Bases that back disks and are not in the cache: removed by hand, quarantined by a scrub that was interrupted before
+ * it said so, or not fetched again because the source was away. `known` are those that are reported already.
  */
 export async function missingBases(
   { paths }: StoreMaintenance,
@@ -22,9 +22,9 @@ export async function missingBases(
     if ((await isThere(part)) || (await isThere(converted)) || (await isThere(final))) continue;
     const found = (await readFacts(paths, name)) ?? (await readScrubRecord(paths, name));
     if (found === undefined) continue;
-    const aside = (await listFolder(paths.cache)).find((other) => other.startsWith(`${name}.damaged-`));
+    const quarantined = (await listFolder(paths.cache)).find((other) => other.startsWith(`${name}.damaged-`));
     const [title, order] = [found.title ?? name, found.order];
-    missing.push({ name, title, quarantinedAs: aside ?? null, instances: [...instances].sort(), order });
+    missing.push({ name, title, quarantinedAs: quarantined ?? null, instances: [...instances].sort(), order });
   }
   return missing;
 }

@@ -24,20 +24,20 @@ export async function quarantine(
 ): Promise<string | undefined> {
   const name = `${cacheName}.damaged-${randomBytes(4).toString('hex')}`;
   let isDone = false;
-  const moveAside = async (): Promise<void> => {
+  const moveToQuarantine = async (): Promise<void> => {
     const now = await lstat(path).catch(() => undefined);
     if (now === undefined || !isSameFile(stats, now)) return;
     await rename(path, `${maintenance.paths.cache}/${name}`);
     await syncPath(maintenance.paths.cache);
     isDone = true;
   };
-  await aloneWith(maintenance, cacheName, moveAside, { mayBeClaimed: true, waitMs: lockWaitMs });
+  await aloneWith(maintenance, cacheName, moveToQuarantine, { mayBeClaimed: true, waitMs: lockWaitMs });
   return isDone ? name : undefined;
 }
 
 /**
- * Removes damaged files that were put aside long enough ago, and that no process has open any more. It would do a guest no
- * harm, which keeps what it has open; but as long as it runs, the file is the only trace of what it reads.
+ * Removes damaged files that were quarantined long enough ago, and that no process has open any more. It would do a
+ * guest no harm, which keeps what it has open; but as long as it runs, the file is the only trace of what it reads.
  */
 export async function sweepQuarantined(
   maintenance: StoreMaintenance,
@@ -54,7 +54,7 @@ export async function sweepQuarantined(
   for (const file of old) {
     if (open.has(`${folder}/${file.name}`)) continue;
     if (!dryRun) await removeFile(file.path);
-    swept.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason: 'damaged, and put aside long ago' });
+    swept.push({ name: file.name, occupiedBytes: occupiedBytes(file), reason: 'damaged, and quarantined long ago' });
   }
   return swept;
 }

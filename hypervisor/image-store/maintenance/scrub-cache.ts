@@ -24,7 +24,7 @@ export interface ScrubRequest {
 
 /**
  * Reads cached files again, and compares each with its recorded hash; one without gets its hash recorded. What differs
- * twice, or cannot be read, is put aside. A missing base that backs disks counts as damaged, too.
+ * twice, or cannot be read, is quarantined. A missing base that backs disks counts as damaged, too.
  *
  * What was compared is noted file by file, so that a scrub that was interrupted goes on with the rest. Throws
  * ImageNotFound for a name that the cache does not have.
@@ -64,18 +64,18 @@ async function scrubAlone(
     if (typeof outcome === 'object') damaged.push({ image, ...outcome });
   }
   const { byName } = await findCacheUsers(maintenance);
-  const aside = damaged.map(({ image, quarantinedAs }): DamagedBase => {
+  const quarantined = damaged.map(({ image, quarantinedAs }): DamagedBase => {
     const { title, order } = image.mark;
     return { name: image.name, title, quarantinedAs, instances: [...(byName.get(image.name) ?? [])].sort(), order };
   });
-  const missing = await missingBases(maintenance, byName, new Set(aside.map(({ name }) => name)));
-  const all = [...aside, ...missing].slice(0, maxDamaged);
+  const missing = await missingBases(maintenance, byName, new Set(quarantined.map(({ name }) => name)));
+  const all = [...quarantined, ...missing].slice(0, maxDamaged);
   return { host: maintenance.host, checkedFiles, checkedBytes, recordedFiles, damaged: all };
 }
 
 /**
- * So many are put aside and fetched again at once: a disk that is dying takes everything along, and the report of it has to
- * fit in a history. The next scrub goes on.
+ * So many are quarantined and fetched again at once: a disk that is dying takes everything along, and the report of it
+ * has to fit in a history. The next scrub goes on.
  */
 const maxDamaged = 20;
 

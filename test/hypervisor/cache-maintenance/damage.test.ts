@@ -112,7 +112,7 @@ test('a refetched base has to be what it was; one that was converted another way
   assert.deepEqual([report.damaged, report.recordedFiles], [[], 1]);
 });
 
-test('a base that became shorter is put aside, and one that is not claimed any more by anything is forgotten with it', async (t) => {
+test('a base that became shorter is quarantined, and one that is not claimed any more by anything is forgotten with it', async (t) => {
   const maintenance = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
   const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
@@ -126,7 +126,7 @@ test('a base that became shorter is put aside, and one that is not claimed any m
   for (const folder of [paths.cache, paths.bases, paths.scrubs]) assert.deepEqual(await readdir(folder), []);
 });
 
-test('a base on a disk with a bad block is put aside, and the others are compared all the same', async (t) => {
+test('a base on a disk with a bad block is quarantined, and the others are compared all the same', async (t) => {
   const maintenance = await testCache(t);
   const { paths } = maintenance;
   await onSmallDisk(t, paths.cache, async (disk) => {

@@ -52,7 +52,7 @@ export async function scrubbedCache(recorder: Recorder): Promise<WorkflowHandle>
   return await onCache(recorder, 'scrubCache', { host: recorder.host.name, names: null, force: true });
 }
 
-/** A damaged image is put aside and fetched again. */
+/** A damaged image is quarantined and fetched again. */
 export async function damagedImage(recorder: Recorder): Promise<WorkflowHandle> {
   await appendFile(join(recorder.host.paths.cache, await cachedName(recorder)), 'rotten');
   return await onCache(recorder, 'scrubCache', { host: recorder.host.name, names: null, force: true });
