@@ -15,8 +15,8 @@ export interface StepTimes {
   readonly longestRetryPauseMs: number;
   /** The pause before an undo that failed for good is tried once more. */
   readonly undoAgainAfterMs: number;
-  /** The first look at a host comes after this: an operation that is quick costs none. */
-  readonly firstLookAfterMs: number;
+  /** The first ping of a host comes after this: an operation that is quick costs none. */
+  readonly firstPingAfterMs: number;
   readonly longestPauseBetweenLooksMs: number;
   /** A host whose worker takes no ping within this time is away; where an operation's limit is short, within half of it. */
   readonly awayAfterMs: number;
@@ -36,7 +36,7 @@ export const stepTimes: StepTimes = {
   firstRetryAfterMs: 1000,
   longestRetryPauseMs: 30_000,
   undoAgainAfterMs: 30_000,
-  firstLookAfterMs: 60_000,
+  firstPingAfterMs: 60_000,
   longestPauseBetweenLooksMs: 10 * 60_000,
   awayAfterMs: 20_000,
   pingTimeoutMs: 10_000,

@@ -9,7 +9,7 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import type { HostActivities } from '../domain/host-activities.ts';
-import { pauseBeforeLook } from '../domain/host-looks.ts';
+import { pauseBeforePing } from '../domain/ping-schedule.ts';
 import { stepTimes } from '../domain/step-times.ts';
 import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
@@ -25,8 +25,8 @@ export interface WatchRules<Made> {
 
 /**
  * Does the work, and looks now and then whether the host's worker is there: Temporal waits for a host that went away,
- * and the operation says so (`WaitingForHost`, then `HostUnreachable`). A quick operation ends before the first look, so
- * this costs it nothing.
+ * and the operation says so (`WaitingForHost`, then `HostUnreachable`). A quick operation ends before the first ping,
+ * so this costs it nothing.
  */
 export async function watchingHost<Made>(
   host: string,
@@ -52,7 +52,7 @@ async function lookAfter(
 ): Promise<void> {
   const { unreachableAfterMs = Number.POSITIVE_INFINITY } = rules;
   const askForMs = Math.min(stepTimes.awayAfterMs, unreachableAfterMs / 2);
-  let pauseMs = Math.min(stepTimes.firstLookAfterMs, unreachableAfterMs);
+  let pauseMs = Math.min(stepTimes.firstPingAfterMs, unreachableAfterMs);
   let since = Date.now();
   for (;;) {
     // While it is parked nothing is wanted of the host, and looking would fill the history.
@@ -60,8 +60,8 @@ async function lookAfter(
       await condition(() => !isParked(tracker));
       since = Date.now();
     }
-    await sleep(pauseMs, { summary: `look then whether ${host} is there` });
-    pauseMs = pauseBeforeLook({ pauseMs, lookingForMs: Date.now() - since, unreachableAfterMs });
+    await sleep(pauseMs, { summary: `then ping ${host}` });
+    pauseMs = pauseBeforePing({ pauseMs, pingingForMs: Date.now() - since, unreachableAfterMs });
     if (isParked(tracker) || (await answers(host, askForMs))) continue;
     await untilBack(host, tracker, { ...rules, awayMs: askForMs });
     tracker.hostAway(null);
@@ -118,7 +118,7 @@ async function ping(host: string, within: number): Promise<'there' | 'nobody' | 
     // A ping does nothing on the host, so nobody has to wait for its end.
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     retry: { maximumAttempts: 1 },
-    summary: `is a worker of ${host} there?`,
+    summary: `ping a worker of ${host}`,
   });
   try {
     await pingHost();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pauseBeforeLook } from '../../domain/host-looks.ts';
+import { pauseBeforePing } from '../../domain/ping-schedule.ts';
 import { stepTimes } from '../../domain/step-times.ts';
 
 const minuteMs = 60_000;
@@ -9,17 +9,17 @@ const dayMs = 24 * 60 * minuteMs;
 /** When an operation looks, in ms from its start, until it has lasted for so long. */
 function looksWithin(lastsMs: number, unreachableAfterMs: number): readonly number[] {
   const looks: number[] = [];
-  let pauseMs = Math.min(stepTimes.firstLookAfterMs, unreachableAfterMs);
+  let pauseMs = Math.min(stepTimes.firstPingAfterMs, unreachableAfterMs);
   for (let at = pauseMs; at <= lastsMs; at += pauseMs) {
     looks.push(at);
-    pauseMs = pauseBeforeLook({ pauseMs, lookingForMs: at, unreachableAfterMs });
+    pauseMs = pauseBeforePing({ pauseMs, pingingForMs: at, unreachableAfterMs });
   }
   return looks;
 }
 
 const limitsMs = [1000, minuteMs, 5 * minuteMs, dayMs, Number.POSITIVE_INFINITY];
 
-test('an operation that lasts for years has a history of some hundred looks', () => {
+test('an operation that lasts for years has a history of some hundred pings', () => {
   // Temporal ends a workflow with 51200 events; a look is about ten.
   for (const limitMs of limitsMs) {
     const looks = looksWithin(10 * 365 * dayMs, limitMs).length;
