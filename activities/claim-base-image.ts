@@ -2,8 +2,8 @@ import type { BaseImageClaim, FetchOrder } from '../domain/host-activities.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
+import { fenceRun } from './fence-run.ts';
 import type { Host } from './host.ts';
-import { assertOwnRunOpen } from './own-run.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -14,7 +14,5 @@ import { withWorkControl } from './work-control.ts';
 export async function claimBaseImage({ paths, configuration }: Host, order: FetchOrder): Promise<BaseImageClaim> {
   throwIfUnsigned(order.base.image, configuration.glance);
   await prepareFolders(paths);
-  return await withWorkControl((control) =>
-    imageStore.claim(paths, order, control, () => assertOwnRunOpen(order.claim)),
-  );
+  return await withWorkControl((control) => imageStore.claim(paths, order, control, () => fenceRun(order.claim)));
 }

@@ -14,8 +14,8 @@ import {
 } from '../hypervisor/libvirt.ts';
 import { removeFile } from '../hypervisor/small-file.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
+import { fenceOperation } from './fence-operation.ts';
 import type { Host } from './host.ts';
-import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -29,7 +29,7 @@ export async function defineDomain(
 ): Promise<{ readonly domain: string }> {
   return await withWorkControl(({ signal }) =>
     withInstanceLock(paths, claim.instanceId, { shared: true, signal }, async () => {
-      await assertStillWanted(claim);
+      await fenceOperation(claim);
       await checkVolumesAgain(configuration, { claim, volumes });
       const xml = await readFile(`${instanceDirectory(paths, claim.instanceId)}/libvirt.xml`, 'utf8');
       return { domain: await define(configuration.libvirt.connectionUri, xml, claim) };
@@ -57,7 +57,7 @@ export async function startDomain({ configuration, paths }: Host, { claim, volum
 /** An operation that has ended well has left the guest to live: a late step of it takes nothing away. */
 async function removeUnlessWanted(paths: HostPaths, connectionUri: string, claim: Claim): Promise<void> {
   try {
-    await assertStillWanted(claim);
+    await fenceOperation(claim);
   } catch (error) {
     const record = await readInstanceRecord(paths, claim.instanceId);
     const isReady = record?.state === 'ready' && record.claim.operationId === claim.operationId;

@@ -10,8 +10,8 @@ import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-inst
 import { removeDomainOfInstance } from '../hypervisor/libvirt.ts';
 import { isThere } from '../hypervisor/small-file.ts';
 import { returnSpaceOfInstance } from '../hypervisor/space-ledger.ts';
+import { fenceRun } from './fence-run.ts';
 import type { Host } from './host.ts';
-import { assertOwnRunOpen } from './own-run.ts';
 import { withWorkControl } from './work-control.ts';
 
 interface Order {
@@ -37,7 +37,7 @@ export async function readInstance({ paths }: Host, { instanceId }: Order): Prom
 export async function deleteDomain({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
   await withWorkControl(({ signal }) =>
     withInstanceLock(paths, instanceId, { shared: false, signal }, async () => {
-      await assertOwnRunOpen();
+      await fenceRun();
       await removeDomainOfInstance(configuration.libvirt.connectionUri, instanceId);
     }),
   );
@@ -50,7 +50,7 @@ export async function deleteDomain({ paths, configuration }: Host, { instanceId 
 export async function deleteFiles({ paths, configuration }: Host, { instanceId }: Order): Promise<void> {
   await withWorkControl((control) =>
     withInstanceLock(paths, instanceId, { shared: false, signal: control.signal }, async ({ descriptor }) => {
-      await assertOwnRunOpen();
+      await fenceRun();
       const removing = { ...control, heldLocks: [descriptor], clearingSlots: configuration.host.maxConcurrentDiskOps };
       // The record names the places of the disks, so it outlives them.
       const record = await readInstanceRecord(paths, instanceId);

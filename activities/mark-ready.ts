@@ -6,8 +6,8 @@ import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeTemporaryFilesIn } from '../hypervisor/publish-file.ts';
 import { returnSpace } from '../hypervisor/space-ledger.ts';
+import { fenceOperation } from './fence-operation.ts';
 import type { Host } from './host.ts';
-import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -27,7 +27,7 @@ export async function markReady(
           `the directory of ${claim.instanceId} does not carry the claim of this operation`,
         );
       }
-      await assertStillWanted(claim);
+      await fenceOperation(claim);
       const directory = instanceDirectory(paths, claim.instanceId);
       // All steps are over: what killed ones left beside the files that their next attempt made is nobody's.
       await removeTemporaryFilesIn(directory, { signal, heldLocks: [descriptor] });

@@ -15,8 +15,8 @@ import { removeDomain } from '../hypervisor/libvirt.ts';
 import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
 import { publishText } from '../hypervisor/publish-file.ts';
+import { fenceOperation } from './fence-operation.ts';
 import type { Host } from './host.ts';
-import { assertStillWanted } from './still-wanted.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
@@ -39,7 +39,7 @@ export async function reserveInstance(
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
       // An attempt that was given up on would clear what a later operation is building.
-      await assertStillWanted(claim);
+      await fenceOperation(claim);
       const record = {
         version: 1,
         claim,

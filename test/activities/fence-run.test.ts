@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { assertOwnRunOpen } from '../../activities/own-run.ts';
+import { fenceRun } from '../../activities/fence-run.ts';
 import { clientOfRunningOperation, type Described } from '../fixtures/running-operation-client.ts';
 
 const instanceId = '11111111-0000-4000-8000-000000000001';
@@ -10,7 +10,7 @@ const claim = { instanceId, operationId: 'first' };
 function ask(workflowId: string, described: Described | undefined): Promise<unknown> {
   const info = { workflowExecution: { workflowId, runId: 'run' } };
   const environment = new MockActivityEnvironment(info, { client: clientOfRunningOperation(async () => described) });
-  return environment.run(() => assertOwnRunOpen(claim));
+  return environment.run(() => fenceRun(claim));
 }
 
 const running = { status: { name: 'RUNNING' } };

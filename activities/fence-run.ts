@@ -11,7 +11,7 @@ import { askForRun } from './describe-run.ts';
  * it: an operation that went on to another host, or was begun anew, is the same run under another one. Throws
  * TemporalUnreachable when it cannot be found out.
  */
-export async function assertOwnRunOpen(claim?: Claim): Promise<void> {
+export async function fenceRun(claim?: Claim): Promise<void> {
   const { info } = Context.current();
   // A step that no workflow ordered is a person's own.
   if (info.workflowExecution === undefined) return;

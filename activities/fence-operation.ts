@@ -8,7 +8,7 @@ import { askForRun } from './describe-run.ts';
  * that was cut off from Temporal, or stood still, may come back with a step of an operation that has gone on to another
  * host or has ended; nothing of it may become a guest. Throws TemporalUnreachable when that cannot be found out.
  */
-export async function assertStillWanted(claim: Claim): Promise<void> {
+export async function fenceOperation(claim: Claim): Promise<void> {
   const running = await runningOperation(claim.instanceId);
   const { operationId } = claim;
   // Without a memo it was started by hand, and there is nothing to compare.
