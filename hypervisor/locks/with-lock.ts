@@ -65,7 +65,7 @@ function refuseOutOfOrder({ key: held, shared: sharesHeld }: Holding, wanted: Lo
   );
 }
 
-/** Whether nobody holds the lock at this moment. It is taken and let go at once, so it has no place in the order. */
+/** Whether nobody holds the lock at this moment. It is taken and released at once, so it has no place in the order. */
 export async function isLockFree({ locks }: Pick<HostPaths, 'locks'>, key: LockKey): Promise<boolean> {
   const lock = await tryKernelLock({ lockFile: locks, key: key.text });
   await lock?.release();

@@ -76,17 +76,17 @@ for (const [code, exitCode] of [
 ] as const satisfies readonly (readonly [FailureCode, number])[]) {
   test(`a boot that fails with ${code} exits with ${exitCode}`, async () => {
     host.onStep = async (step) => {
-      if (step === 'reserveInstance') throw new EverbootFailure(code, 'struck', { problems: ['the first thing'] });
+      if (step === 'reserveInstance') throw new EverbootFailure(code, 'injected', { problems: ['the first thing'] });
     };
     const spec = smallSpec();
     const { code: exited, document, stderr } = await run(['create', '-f', '-'], spec);
     assert.equal(exited, exitCode);
     const { remedy, retryable, ...error } = document.error;
     const problems = ['the first thing'];
-    assert.deepEqual(error, { code, message: 'struck', instanceId: spec.id, step: 'reserveInstance', problems });
+    assert.deepEqual(error, { code, message: 'injected', instanceId: spec.id, step: 'reserveInstance', problems });
     assert.equal(typeof remedy, 'string');
     assert.equal(retryable, code === 'HostUnreachable');
-    assert.match(stderr, /error: struck\n {2}- the first thing\n/);
+    assert.match(stderr, /error: injected\n {2}- the first thing\n/);
   });
 }
 

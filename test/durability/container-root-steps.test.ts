@@ -27,7 +27,7 @@ after(() => host.stop());
 const handleOf = (id: string) => host.client.workflow.getHandle(instanceWorkflowId(id));
 
 test('a container’s root is made once though its step runs twice, and goes with the instance', { skip }, async () => {
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step === 'extractRootFileSystem') await run();
     return await run();
   };
@@ -39,9 +39,9 @@ test('a container’s root is made once though its step runs twice, and goes wit
 });
 
 test('a container’s root that fails for good takes everything back', { skip }, async () => {
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step !== 'extractRootFileSystem') return await run();
-    throw new EverbootFailure('ImageUnacceptable', 'struck');
+    throw new EverbootFailure('ImageUnacceptable', 'injected');
   };
   const { id } = (await host.create(spec)).spec;
   await assert.rejects(handleOf(id).result(), (error: unknown) => {
@@ -54,7 +54,7 @@ test('a container’s root that fails for good takes everything back', { skip },
 });
 
 test('a boot that is cancelled while a container’s files are packed leaves nothing', { skip }, async () => {
-  host.strike = undefined;
+  host.inject = undefined;
   const { id } = (await host.create(spec)).spec;
   const disk = `${host.paths.instances}/${id}/disk`;
   while ((await guestfishUsers(disk)).length === 0) await sleep(10);

@@ -127,7 +127,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
   const downloaded = await makeRawImage(worker.folder, 'downloaded.raw', 64 * mebibyte);
   const converted = await asQcow2(await makeRawImage(worker.folder, 'converted.raw', 160 * mebibyte));
   const source = Object.assign(await serveSlowly(downloaded.path, 5 * mebibyte), { holdAtBytes: 48 * mebibyte });
-  const letGo = holdPrograms(worker.folder, isConverting);
+  const release = holdPrograms(worker.folder, isConverting);
   await writeFile(join(folder, 'hold'), '');
   try {
     const url = { url: source.url, digest: downloaded.digest, format: 'raw' };
@@ -148,7 +148,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
     };
     await until('a download with something synced', async () => (await sidecar())?.syncedBytes > 0);
 
-    letGo();
+    release();
     await crash();
     await rm(join(folder, 'hold'));
     const { syncedBytes } = await sidecar();
@@ -175,7 +175,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
     for (const id of all) assert.equal((await worker.json(['delete', id])).code, 0);
     await assertCleanSlate(worker.paths, all);
   } finally {
-    letGo();
+    release();
     await source.close();
   }
 });

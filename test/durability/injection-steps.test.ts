@@ -44,7 +44,7 @@ const notGrown = { resized: false, note: '' };
 
 test('the root file system grows and is injected into before the guest sees it, and injection may run twice', async () => {
   const made: unknown[] = [];
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step !== 'injectFiles' && step !== 'growFileSystem') return await run();
     made.push(await run());
     if (step === 'injectFiles') made.push(await run());
@@ -85,10 +85,10 @@ test('the root file system grows and is injected into before the guest sees it, 
 });
 
 test('an injection that fails for good takes everything back', async () => {
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step === 'growFileSystem') return notGrown;
     if (step !== 'injectFiles') return await run();
-    throw new EverbootFailure('ImageUnacceptable', 'struck');
+    throw new EverbootFailure('ImageUnacceptable', 'injected');
   };
   const { id } = (await host.create(spec)).spec;
   await assert.rejects(handleOf(id).result(), (error: unknown) => {
@@ -102,7 +102,7 @@ test('an injection that fails for good takes everything back', async () => {
 });
 
 test('a boot that is cancelled while its appliance runs ends it, and leaves nothing', async () => {
-  host.strike = async (step, run) => (step === 'growFileSystem' ? notGrown : await run());
+  host.inject = async (step, run) => (step === 'growFileSystem' ? notGrown : await run());
   const { id } = (await host.create(spec)).spec;
   const disk = `${host.paths.instances}/${id}/disk`;
   while ((await guestfishUsers(disk)).length === 0) await sleep(10);

@@ -7,7 +7,7 @@ import type { Case } from './harness/check-outcome.ts';
 import { type Fault, faults } from './harness/faults.ts';
 import { type MortalTemporal, startMortalTemporal } from './harness/mortal-temporal.ts';
 import { madeTables, pageFile, withTables } from './harness/page.ts';
-import { procedures, runsPrograms, type Step, struckElsewhere } from './harness/procedures.ts';
+import { injectedElsewhere, procedures, runsPrograms, type Step } from './harness/procedures.ts';
 import { makeReference, type Reference } from './harness/reference.ts';
 import { type CaseResult, runCase } from './harness/run-case.ts';
 import { openStage, referenceOf, type Stage } from './harness/stage.ts';
@@ -31,7 +31,7 @@ before(async () => {
 after(async () => {
   const steps = new Set([...results.keys()].map(({ step }) => step));
   const ways = new Set([...results.keys()].map(({ fault }) => fault));
-  process.stdout.write(`${results.size} of ${cases.length} cases: ${steps.size} steps, struck in ${ways.size} ways\n`);
+  process.stdout.write(`${results.size} of ${cases.length} cases: ${steps.size} steps, ${ways.size} faults\n`);
   for (const { remove } of references) await remove();
   await stage.close();
   await server.stop();
@@ -44,8 +44,8 @@ function titleOf({ procedure, step, fault }: Case): string {
 async function run(one: Case, killTemporal?: () => Promise<void>): Promise<void> {
   const result = await runCase(stage, one, killTemporal);
   results.set(one, result);
-  const times = result.struck === 1 ? 'once' : `${result.struck} times`;
-  process.stderr.write(`${results.size} of ${cases.length}: ${titleOf(one)}, struck ${times}: ${result.outcome}\n`);
+  const times = result.injected === 1 ? 'once' : `${result.injected} times`;
+  process.stderr.write(`${results.size} of ${cases.length}: ${titleOf(one)}, injected ${times}: ${result.outcome}\n`);
 }
 
 function testEach(belongs: (fault: Fault) => boolean): void {
@@ -56,24 +56,24 @@ function testEach(belongs: (fault: Fault) => boolean): void {
 
 const killsTemporal = ({ outside }: Fault): boolean => outside === 'killTemporal';
 
-test('every step of a host is struck, here or in a test of its own', async () => {
-  const covered = new Set<string>([...procedures.flatMap(({ steps }) => steps), ...Object.keys(struckElsewhere)]);
+test('every step of a host has faults injected, here or in a test of its own', async () => {
+  const covered = new Set<string>([...procedures.flatMap(({ steps }) => steps), ...Object.keys(injectedElsewhere)]);
   const left = stepNames.filter((step) => !covered.has(step));
   assert.deepEqual(left, []);
-  for (const file of Object.values(struckElsewhere)) await access(new URL(file, import.meta.url));
+  for (const file of Object.values(injectedElsewhere)) await access(new URL(file, import.meta.url));
 });
 
-test('undisturbed boots run the steps that are struck, and programs where the harness says so', () => {
-  const struck = procedures.filter(({ kind }) => kind === 'create').flatMap(({ steps }) => steps);
+test('undisturbed boots run the steps that faults are injected into, and programs where the harness says so', () => {
+  const injected = procedures.filter(({ kind }) => kind === 'create').flatMap(({ steps }) => steps);
   const ran = references.flatMap(({ steps }) => steps);
-  assert.deepEqual([...new Set(ran)].sort(), [...new Set<Step>(struck)].sort());
+  assert.deepEqual([...new Set(ran)].sort(), [...new Set<Step>(injected)].sort());
   for (const { procedure, steps, withPrograms } of references) {
     const expected = steps.filter((step) => runsPrograms(step, procedure));
     assert.deepEqual([...withPrograms].sort(), expected.sort(), procedure.name);
   }
 });
 
-describe('each step struck in each way', { concurrency: 2 }, () => {
+describe('each fault injected into each step', { concurrency: 2 }, () => {
   describe('by what shows at once', { concurrency: 3 }, () =>
     testEach((fault) => !fault.waits && !killsTemporal(fault)),
   );

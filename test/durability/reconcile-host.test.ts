@@ -58,7 +58,7 @@ function reasonsOf(result: ReconcileResult, instanceId: string): ReconcileReason
 async function terminatedAfter(step: Step, boot: 'disks' | 'defined' | 'running'): Promise<string> {
   const reached = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
-  host.strike = async (name, run) => {
+  host.inject = async (name, run) => {
     const made = await run();
     if (name !== step) return made;
     reached.resolve();
@@ -69,7 +69,7 @@ async function terminatedAfter(step: Step, boot: 'disks' | 'defined' | 'running'
   await reached.promise;
   await host.client.workflow.getHandle(instanceWorkflowId(spec.id)).terminate('by a test');
   release.resolve();
-  host.strike = undefined;
+  host.inject = undefined;
   return spec.id;
 }
 
@@ -81,7 +81,7 @@ async function reconcileUntilFree(instanceId: string): Promise<ReconcileResult> 
   }
 }
 
-const strikes: readonly (readonly [Step, 'disks' | 'defined' | 'running'])[] = [
+const injections: readonly (readonly [Step, 'disks' | 'defined' | 'running'])[] = [
   ['reserveInstance', 'disks'],
   ['claimBaseImage', 'disks'],
   ['downloadImage', 'disks'],
@@ -90,7 +90,7 @@ const strikes: readonly (readonly [Step, 'disks' | 'defined' | 'running'])[] = [
   ['defineDomain', 'defined'],
   ['startDomain', 'running'],
 ];
-for (const [step, boot] of strikes) {
+for (const [step, boot] of injections) {
   test(`a boot (${boot}) that was terminated after ${step} leaves nothing that a reconciliation does not remove`, async () => {
     const id = await terminatedAfter(step, boot);
     const result = await reconcileUntilFree(id);
@@ -253,7 +253,7 @@ test('a run that was reset keeps its files, and goes on with them', async () => 
   const finished = (events ?? []).findLast(({ workflowTaskCompletedEventAttributes: done }) => done != null);
   assert.ok(finished?.eventId != null);
   const gate = Promise.withResolvers<void>();
-  host.strike = async (name, run) => {
+  host.inject = async (name, run) => {
     if (name === 'markReady') await gate.promise;
     return await run();
   };
@@ -267,7 +267,7 @@ test('a run that was reset keeps its files, and goes on with them', async () => 
   assert.deepEqual(reasonsOf(await reconcile(), id), ['Owned']);
   assert.ok((await readdir(host.paths.instances)).includes(id));
   gate.resolve();
-  host.strike = undefined;
+  host.inject = undefined;
   await host.client.workflow.getHandle(instanceWorkflowId(id)).result();
   assert.deepEqual(reasonsOf(await reconcile(), id), []);
   await host.remove(id);

@@ -73,7 +73,7 @@ test('guests that ran are started after the host was; one that was off, one with
   await reboot(all);
   // Its deletion was begun before the crash, and has not got to its domain yet.
   const gate = Promise.withResolvers<void>();
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step === 'deleteDomain') await gate.promise;
     return await run();
   };
@@ -95,7 +95,7 @@ test('guests that ran are started after the host was; one that was off, one with
   assert.equal((await reconcile()).resumed, null, 'only once for each start of the machine');
   assert.equal(await domainState(uri, ran), 'shut off');
   gate.resolve();
-  host.strike = undefined;
+  host.inject = undefined;
   await deletion;
   for (const id of all) {
     await host.remove(id);
@@ -110,7 +110,7 @@ test('a guest that does not start keeps no other from it; after a worker’s dea
   await reboot([broken, second]);
   await runProgram('rm', [join(host.paths.instances, broken, 'disk')], { timeoutMs: 10_000 });
   let attempts = 0;
-  host.strike = async (step, run) => {
+  host.inject = async (step, run) => {
     if (step !== 'resumeGuests') return await run();
     attempts += 1;
     // The first attempt's end is never heard of, as when its worker dies.
@@ -119,7 +119,7 @@ test('a guest that does not start keeps no other from it; after a worker’s dea
     return made;
   };
   const result = await reconcile();
-  host.strike = undefined;
+  host.inject = undefined;
   assert.deepEqual(outcomes(result), { [broken]: 'left off', [second]: 'runs already' });
   assert.equal(await domainState(uri, second), 'running');
   for (const id of [broken, second]) {

@@ -12,7 +12,7 @@ import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { sharedServerEnvironment, startTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
 import { startTestHost, type TestHost } from '../fixtures/test-host.ts';
 
-/** Two hosts on one Temporal server. Strikes hold the steps of the first, as a host that stands still would. */
+/** Two hosts on one Temporal server. Faults hold the steps of the first, as a host that stands still would. */
 let server: TestTemporalServer;
 let first: TestHost;
 let second: TestHost;
@@ -37,12 +37,12 @@ const spec = (boot: string) => ({
   boot,
 });
 
-/** Lets a step of the first host begin, and its work only when it is let go. */
+/** Lets a step of the first host begin, and its work only when it is released. */
 function holding(step: string) {
   const reached = Promise.withResolvers<void>();
   const free = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<unknown>();
-  first.strike = async (name, run) => {
+  first.inject = async (name, run) => {
     if (name !== step) return await run();
     reached.resolve();
     await free.promise;
@@ -55,7 +55,7 @@ function holding(step: string) {
       throw error;
     }
   };
-  return { reached: reached.promise, letGo: () => free.resolve(), ended: ended.promise };
+  return { reached: reached.promise, release: () => free.resolve(), ended: ended.promise };
 }
 
 async function workflowEnd(workflowId: string): Promise<void> {
@@ -63,7 +63,7 @@ async function workflowEnd(workflowId: string): Promise<void> {
 }
 
 async function removeFrom(host: TestHost, id: string): Promise<void> {
-  first.strike = undefined;
+  first.inject = undefined;
   await host.remove(id);
 }
 
@@ -83,7 +83,7 @@ for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
     await giveUp(handle);
     await assert.rejects(handle.result(), WorkflowFailedError);
     await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
-    late.letGo();
+    late.release();
     assert.match(String(await late.ended), /came too late|does not carry the claim/);
     await sleep(100);
     assert.ok(!(await domainIds()).includes(made.id));
@@ -94,8 +94,8 @@ for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
 test('a step that defines or starts a domain, and comes in the middle of the undo, does nothing', async () => {
   for (const step of ['defineDomain', 'startDomain'] as const) {
     let late: Promise<unknown> = Promise.resolve();
-    first.strike = async (name, run) => {
-      if (name === 'markReady') throw new EverbootFailure('ProgramFailed', 'struck');
+    first.inject = async (name, run) => {
+      if (name === 'markReady') throw new EverbootFailure('ProgramFailed', 'injected');
       if (name === 'releaseInstance') {
         late = repeat().then(
           () => null,
@@ -117,7 +117,7 @@ test('a step that defines or starts a domain, and comes in the middle of the und
 
 test('a guest that was started in the moment in which its operation was given up is taken away at once', async () => {
   const reached = Promise.withResolvers<void>();
-  first.strike = async (name, run) => {
+  first.inject = async (name, run) => {
     const made = await run();
     if (name === 'defineDomain') reached.resolve();
     return made;
@@ -138,7 +138,7 @@ test('a guest that an earlier attempt had started is taken away by the next one,
   const reached = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   const isLeft = Promise.withResolvers<boolean>();
-  first.strike = async (step, run) => {
+  first.inject = async (step, run) => {
     // Else the deferred cleanup takes the domain first, and there is none left to come too late for.
     if (step === 'removeOrphans') await isLeft.promise;
     if (step !== 'startDomain') return await run();
@@ -180,8 +180,8 @@ test('a build goes to the next host when the first is away for too long, and the
   assert.ok(typedSearchAttributes.getAll().some(({ value }) => value === second.name));
   const progress = await queryWorkflow(handle, 'progress');
   assert.deepEqual([progress.host, progress.phase, progress.hostAwaySince], [second.name, 'Ready', undefined]);
-  late.letGo();
-  first.strike = undefined;
+  late.release();
+  first.inject = undefined;
   await workflowEnd(`cleanup/${first.name}/${made.id}/${operationId}`);
   await assertCleanSlate(first.paths, []);
   assert.ok((await domainIds()).includes(made.id), 'the second host has it');
@@ -189,15 +189,15 @@ test('a build goes to the next host when the first is away for too long, and the
   await assertCleanSlate(second.paths, [made.id]);
 });
 
-/** Nothing of the first host answers any more, from a step on, until it is let go: no other step, and no ping. */
+/** Nothing of the first host answers any more, from a step on, until it is released: no other step, and no ping. */
 function silentFrom(step: string) {
   const late = holding(step);
-  const strike = first.strike;
+  const inject = first.inject;
   let isSilent = false;
-  first.strike = async (name, run) => {
+  first.inject = async (name, run) => {
     isSilent ||= name === step;
     if (isSilent && name !== step) await late.ended;
-    return name === step ? await strike?.(name, run) : await run();
+    return name === step ? await inject?.(name, run) : await run();
   };
   return late;
 }
@@ -221,8 +221,8 @@ test('a boot that is being undone when its host goes away is undone there, and n
   await handle.cancel();
   await untilUnreachable(handle);
   assert.equal((await queryWorkflow(handle, 'progress')).host, first.name);
-  late.letGo();
-  first.strike = undefined;
+  late.release();
+  first.inject = undefined;
   await assert.rejects(
     handle.result(),
     (error) => error instanceof WorkflowFailedError && error.cause instanceof CancelledFailure,
@@ -239,8 +239,8 @@ test('a boot whose guest may run already waits for its host, however long', asyn
   await late.reached;
   await untilUnreachable(handle);
   await sleep(500);
-  late.letGo();
-  first.strike = undefined;
+  late.release();
+  first.inject = undefined;
   const result = (await handle.result()) as InstanceResult;
   assert.equal(result.host, first.name);
   await removeFrom(first, made.id);
@@ -253,13 +253,13 @@ test('a host that is given up is the one that was meant', async () => {
   const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
   await late.reached;
   await assert.rejects(updateWorkflow(handle, 'abandon', { hostGone: true, host: second.name }));
-  late.letGo();
+  late.release();
   assert.equal(((await handle.result()) as InstanceResult).host, first.name);
   await removeFrom(first, made.id);
 });
 
 test('a deletion on a host that is gone can be given up, and the host deletes when it is back', async () => {
-  first.strike = undefined;
+  first.inject = undefined;
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
   const late = holding('readInstance');
@@ -273,16 +273,16 @@ test('a deletion on a host that is gone can be given up, and the host deletes wh
     cleanupPendingOn: first.name,
   });
   await workflowEnd(`cleanup/${first.name}/${made.id}/deleted`);
-  late.letGo();
+  late.release();
   await assertCleanSlate(first.paths, [made.id]);
 });
 
 test('an instance that was made anew, and is ready, outlives the deferred cleanup of its deletion', async () => {
-  first.strike = undefined;
+  first.inject = undefined;
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();
   const [deleted, free] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  first.strike = async (name, run) => {
+  first.inject = async (name, run) => {
     if (name === 'removeOrphans') await free.promise;
     const done = await run();
     // Its end is never heard of.

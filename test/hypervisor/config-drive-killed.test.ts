@@ -50,7 +50,7 @@ async function stoppingXorriso(folder: string, place: 'before' | 'after'): Promi
   return join(programs, 'xorriso');
 }
 
-interface Strike {
+interface KillOrder {
   readonly format: Format;
   readonly mkisofsCmd: string;
   /** Whether the writer is where it is to be killed. */
@@ -58,7 +58,7 @@ interface Strike {
 }
 
 /** Writes a drive in a process of its own, and kills that with -9. */
-async function killWhileWriting(t: TestContext, destination: string, { format, mkisofsCmd, isDue }: Strike) {
+async function killWhileWriting(t: TestContext, destination: string, { format, mkisofsCmd, isDue }: KillOrder) {
   const order = [destination, contents, { configDriveFormat: format, mkisofsCmd }];
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     env: { ORDER: JSON.stringify(order) },

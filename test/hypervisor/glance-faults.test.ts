@@ -29,7 +29,7 @@ after(async () => {
 });
 
 async function upload(): Promise<string> {
-  return await glance.upload(join(folder, 'image.raw'), { name: 'struck', disk_format: 'raw' });
+  return await glance.upload(join(folder, 'image.raw'), { name: 'injected', disk_format: 'raw' });
 }
 
 async function described(id: string): Promise<ImageDescription> {
@@ -45,7 +45,7 @@ async function tell(path: string, init: RequestInit): Promise<Response> {
 }
 
 /** An uploaded image behind a line with these faults. Each `get` is one try of the step. */
-async function struck(t: TestContext, faults: readonly LineFault[], reference?: { readonly glance: string }) {
+async function withFaults(t: TestContext, faults: readonly LineFault[], reference?: { readonly glance: string }) {
   const uploaded = await described(await upload());
   const image = { ...uploaded, reference: reference ?? uploaded.reference };
   const proxy = await cuttingProxy(t, glance.endpoint, faults);
@@ -80,7 +80,7 @@ test('a fetch from a real Glance goes on at its byte after a reset, an early end
     { afterBytes: 2 * mebibyte, how: 'end' },
     { afterBytes: mebibyte, how: 'stall' },
   ] as const;
-  const { proxy, get, isWhole } = await struck(t, faults);
+  const { proxy, get, isWhole } = await withFaults(t, faults);
   await get();
   await isWhole();
   const all = starts(proxy);
@@ -96,7 +96,7 @@ test('a fetch from a real Glance goes on at its byte after a reset, an early end
 
 test('a Glance that is stopped in the middle and started again is gone on with at its byte', async (t) => {
   const faults = [{ afterBytes: 4 * mebibyte, how: 'stall' } as const, { afterBytes: 0, how: 'end' } as const];
-  const { proxy, get, isWhole } = await struck(t, faults);
+  const { proxy, get, isWhole } = await withFaults(t, faults);
   let stopped: Promise<void> | undefined;
   proxy.onFault = () => {
     stopped ??= glance.stop();
@@ -111,7 +111,7 @@ test('a Glance that is stopped in the middle and started again is gone on with a
 });
 
 test('an image that is deleted in the middle is ImageNotFound as soon as it is asked for again', async (t) => {
-  const { id, proxy, get } = await struck(t, [{ afterBytes: 4 * mebibyte, how: 'stall' }]);
+  const { id, proxy, get } = await withFaults(t, [{ afterBytes: 4 * mebibyte, how: 'stall' }]);
   proxy.onFault = () => void tell(`/v2/images/${id}`, { method: 'DELETE' });
   await assert.rejects(get(), failsWith('ImageNotFound'));
   assert.deepEqual(
@@ -138,7 +138,7 @@ test('an image without data is ImageNotActive by its record, and by what its byt
   const { id, status } = (await made.json()) as { id: string; status: string };
   assert.equal(status, 'queued');
   await assert.rejects(described(id), failsWith('ImageNotActive'));
-  const { get, proxy } = await struck(t, [], { glance: id });
+  const { get, proxy } = await withFaults(t, [], { glance: id });
   await assert.rejects(get(), failsWith('ImageNotActive'));
   assert.deepEqual(
     starts(proxy).map((start) => start.status),

@@ -67,7 +67,7 @@ test('Retry-After is read in seconds and as a date, and kept for a minute at mos
   assert.ok(inHalfAMinute > 20_000 && inHalfAMinute <= 30_000);
 });
 
-test('the table of faults in docs/failures.md is the one that these tests strike with', async () => {
+test('the table of faults in docs/failures.md is the one that these tests inject', async () => {
   const text = await readFile(new URL('../../docs/failures.md', import.meta.url), 'utf8');
   const missing = sourceFaults
     .map(({ fault, whatHappens, outcome }) =>

@@ -124,7 +124,7 @@ test('a lock that is held elsewhere is answered as busy, at once or when its tim
   assert.equal(await withLock(paths, lockKeys.ledger, { ...waiting, waitMs: 10_000 }, async () => 'taken'), 'taken');
 });
 
-test('a lock is let go when its work fails, but not before the last program that inherited it has ended', async () => {
+test('a lock is released when its work fails, but not before the last program that inherited it has ended', async () => {
   const request = { lockFile: paths.locks, key: lockKeys.fetch('base').text };
   let running: Promise<unknown> | undefined;
   const failing = withLock(paths, lockKeys.fetch('base'), { whenBusy: () => undefined }, async ({ descriptor }) => {

@@ -51,7 +51,7 @@ function spec(more: Record<string, unknown> = {}): Record<string, unknown> {
 function failing(step: keyof HostActivities): { on: boolean } {
   const fault = { on: true };
   host.ran.length = 0;
-  host.strike = async (name, run) => {
+  host.inject = async (name, run) => {
     if (name === step && fault.on) throw new EverbootFailure('InsufficientSpace', 'the disk of the test is full');
     return await run();
   };
@@ -82,7 +82,7 @@ const retry = (handle: WorkflowHandle, request: RetryRequest = {}) => updateWork
 const abandon = (handle: WorkflowHandle, request: AbandonRequest = {}) => updateWorkflow(handle, 'abandon', request);
 
 async function remove(id: string): Promise<void> {
-  host.strike = undefined;
+  host.inject = undefined;
   await host.remove(id);
 }
 
@@ -176,7 +176,7 @@ test('a boot that was parked before it had made anything fails with that, too, w
 });
 
 test('a flavor that is too small is parked too; a retry with a larger one builds anew under other claims', async () => {
-  host.strike = undefined;
+  host.inject = undefined;
   const large = await makeQcow2Image(host.folder, 'large.qcow2', 1100);
   const { id, handle } = await createParked({ image: { file: large.path, digest: large.digest, format: 'qcow2' } });
   const { parked } = await queryWorkflow(handle, 'progress');
@@ -208,7 +208,7 @@ test('a parked boot that is cancelled is undone', async () => {
 });
 
 test('what is not parked can be neither retried nor abandoned', async () => {
-  host.strike = async (name, run) => {
+  host.inject = async (name, run) => {
     if (name === 'createSwapDisk') await sleep(1000);
     return await run();
   };

@@ -1,16 +1,16 @@
 /*
- * Runs a program with its threads and children, and strikes at the Nth of the system calls by which they change files
- * below a folder. A debugger's hook in the kernel (seccomp with ptrace) stops each such call before anything of it was
- * done, whichever process makes it, so that the count is one for all of them; strace counts for each thread alone. They
- * are made one after the other: none starts before the one before it has returned.
+ * Runs a program with its threads and children, and injects a fault at the Nth of the system calls by which they change
+ * files below a folder. A debugger's hook in the kernel (seccomp with ptrace) stops each such call before anything of
+ * it was done, whichever process makes it, so that the count is one for all of them; strace counts for each thread
+ * alone. They are made one after the other: none starts before the one before it has returned.
  *
  *   at-call LOG FOLDER MODE N program [argument...]
  *
  * MODE is `count` (N is not looked at), `copy` (the same, and before each call the folder is copied to LOG with the
  * call's number behind it), `kill` (the folder is copied so before call N only, and then everything is killed), `stop`
- * (the worker, which is the program itself, gets SIGSTOP, and whoever makes call N waits before it, too) or `stop-worker`
- * (the worker gets SIGSTOP, and a child program that makes call N goes on). SIGUSR1 lets everything that was stopped go
- * on.
+ * (the worker, which is the program itself, gets SIGSTOP, and whoever makes call N waits before it, too) or
+ * `stop-worker` (the worker gets SIGSTOP, and a child program that makes call N goes on). SIGUSR1 lets everything that
+ * was stopped go on.
  *
  * LOG gets a line a call: number, process, its program, the call, inode, path and, where it has one, the second path.
  * Exits as the program does; with 99 when it killed.
@@ -168,7 +168,7 @@ static pid_t processOf(pid_t task) {
 
 enum { ELSEWHERE, COUNTED, HELD };
 
-/* Notes a call that a task is about to make, and strikes where it is the one. */
+/* Notes a call that a task is about to make, and injects the fault where it is the one. */
 static int seeCall(pid_t task, FILE *log, char **argv) {
   static int count;
   const char *folder = argv[2], *mode = argv[3];
@@ -218,7 +218,7 @@ static void letNextGo(FILE *log, char **argv) {
     memmove(waiting, waiting + 1, --waitingCount * sizeof waiting[0]);
     const int seen = seeCall(task, log, argv);
     if (seen == COUNTED) busy = task;
-    /* One that is let go by PTRACE_SYSCALL stops again when its call has returned. */
+    /* One that is released by PTRACE_SYSCALL stops again when its call has returned. */
     if (seen != HELD) ptrace(seen == COUNTED ? PTRACE_SYSCALL : PTRACE_CONT, task, 0, 0);
   }
 }

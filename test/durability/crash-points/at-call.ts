@@ -51,11 +51,11 @@ export interface Trace {
   /** Only calls on what is below this folder count. */
   readonly folder: string;
   readonly mode: Mode;
-  /** The call that is struck, counted from 1. */
+  /** The call that the fault is injected at, counted from 1. */
   readonly at?: number;
 }
 
-/** Starts a step in a process of its own that is struck at one of its calls. */
+/** Starts a step in a process of its own with a fault injected at one of its calls. */
 export function startStep(step: StepOrder, { program, log, folder, mode, at = 0 }: Trace): TracedStep {
   const script = join(import.meta.dirname, 'run-step.ts');
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', script];

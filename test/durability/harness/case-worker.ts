@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { NativeConnection } from '@temporalio/worker';
 import { type HostOrder, serveHost } from './serve-host.ts';
 
-const program = `${import.meta.dirname}/struck-worker.ts`;
+const program = `${import.meta.dirname}/faulty-worker.ts`;
 
 /** The worker of a case, wherever it runs. */
 export interface CaseWorker {

@@ -32,7 +32,7 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
   const slate = slateOf(stage, input, paths);
   if (fault === 'lateBeside') await journal.until(step, 'late');
   let outcome: Outcome;
-  journal.letGo('mended');
+  journal.release('mended');
   if (end.kind === 'terminated' && kind === 'create' && step === 'markReady') {
     await checkReady(stage, procedure, input, paths);
     outcome = 'whole';
@@ -56,14 +56,14 @@ export async function checkOutcome(stage: Stage, given: Case, { end, input, jour
     }
   }
   if (fault === 'lateAfter' && kind !== 'create') {
-    journal.letGo('on');
+    journal.release('on');
     await journal.until(step, 'late');
   }
   // What it was just noting of a base cannot be taken back on a disk that takes nothing: a sweep does it later.
   if (fault === 'breakDisk') await reconcile(stage, input);
   await slate();
   if (fault === 'lateAfter') {
-    journal.letGo('later');
+    journal.release('later');
     await journal.until(step, 'later');
     await sweep(stage, input, slate);
   }
@@ -114,7 +114,7 @@ async function checkWhole(stage: Stage, { procedure, step, fault }: Case, ended:
   const { result } = end as { result: InstanceResult };
   await assertLikeReference(stage, procedure, result);
   if (fault === 'lateAfter') {
-    journal.letGo('on');
+    journal.release('on');
     await journal.until(step, 'late');
     await assertLikeReference(stage, procedure, result);
   }

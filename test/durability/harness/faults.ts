@@ -1,15 +1,15 @@
 import { steps } from '../../../domain/steps.ts';
 import { type Procedure, runsPrograms, type Step } from './procedures.ts';
 
-/** What is done to a step, by the worker that runs it, see `strike-steps.ts`. */
-export type Blow =
+/** What is done to a step, by the worker that runs it, see `inject-faults.ts`. */
+export type FaultAction =
   | 'throwBefore'
   | 'throwAfter'
   | 'throwAndPass'
   | 'runTwice'
   | 'hold'
-  | 'deafBeside'
-  | 'deafAfter'
+  | 'zombieBeside'
+  | 'zombieAfter'
   | 'killBefore'
   | 'killDuring'
   | 'killAfter'
@@ -17,14 +17,14 @@ export type Blow =
   | 'fillDisk'
   | 'breakDisk';
 
-/** How an operation that was struck ends. Each of these is checked, see `check-outcome.ts`. */
+/** How an operation with a fault ends. Each of these is checked, see `check-outcome.ts`. */
 export type Outcome = 'whole' | 'undone' | 'cancelled' | 'swept' | 'gone' | 'again';
 
 export interface Fault {
   /** As the table's head says it. */
   readonly title: string;
-  readonly blow: Blow;
-  /** How often it strikes; absent: whenever the step runs. */
+  readonly action: FaultAction;
+  /** How often it is injected; absent: whenever the step runs. */
   readonly times?: number;
   /** True: the worker is a process of its own, which can be killed. */
   readonly ownProcess?: boolean;
@@ -37,23 +37,23 @@ export interface Fault {
 }
 
 export const faults = {
-  throwBefore: { title: 'fails for good before its effect', blow: 'throwBefore' },
-  throwAfter: { title: 'fails for good after its effect', blow: 'throwAfter' },
-  throwOnce: { title: 'fails once', blow: 'throwAndPass', times: 1 },
-  failFive: { title: 'fails five times', blow: 'throwAndPass', times: 5 },
-  runTwice: { title: 'runs twice', blow: 'runTwice' },
-  cancel: { title: 'operation cancelled', blow: 'hold', times: 1, outside: 'cancel' },
-  terminate: { title: 'workflow terminated', blow: 'hold', times: 1, outside: 'terminate' },
-  lateBeside: { title: 'given up, writes beside the next attempt', blow: 'deafBeside', times: 1, waits: true },
-  lateAfter: { title: 'given up, writes after the end', blow: 'deafAfter', times: 1, waits: true },
-  killBefore: { title: 'worker killed before', blow: 'killBefore', times: 1, ownProcess: true, waits: true },
-  killDuring: { title: 'worker killed during', blow: 'killDuring', times: 1, ownProcess: true, waits: true },
-  killAfter: { title: 'worker killed after', blow: 'killAfter', times: 1, ownProcess: true, waits: true },
-  killProgram: { title: 'its program killed', blow: 'killProgram', times: 1, ownProcess: true },
-  drain: { title: 'worker told to stop', blow: 'hold', times: 1, ownProcess: true, outside: 'drain' },
-  killTemporal: { title: 'Temporal killed and restarted', blow: 'hold', times: 1, outside: 'killTemporal' },
-  fillDisk: { title: 'disk full', blow: 'fillDisk', times: 1, medium: 'small' },
-  breakDisk: { title: 'disk fails (EIO)', blow: 'breakDisk', times: 1, medium: 'failing' },
+  throwBefore: { title: 'fails for good before its effect', action: 'throwBefore' },
+  throwAfter: { title: 'fails for good after its effect', action: 'throwAfter' },
+  throwOnce: { title: 'fails once', action: 'throwAndPass', times: 1 },
+  failFive: { title: 'fails five times', action: 'throwAndPass', times: 5 },
+  runTwice: { title: 'runs twice', action: 'runTwice' },
+  cancel: { title: 'operation cancelled', action: 'hold', times: 1, outside: 'cancel' },
+  terminate: { title: 'workflow terminated', action: 'hold', times: 1, outside: 'terminate' },
+  lateBeside: { title: 'given up, writes beside the next attempt', action: 'zombieBeside', times: 1, waits: true },
+  lateAfter: { title: 'given up, writes after the end', action: 'zombieAfter', times: 1, waits: true },
+  killBefore: { title: 'worker killed before', action: 'killBefore', times: 1, ownProcess: true, waits: true },
+  killDuring: { title: 'worker killed during', action: 'killDuring', times: 1, ownProcess: true, waits: true },
+  killAfter: { title: 'worker killed after', action: 'killAfter', times: 1, ownProcess: true, waits: true },
+  killProgram: { title: 'its program killed', action: 'killProgram', times: 1, ownProcess: true },
+  drain: { title: 'worker told to stop', action: 'hold', times: 1, ownProcess: true, outside: 'drain' },
+  killTemporal: { title: 'Temporal killed and restarted', action: 'hold', times: 1, outside: 'killTemporal' },
+  fillDisk: { title: 'disk full', action: 'fillDisk', times: 1, medium: 'small' },
+  breakDisk: { title: 'disk fails (EIO)', action: 'breakDisk', times: 1, medium: 'failing' },
 } as const satisfies Record<string, Fault>;
 
 export type FaultName = keyof typeof faults;
@@ -61,7 +61,7 @@ export type FaultName = keyof typeof faults;
 export const faultNames = Object.keys(faults) as readonly FaultName[];
 
 /** Whether a fault can be at a step at all. */
-export function canStrike(fault: FaultName, step: Step, procedure: Procedure): boolean {
+export function canInject(fault: FaultName, step: Step, procedure: Procedure): boolean {
   // An undo is tried again whatever it fails with.
   const isTireless = steps[step].kind === 'undo';
   if (fault === 'killProgram') return runsPrograms(step, procedure);
@@ -70,7 +70,7 @@ export function canStrike(fault: FaultName, step: Step, procedure: Procedure): b
   return true;
 }
 
-/** How the operation has to end when one of its steps is struck. */
+/** How the operation has to end when a fault is injected into one of its steps. */
 export function expectedOutcome({ kind }: Procedure, step: Step, fault: FaultName): Outcome {
   // The I/O error is libvirt's there, and its refusal of a domain is final.
   if (fault === 'breakDisk' && step === 'startDomain') return 'undone';

@@ -5,7 +5,7 @@ import type { Step } from './procedures.ts';
 /** What a step with a fault says of itself, in a file, so that it is known when its process is dead. */
 export interface Note {
   readonly step: Step;
-  readonly what: 'ran' | 'program' | 'aimed' | 'struck' | 'second' | 'late' | 'later' | 'felt';
+  readonly what: 'ran' | 'program' | 'aimed' | 'injected' | 'second' | 'late' | 'later' | 'observed';
   /**
    * Which activity gets the fault, where a step is run for several things; of a late attempt or a broken disk: how it
    * ended.
@@ -20,8 +20,8 @@ export interface Journal {
   /** Waits until so many notes of a kind are there. */
   until(step: Step, what: Note['what'], count?: number): Promise<void>;
   /** Lets what is held go on; `mended`: no fault is injected any more. */
-  letGo(word: 'on' | 'later' | 'mended'): void;
-  isLetGo(word: 'on' | 'later' | 'mended'): boolean;
+  release(word: 'on' | 'later' | 'mended'): void;
+  isReleased(word: 'on' | 'later' | 'mended'): boolean;
 }
 
 export const patienceMs = 240_000;
@@ -48,7 +48,7 @@ export function openJournal(folder: string): Journal {
         await sleep(25);
       }
     },
-    letGo: (word) => writeFileSync(`${folder}/go-${word}`, ''),
-    isLetGo: (word) => existsSync(`${folder}/go-${word}`),
+    release: (word) => writeFileSync(`${folder}/go-${word}`, ''),
+    isReleased: (word) => existsSync(`${folder}/go-${word}`),
   };
 }

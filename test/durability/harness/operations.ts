@@ -68,7 +68,7 @@ export async function startDelete(
   return await startWorkflow(client, 'deleteInstance', order, { taskQueue, workflowId });
 }
 
-/** Starts the operation that is to be struck. What it needs to be there is made before it, undisturbed. */
+/** Starts the operation that gets the fault. What it needs to be there is made before it, undisturbed. */
 export async function begin(stage: Stage, { kind }: Procedure, input: CreateInstanceInput): Promise<WorkflowHandle> {
   const created = await startCreate(stage, input);
   if (kind === 'create' || kind === 'undo') return created;

@@ -1,6 +1,6 @@
 import type { Case } from './check-outcome.ts';
 import { expectedOutcome, type FaultName, faultNames, faults, type Outcome } from './faults.ts';
-import { type Procedure, procedures, type Step, struckElsewhere } from './procedures.ts';
+import { injectedElsewhere, type Procedure, procedures, type Step } from './procedures.ts';
 
 export const pageFile = new URL('../../../docs/durability.md', import.meta.url).pathname;
 
@@ -30,7 +30,7 @@ export function madeTables(cases: readonly Case[]): string {
     ...faultNames.map((fault, index) => `${index + 1}. ${faults[fault].title}`),
     '',
     ...Object.values(outcomeWords).map(({ mark, words }) => `- **${mark}**: ${words}`),
-    '- (empty): not struck here; a step that runs no program has none to be killed, and an undo has no failure for good',
+    '- (empty): no fault is injected here; a step that runs no program has none to be killed, and an undo has no failure for good',
     '',
     ...procedures.flatMap((procedure) => tableOf(procedure, cases)),
     ...countsOf(cases),
@@ -45,7 +45,7 @@ function tableOf(procedure: Procedure, cases: readonly Case[]): string[] {
     const isCase = cases.some((one) => one.procedure === procedure && one.step === step && one.fault === fault);
     return isCase ? outcomeWords[expectedOutcome(procedure, step, fault)].mark : ' ';
   };
-  const how = procedure.strikes === 'every' ? 'every step, every fault' : 'each step, and each fault';
+  const how = procedure.injections === 'every' ? 'every step, every fault' : 'each step, and each fault';
   return [
     `### ${procedure.name[0]?.toUpperCase()}${procedure.name.slice(1)}: ${how}`,
     '',
@@ -59,11 +59,11 @@ function tableOf(procedure: Procedure, cases: readonly Case[]): string[] {
 function countsOf(cases: readonly Case[]): string[] {
   const steps = new Set(cases.map(({ step }) => step));
   const ways = new Set(cases.map(({ fault }) => fault));
-  const elsewhere = Object.entries(struckElsewhere).map(([step, file]) => `\`${step}\` (${file})`);
+  const elsewhere = Object.entries(injectedElsewhere).map(([step, file]) => `\`${step}\` (${file})`);
   return [
-    `${cases.length} cases: ${steps.size} steps, ${ways.size} ways to strike them, ${procedures.length} procedures.`,
+    `${cases.length} cases: ${steps.size} steps, ${ways.size} faults to inject, ${procedures.length} procedures.`,
     '',
-    `Struck in tests of their own: ${elsewhere.join(', ')}.`,
+    `Faults are injected in tests of their own: ${elsewhere.join(', ')}.`,
   ];
 }
 

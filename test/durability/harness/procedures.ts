@@ -16,18 +16,21 @@ export interface Procedure {
   readonly disks: 'qcow2' | 'raw';
   /** A file that is no kernel, which a guest that is really started goes without. */
   readonly kernel: boolean;
-  /** The steps that are struck: those that the procedure runs, each of them once or more. */
+  /** The steps that faults are injected into: those that the procedure runs, each of them once or more. */
   readonly steps: readonly Step[];
-  /** `every`: each step is struck in every way. `pairs`: each step and each way at least once. */
-  readonly strikes: 'every' | 'pairs';
+  /** `every`: every fault is injected into each step. `pairs`: each step and each way at least once. */
+  readonly injections: 'every' | 'pairs';
 }
 
 type StruckElsewhere = Readonly<
   Record<Exclude<StepOfKind<'maintenance'>, 'readInstance'>, string> & Partial<Record<StepOfKind<'forward'>, string>>
 >;
 
-/** Steps of what needs an appliance or a container, which costs minutes, and the test file that strikes each. */
-export const struckElsewhere = {
+/**
+ * Steps of what needs an appliance or a container, which costs minutes, and the test file that injects faults into
+ * each.
+ */
+export const injectedElsewhere = {
   growFileSystem: 'injection-steps.test.ts',
   injectFiles: 'injection-steps.test.ts',
   extractRootFileSystem: 'container-root-steps.test.ts',
@@ -41,10 +44,13 @@ export const struckElsewhere = {
   resumeGuests: 'resume-guests.test.ts',
 } as const satisfies StruckElsewhere;
 
-/** The forward steps of a boot: a new one is struck here, or does not run in an undisturbed boot and fails a test by that. */
+/**
+ * The forward steps of a boot: a new one is injected here, or does not run in an undisturbed boot and fails a test by
+ * that.
+ */
 function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[] {
   const left: readonly string[] = [
-    ...Object.keys(struckElsewhere),
+    ...Object.keys(injectedElsewhere),
     // A guest that is really started goes without the file that is no kernel.
     ...(kernel ? [] : (['copyBootFile'] satisfies Step[])),
     ...(boot === 'disks' ? (['defineDomain'] satisfies Step[]) : []),
@@ -56,47 +62,50 @@ function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[]
 /** The undos of a boot; a host that was given up has one of its own. */
 export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeOrphans');
 
-/** Every procedure, from which all cases come. A step that is in none, and not in `struckElsewhere`, fails a test by its name. */
+/**
+ * Every procedure, from which all cases come. A step that is in none, and not in `injectedElsewhere`, fails a test by
+ * its name.
+ */
 export const procedures: readonly Procedure[] = [
   {
     ...{ name: 'create disks, qcow2', kind: 'create', boot: 'disks', disks: 'qcow2', kernel: true },
-    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), strikes: 'every' },
+    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), injections: 'every' },
   },
   {
     ...{ name: 'define a domain', kind: 'create', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['defineDomain'], strikes: 'every' },
+    ...{ steps: ['defineDomain'], injections: 'every' },
   },
   {
     ...{ name: 'start a domain', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
-    ...{ steps: ['startDomain'], strikes: 'every' },
+    ...{ steps: ['startDomain'], injections: 'every' },
   },
   {
     ...{ name: 'undo', kind: 'undo', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: undoSteps, strikes: 'every' },
+    ...{ steps: undoSteps, injections: 'every' },
   },
   {
     ...{ name: 'delete', kind: 'delete', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['readInstance', ...stepsOfKind('removal')], strikes: 'every' },
+    ...{ steps: ['readInstance', ...stepsOfKind('removal')], injections: 'every' },
   },
   {
     ...{ name: 'clean up a host', kind: 'cleanup', boot: 'defined', disks: 'qcow2', kernel: true },
-    ...{ steps: ['removeOrphans'], strikes: 'every' },
+    ...{ steps: ['removeOrphans'], injections: 'every' },
   },
   {
     ...{ name: 'create disks, raw', kind: 'create', boot: 'disks', disks: 'raw', kernel: true },
-    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), strikes: 'pairs' },
+    ...{ steps: bootSteps({ boot: 'disks', kernel: true }), injections: 'pairs' },
   },
   {
     ...{ name: 'create defined, raw', kind: 'create', boot: 'defined', disks: 'raw', kernel: true },
-    ...{ steps: bootSteps({ boot: 'defined', kernel: true }), strikes: 'pairs' },
+    ...{ steps: bootSteps({ boot: 'defined', kernel: true }), injections: 'pairs' },
   },
   {
     ...{ name: 'create running, qcow2', kind: 'create', boot: 'running', disks: 'qcow2', kernel: false },
-    ...{ steps: bootSteps({ boot: 'running', kernel: false }), strikes: 'pairs' },
+    ...{ steps: bootSteps({ boot: 'running', kernel: false }), injections: 'pairs' },
   },
   {
     ...{ name: 'create running, raw', kind: 'create', boot: 'running', disks: 'raw', kernel: false },
-    ...{ steps: bootSteps({ boot: 'running', kernel: false }), strikes: 'pairs' },
+    ...{ steps: bootSteps({ boot: 'running', kernel: false }), injections: 'pairs' },
   },
 ];
 

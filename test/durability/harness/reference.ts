@@ -20,7 +20,7 @@ export async function makeReference(stage: Stage, procedure: Procedure): Promise
   const place = await makePlace(stage, undefined);
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },
-    ...{ images: stage.images, toml: tomlOf(procedure), strikes: [], watchesPrograms: true, broken: null },
+    ...{ images: stage.images, toml: tomlOf(procedure), injections: [], watchesPrograms: true, broken: null },
   };
   const worker = await workerHere(stage.connection, order);
   const input = inputFor(stage, procedure, order.name);

@@ -12,25 +12,26 @@ import { isAfterImages, warmCache } from './warm-cache.ts';
 
 export interface CaseResult {
   readonly outcome: Outcome;
-  /** How often the step was struck. */
-  readonly struck: number;
+  /** How often the fault was injected. */
+  readonly injected: number;
 }
 
 /** What happens with Temporal is not one case's: called when a step is held, it returns when Temporal is back. */
 export type KillTemporal = () => Promise<void>;
 
 /**
- * Carries a procedure out on a host of its own, strikes one of its steps, and checks that the step was struck, how the
- * operation ended, and that the instance is like an undisturbed one, or that nothing is left. Returns how it ended.
+ * Carries a procedure out on a host of its own, injects a fault into one of its steps, and checks that it was injected,
+ * how the operation ended, and that the instance is like an undisturbed one, or that nothing is left. Returns how it
+ * ended.
  */
 export async function runCase(shared: Stage, given: Case, killTemporal?: KillTemporal): Promise<CaseResult> {
   const { procedure, step, fault } = given;
-  const { blow, times, ownProcess = false, outside, medium, waits = false }: Fault = faults[fault];
+  const { action, times, ownProcess = false, outside, medium, waits = false }: Fault = faults[fault];
   const stage = waits ? { ...shared, taskQueue: shortTimesQueue } : shared;
   const place = await makePlace(stage, medium);
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },
-    ...{ images: stage.images, toml: tomlOf(procedure), strikes: [{ step, blow, times: times ?? null }] },
+    ...{ images: stage.images, toml: tomlOf(procedure), injections: [{ step, action, times: times ?? null }] },
     watchesPrograms: false,
     broken: procedure.kind === 'undo' ? 'markReady' : null,
   };
@@ -46,9 +47,9 @@ export async function runCase(shared: Stage, given: Case, killTemporal?: KillTem
   try {
     if (isWarm) await warmCache(stage, procedure, paths);
     const handle = await begin(stage, procedure, input);
-    if (blow.startsWith('kill') && blow !== 'killProgram') await restart();
+    if (action.startsWith('kill') && action !== 'killProgram') await restart();
     if (outside !== undefined) {
-      await journal.until(step, 'struck');
+      await journal.until(step, 'injected');
       if (outside === 'cancel') await handle.cancel();
       if (outside === 'terminate') await handle.terminate('a test ends it');
       if (outside === 'killTemporal') await killTemporal?.();
@@ -57,23 +58,23 @@ export async function runCase(shared: Stage, given: Case, killTemporal?: KillTem
         await restart();
       }
       // An undo is not told of a cancellation, and a terminated step is held until nobody waits for it.
-      if (outside !== 'cancel' || procedure.kind === 'undo') journal.letGo('on');
+      if (outside !== 'cancel' || procedure.kind === 'undo') journal.release('on');
     }
     const end = await endOf(handle);
     if (medium === 'small') await emptyFileSystem(paths.instances);
     const outcome = await checkOutcome(stage, given, { end, input, journal, paths });
     if (isWarm) assert.equal(journal.count('downloadImage', 'ran'), 0, 'the images were there');
-    const struck = journal.count(step, 'struck');
-    assert.ok(struck > 0, `${step} was struck`);
-    if (times !== undefined) assert.equal(struck, times, `${step} was struck ${times} times`);
+    const injected = journal.count(step, 'injected');
+    assert.ok(injected > 0, `${step} had a fault injected`);
+    if (times !== undefined) assert.equal(injected, times, `${step} had a fault injected ${times} times`);
     assert.equal(outcome, expectedOutcome(procedure, step, fault), JSON.stringify(journal.notes()));
-    return { outcome, struck };
+    return { outcome, injected };
   } catch (error) {
     await keepEvidence(place.folder);
     throw error;
   } finally {
-    journal.letGo('on');
-    journal.letGo('later');
+    journal.release('on');
+    journal.release('later');
     await worker.stop();
     await place.remove();
   }

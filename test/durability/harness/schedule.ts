@@ -1,4 +1,4 @@
-import { canStrike, type FaultName, faults } from './faults.ts';
+import { canInject, type FaultName, faults } from './faults.ts';
 import { type Procedure, procedures, type Step, undoSteps } from './procedures.ts';
 
 /** One boot of the soak: everything that is decided about it, from its seed alone. */
@@ -6,7 +6,7 @@ export interface BootDecision {
   readonly number: number;
   readonly procedure: Procedure;
   /** At most one of each step. */
-  readonly strikes: readonly { readonly step: Step; readonly fault: FaultName }[];
+  readonly injections: readonly { readonly step: Step; readonly fault: FaultName }[];
   /** Temporal is killed and started again so long after the boot was begun; null: it is not. */
   readonly temporalDiesAfterMs: number | null;
 }
@@ -27,7 +27,7 @@ const combined: readonly FaultName[] = [
   'drain',
 ];
 
-const mostStrikes = 4;
+const maxFaults = 4;
 
 /** The decisions of a soak: the same for the same seed and number, whatever became of the boots before. */
 export function decideBoot(seed: number, number: number): BootDecision {
@@ -36,16 +36,16 @@ export function decideBoot(seed: number, number: number): BootDecision {
   const procedure = pick(procedures.filter(({ kind }) => kind === 'create' || kind === 'undo'));
   const steps = new Map<Step, FaultName>();
   const candidates = [...procedure.steps, ...undoSteps];
-  for (let count = 1 + Math.floor(random() * mostStrikes); count > 0; count -= 1) {
+  for (let count = 1 + Math.floor(random() * maxFaults); count > 0; count -= 1) {
     const step = pick(candidates);
-    steps.set(step, pick(combined.filter((fault) => canStrike(fault, step, procedure))));
+    steps.set(step, pick(combined.filter((fault) => canInject(fault, step, procedure))));
   }
-  const strikes = [...steps].map(([step, fault]) => ({ step, fault }));
-  return { number, procedure, strikes, temporalDiesAfterMs: random() < 0.04 ? Math.floor(random() * 4000) : null };
+  const injections = [...steps].map(([step, fault]) => ({ step, fault }));
+  return { number, procedure, injections, temporalDiesAfterMs: random() < 0.04 ? Math.floor(random() * 4000) : null };
 }
 
-export function decisionWords({ number, procedure, strikes, temporalDiesAfterMs }: BootDecision): string {
-  const words = strikes.map(({ step, fault }) => `${step} ${faults[fault].title}`);
+export function decisionWords({ number, procedure, injections, temporalDiesAfterMs }: BootDecision): string {
+  const words = injections.map(({ step, fault }) => `${step} ${faults[fault].title}`);
   if (temporalDiesAfterMs !== null) words.push(`Temporal killed after ${temporalDiesAfterMs} ms`);
   return `boot ${number}, ${procedure.name}: ${words.join('; ')}`;
 }

@@ -5,9 +5,9 @@ import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
 import { prepareHost } from '../../../hypervisor/prepare-host.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
+import { type FaultOrder, injectFaults } from './inject-faults.ts';
 import { openJournal } from './journal.ts';
 import type { Step } from './procedures.ts';
-import { type StrikeOrder, strikeSteps } from './strike-steps.ts';
 
 /** Everything that a worker of a case is told, in this process or in one of its own. */
 export interface HostOrder {
@@ -19,7 +19,7 @@ export interface HostOrder {
   readonly filesFolder: string;
   readonly images: string;
   readonly toml: string;
-  readonly strikes: readonly StrikeOrder[];
+  readonly injections: readonly FaultOrder[];
   /** True: the programs that its steps run are noted. */
   readonly watchesPrograms: boolean;
   readonly broken: Step | null;
@@ -32,7 +32,7 @@ export interface ServedHost {
 
 /** Serves the steps of one host; the workflows are done elsewhere. */
 export async function serveHost(connection: NativeConnection, order: HostOrder): Promise<ServedHost> {
-  const { name, folder, filesFolder, toml, images, strikes, watchesPrograms, broken } = order;
+  const { name, folder, filesFolder, toml, images, injections, watchesPrograms, broken } = order;
   const configuration = await testConfiguration(filesFolder, name, toml, [images]);
   const { instancesPath } = configuration.host;
   const paths = hostPaths(instancesPath, configuration.imageCache.subdirectoryName);
@@ -46,11 +46,11 @@ export async function serveHost(connection: NativeConnection, order: HostOrder):
       Worker.create({
         connection,
         taskQueue: hostTaskQueue(name, lane),
-        activities: strikeSteps(activitiesOn(host), strikes, place),
+        activities: injectFaults(activitiesOn(host), injections, place),
         maxConcurrentActivityTaskPolls: 2,
         maxHeartbeatThrottleInterval: '200 ms',
         shutdownGraceTime: '500 ms',
-        // A deaf attempt never ends.
+        // A zombie attempt never ends.
         shutdownForceTime: '5 seconds',
         interceptors: { activity: [(context) => ({ inbound: inbound(context) })] },
       }),

@@ -13,23 +13,23 @@ import type { Stage } from './stage.ts';
 
 export interface SoakedBoot {
   readonly outcome: Outcome;
-  /** Which strikes were felt: one may end the boot before the next one's step. */
-  readonly struck: readonly Step[];
+  /** Which faults were observed: one may end the boot before the next one's step. */
+  readonly injected: readonly Step[];
 }
 
 /**
  * Carries out one boot of the soak, with a worker that is started again whenever it has died. Whatever it ends with,
  * the instance is like an undisturbed one, and is deleted; and nothing is left. Throws where that is not so.
  */
-export async function soakBoot(stage: Stage, { procedure, strikes }: BootDecision): Promise<SoakedBoot> {
+export async function soakBoot(stage: Stage, { procedure, injections }: BootDecision): Promise<SoakedBoot> {
   const place = await makePlace(stage, undefined);
   const { journal, paths } = place;
   const order: HostOrder = {
     ...{ address: stage.address, name: `test-${place.name}`, folder: place.folder, filesFolder: place.filesFolder },
     ...{ images: stage.images, toml: tomlOf(procedure), watchesPrograms: false },
-    strikes: strikes.map(({ step, fault }) => {
-      const { blow, times }: Fault = faults[fault];
-      return { step, blow, times: times ?? null };
+    injections: injections.map(({ step, fault }) => {
+      const { action, times }: Fault = faults[fault];
+      return { step, action, times: times ?? null };
     }),
     broken: procedure.kind === 'undo' ? 'markReady' : null,
   };
@@ -38,18 +38,18 @@ export async function soakBoot(stage: Stage, { procedure, strikes }: BootDecisio
   const over = { ended: false };
   try {
     const handle = await begin(stage, procedure, input);
-    const meddling = strikes.map(({ step, fault }) =>
+    const meddling = injections.map(({ step, fault }) =>
       meddle({ step, fault: faults[fault], journal, handle, keeper, over }),
     );
     const end = await endOf(handle);
     over.ended = true;
     await Promise.all(meddling);
     const outcome = await checkEnd(stage, procedure, { end, input, paths });
-    const struck = strikes.map(({ step }) => step).filter((step) => journal.count(step, 'struck') > 0);
-    return { outcome, struck };
+    const injected = injections.map(({ step }) => step).filter((step) => journal.count(step, 'injected') > 0);
+    return { outcome, injected };
   } finally {
     over.ended = true;
-    journal.letGo('on');
+    journal.release('on');
     await keeper.stop();
     await place.remove();
   }
@@ -92,11 +92,11 @@ interface Meddling {
   readonly over: { readonly ended: boolean };
 }
 
-/** Does from outside what a strike asks for, once its step is held; a boot may end before. */
+/** Does from outside what a fault asks for, once its step is held; a boot may end before. */
 async function meddle({ step, fault, journal, handle, keeper, over }: Meddling): Promise<void> {
   const { outside } = fault;
   if (outside === undefined) return;
-  while (journal.count(step, 'struck') === 0) {
+  while (journal.count(step, 'injected') === 0) {
     if (over.ended) return;
     await sleep(50);
   }
@@ -106,5 +106,5 @@ async function meddle({ step, fault, journal, handle, keeper, over }: Meddling):
   if (outside === 'drain') await keeper.drain();
   // A step that is told so by its heartbeat has ended by then; an undo never is.
   await sleep(1000);
-  journal.letGo('on');
+  journal.release('on');
 }

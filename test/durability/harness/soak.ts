@@ -25,7 +25,7 @@ export async function runSoak({ seed = newSeed(), minutes }: SoakOptions): Promi
   const server = await startMortalTemporal();
   const stage = { ...(await openStage(server.address)), taskQueue: shortTimesQueue };
   const references: Reference[] = [];
-  const tally = { passed: 0, failed: 0, struck: 0 };
+  const tally = { passed: 0, failed: 0, injected: 0 };
   try {
     for (const procedure of procedures.filter(({ kind }) => kind === 'create')) {
       if (!stage.references.has(referenceOf(procedure))) references.push(await makeReference(stage, procedure));
@@ -46,7 +46,7 @@ export async function runSoak({ seed = newSeed(), minutes }: SoakOptions): Promi
     await stage.close();
     await server.stop();
   }
-  say(`seed ${seed}: ${tally.struck} strikes were felt`);
+  say(`seed ${seed}: ${tally.injected} faults were observed`);
   say(`${tally.passed} passed, ${tally.failed} failed`);
   return tally.failed > 0 || tally.passed === 0 ? 1 : 0;
 }
@@ -60,7 +60,7 @@ interface Soaking {
 
 async function soakOne(
   { stage, server, seed, number }: Soaking,
-  tally: { passed: number; failed: number; struck: number },
+  tally: { passed: number; failed: number; injected: number },
 ): Promise<void> {
   const decision = decideBoot(seed, number);
   const { temporalDiesAfterMs } = decision;
@@ -68,10 +68,10 @@ async function soakOne(
   const dying =
     temporalDiesAfterMs === null ? Promise.resolve() : sleep(temporalDiesAfterMs).then(() => server.killAndRestart());
   try {
-    const [{ outcome, struck }] = await Promise.all([soakBoot(stage, decision), dying]);
+    const [{ outcome, injected }] = await Promise.all([soakBoot(stage, decision), dying]);
     tally.passed += 1;
-    tally.struck += struck.length;
-    say(`boot ${number} ended: ${outcome}${struck.length === 0 ? '' : `, struck at ${struck.join(', ')}`}`);
+    tally.injected += injected.length;
+    say(`boot ${number} ended: ${outcome}${injected.length === 0 ? '' : `, faults at ${injected.join(', ')}`}`);
   } catch (error) {
     tally.failed += 1;
     say(`boot ${number} FAILED: ${error instanceof Error ? error.stack : String(error)}`);

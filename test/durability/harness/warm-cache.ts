@@ -5,7 +5,7 @@ import { factsPath, readFacts } from '../../../hypervisor/image-store/base-facts
 import type { Procedure, Step } from './procedures.ts';
 import { referenceOf, type Stage } from './stage.ts';
 
-/** The steps that run before every image of an instance is in the cache: what strikes them strikes a fetch. */
+/** The steps that run before every image of an instance is in the cache: what injects them injects a fetch. */
 const beforeImages: readonly Step[] = [
   'planInstance',
   'reserveInstance',

@@ -157,17 +157,17 @@ export function backendContract(name: string, start: () => Promise<BackendUnderT
 
     test('a worker that is killed in the middle leaves no disk under its final name but a whole one', async () => {
       const large = bases[2] as BaseImage;
-      let struck = 0;
-      for (let attempt = 0; attempt < 5 && struck === 0; attempt++) {
+      let injected = 0;
+      for (let attempt = 0; attempt < 5 && injected === 0; attempt++) {
         const context = await under.newInstance();
-        if (await killInTheMiddle(under, { context, disk: rootDisk(208 * mebibyte), base: large })) struck += 1;
+        if (await killInTheMiddle(under, { context, disk: rootDisk(208 * mebibyte), base: large })) injected += 1;
         const made = await asWorkflow(() => makeRoot(context, 208, large));
         const view = await under.guestView(made, folder);
         run('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'raw', view, large.path]);
         await asWorkflow(() => remove(context));
         assert.deepEqual(await under.leftOf(context), []);
       }
-      assert.ok(struck > 0, 'a kill came when there was a disk under its temporary name');
+      assert.ok(injected > 0, 'a kill came when there was a disk under its temporary name');
     });
 
     test('the domain’s XML names where the disk is', async () => {

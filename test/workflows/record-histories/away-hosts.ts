@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { updateWorkflow } from '../../../client/workflow-calls.ts';
 import { cleanupWorkflowId } from '../../../domain/operations.ts';
-import { type Begun, type Recorder, strike, untilPhase, untilStruck } from './recorder.ts';
+import { type Begun, inject, type Recorder, untilInjected, untilPhase } from './recorder.ts';
 
 /** Short, so that nobody waits long for a recording. */
 const hostUnreachableAfterMs = 6000;
@@ -10,14 +10,14 @@ const hostUnreachableAfterMs = 6000;
 async function leftBoot(recorder: Recorder, hosts: readonly string[] = []): Promise<Begun> {
   const { second } = recorder;
   await second.come();
-  const struck = untilStruck(second, 'createSwapDisk');
+  const injected = untilInjected(second, 'createSwapDisk');
   const begun = await recorder.create(
     {},
     { hosts: [second.name, ...hosts], hostUnreachableAfterMs, host: second.name },
   );
-  await struck;
+  await injected;
   await second.leave();
-  second.strike = undefined;
+  second.inject = undefined;
   return begun;
 }
 
@@ -58,11 +58,11 @@ async function leftDeletion(recorder: Recorder): Promise<Begun> {
   await second.come();
   const { id, handle: boot } = await recorder.create({}, { host: second.name });
   await boot.result();
-  const struck = untilStruck(second, 'deleteFiles');
+  const injected = untilInjected(second, 'deleteFiles');
   const handle = await recorder.remove(id, { host: second.name, hostUnreachableAfterMs });
-  await struck;
+  await injected;
   await second.leave();
-  second.strike = undefined;
+  second.inject = undefined;
   return { id, handle };
 }
 
@@ -79,10 +79,10 @@ export async function pendingCleanup(recorder: Recorder): Promise<WorkflowHandle
   await abandon(handle);
   await handle.result();
   let failed = false;
-  strike(second, 'removeOrphans', async (run) => {
+  inject(second, 'removeOrphans', async (run) => {
     if (failed) return await run();
     failed = true;
-    throw new Error('struck');
+    throw new Error('injected');
   });
   await second.come();
   return host.client.workflow.getHandle(cleanupWorkflowId({ host: second.name, instanceId: id, operationId: null }));

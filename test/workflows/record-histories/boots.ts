@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { startWorkflow } from '../../../client/workflow-calls.ts';
-import { failFinally, passing, type Recorder, strike } from './recorder.ts';
+import { failFinally, inject, passing, type Recorder } from './recorder.ts';
 
 /** A boot whose image is cached already. */
 export async function warmBoot(recorder: Recorder): Promise<WorkflowHandle> {
@@ -43,16 +43,16 @@ export async function failedBoot(recorder: Recorder): Promise<WorkflowHandle> {
 /** A boot fails, and so does its undo, twice. */
 export async function retriedUndo(recorder: Recorder): Promise<WorkflowHandle> {
   failTwice(recorder, 'releaseInstance');
-  const undoing = recorder.host.strike;
+  const undoing = recorder.host.inject;
   failFinally(recorder.host, 'defineDomain');
-  const failing = recorder.host.strike;
-  recorder.host.strike = (step, run) => (step === 'defineDomain' ? failing : undoing)?.(step, run) ?? run();
+  const failing = recorder.host.inject;
+  recorder.host.inject = (step, run) => (step === 'defineDomain' ? failing : undoing)?.(step, run) ?? run();
   return (await recorder.create()).handle;
 }
 
 export async function cancelledBoot(recorder: Recorder): Promise<WorkflowHandle> {
   const begun = Promise.withResolvers<void>();
-  strike(recorder.host, 'createRootDisk', async () => {
+  inject(recorder.host, 'createRootDisk', async () => {
     begun.resolve();
     const signal = cancellationSignal();
     while (!signal.aborted) {
@@ -88,7 +88,7 @@ export async function bootFromVolume(recorder: Recorder): Promise<WorkflowHandle
 
 function failTwice({ host }: Recorder, step: 'createSwapDisk' | 'releaseInstance'): void {
   let failures = 0;
-  strike(host, step, async (run) => {
+  inject(host, step, async (run) => {
     failures += 1;
     if (failures < 3) throw passing();
     return await run();

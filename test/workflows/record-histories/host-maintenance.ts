@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { startWorkflow } from '../../../client/workflow-calls.ts';
 import { type ReconcileReport, reconcileWorkflowId } from '../../../domain/host-maintenance.ts';
-import { failFinally, type Recorder, strike, untilPhase } from './recorder.ts';
+import { failFinally, inject, type Recorder, untilPhase } from './recorder.ts';
 
 /** A boot was terminated when half of it was made: that goes. */
 export async function reconciled(recorder: Recorder): Promise<WorkflowHandle> {
@@ -14,7 +14,7 @@ export async function reconciled(recorder: Recorder): Promise<WorkflowHandle> {
 
 /** The machine was started since its guests were last looked at. */
 export async function reconciledAfterReboot(recorder: Recorder): Promise<WorkflowHandle> {
-  strike(recorder.host, 'reconcileHost', async (run) => ({
+  inject(recorder.host, 'reconcileHost', async (run) => ({
     ...((await run()) as ReconcileReport),
     resumeGuests: true,
   }));

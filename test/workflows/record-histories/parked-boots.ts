@@ -12,7 +12,7 @@ async function parkedBoot(recorder: Recorder, more: Record<string, unknown> = {}
 
 export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
-  recorder.host.strike = undefined;
+  recorder.host.inject = undefined;
   await updateWorkflow(handle, 'retry', {});
   return handle;
 }
@@ -20,7 +20,7 @@ export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle
 /** What was made is undone, and made anew with a larger root disk. */
 export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
-  recorder.host.strike = undefined;
+  recorder.host.inject = undefined;
   const { spec, flavor } = await queryWorkflow(handle, 'request');
   const { name, ...numbers } = { ...flavor, rootGb: 2 };
   const change = { spec: { ...spec, flavor: numbers }, flavor: { name, ...numbers }, specDigest: 'f'.repeat(64) };
@@ -35,7 +35,7 @@ export async function heldAtTheEnd(recorder: Recorder): Promise<WorkflowHandle> 
   const { kernel: _, ...spec } = recorder.spec;
   const begun = await recorder.createAs({ ...spec, onFailure: 'hold', boot: 'running' });
   await untilPhase(begun, 'NeedsOperator');
-  recorder.host.strike = undefined;
+  recorder.host.inject = undefined;
   await updateWorkflow(begun.handle, 'retry', {});
   return begun.handle;
 }
@@ -65,7 +65,7 @@ export async function heldAndCancelled(recorder: Recorder): Promise<WorkflowHand
 /** An operator resets a parked run to where the swap was not asked for yet. */
 export async function resetRun(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
-  recorder.host.strike = undefined;
+  recorder.host.inject = undefined;
   const { client } = recorder.host;
   const { runId } = await handle.describe();
   const { events } = await handle.fetchHistory();

@@ -73,8 +73,8 @@ export async function startRecorder(
     },
   };
   const stop = async (): Promise<void> => {
-    host.strike = undefined;
-    second.strike = undefined;
+    host.inject = undefined;
+    second.inject = undefined;
     await second.come();
     for (const id of made) {
       for (const { name } of [host, second]) {
@@ -88,33 +88,33 @@ export async function startRecorder(
   return { recorder, stop };
 }
 
-/** Strikes one step of a host, until it is struck otherwise. */
-export function strike(
-  host: Pick<TestHost, 'strike'>,
+/** Injects a fault into one step of a host, until another one is injected. */
+export function inject(
+  host: Pick<TestHost, 'inject'>,
   step: keyof HostActivities,
-  blow: (run: () => Promise<unknown>) => Promise<unknown>,
+  action: (run: () => Promise<unknown>) => Promise<unknown>,
 ): void {
-  host.strike = async (name, run) => (name === step ? await blow(run) : await run());
+  host.inject = async (name, run) => (name === step ? await action(run) : await run());
 }
 
 /** A failure that passes; until then the step is tried again in a moment. */
 export function passing(): EverbootFailure {
-  return new EverbootFailure('HostIoError', 'struck', { retryAfterMs: 500 });
+  return new EverbootFailure('HostIoError', 'injected', { retryAfterMs: 500 });
 }
 
 /** Fails a step for good until the fault is taken back. */
-export function failFinally(host: Pick<TestHost, 'strike'>, step: keyof HostActivities): void {
-  strike(host, step, () => Promise.reject(new EverbootFailure('InsufficientSpace', 'struck')));
+export function failFinally(host: Pick<TestHost, 'inject'>, step: keyof HostActivities): void {
+  inject(host, step, () => Promise.reject(new EverbootFailure('InsufficientSpace', 'injected')));
 }
 
 /** Fails a step in passing, and settles when it has. */
-export async function untilStruck(host: Pick<TestHost, 'strike'>, step: keyof HostActivities): Promise<void> {
-  const struck = Promise.withResolvers<void>();
-  strike(host, step, async () => {
-    struck.resolve();
+export async function untilInjected(host: Pick<TestHost, 'inject'>, step: keyof HostActivities): Promise<void> {
+  const injected = Promise.withResolvers<void>();
+  inject(host, step, async () => {
+    injected.resolve();
     throw passing();
   });
-  await struck.promise;
+  await injected.promise;
 }
 
 export async function untilPhase({ handle }: Pick<Begun, 'handle'>, phase: Phase): Promise<void> {

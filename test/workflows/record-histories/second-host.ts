@@ -5,7 +5,7 @@ import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
 import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
-import { type Strike, testConfiguration } from '../../fixtures/test-host.ts';
+import { type Injector, testConfiguration } from '../../fixtures/test-host.ts';
 
 type AnyActivity = (input: never) => Promise<unknown>;
 
@@ -13,7 +13,7 @@ type AnyActivity = (input: never) => Promise<unknown>;
 export interface SecondHost {
   readonly name: string;
   readonly folder: string;
-  strike: Strike | undefined;
+  inject: Injector | undefined;
   /** From now on it takes steps. */
   come(): Promise<void>;
   /** From now on it takes none. */
@@ -38,14 +38,14 @@ export async function startSecondHost(address: string, imageRoot: string): Promi
       step,
       async (input: never) => {
         const run = (): Promise<unknown> => (activity as AnyActivity)(input);
-        return await (host.strike === undefined ? run() : host.strike(step as Parameters<Strike>[0], run));
+        return await (host.inject === undefined ? run() : host.inject(step as Parameters<Injector>[0], run));
       },
     ]),
   );
   const inbound = failureInterceptor({});
   const host: SecondHost = {
     ...{ name, folder },
-    strike: undefined,
+    inject: undefined,
     async come() {
       if (workers !== undefined) return;
       const interceptors = { activity: [(context: Parameters<typeof inbound>[0]) => ({ inbound: inbound(context) })] };

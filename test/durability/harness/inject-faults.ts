@@ -3,21 +3,21 @@ import { asyncLocalStorage, Context, cancellationSignal, heartbeat } from '@temp
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { HostActivities } from '../../../domain/host-activities.ts';
 import { stepTimes } from '../../fixtures/short-step-times.ts';
-import type { Blow } from './faults.ts';
+import type { FaultAction } from './faults.ts';
 import type { Journal } from './journal.ts';
 import type { Step } from './procedures.ts';
 import { watchPrograms } from './programs.ts';
 import { breakFolder, fillFileSystem, mendFolder } from './small-file-systems.ts';
 
 /** What a worker does to its steps. */
-export interface StrikeOrder {
+export interface FaultOrder {
   readonly step: Step;
-  readonly blow: Blow;
+  readonly action: FaultAction;
   /** Null: whenever the step runs. */
   readonly times: number | null;
 }
 
-export interface StruckPlace {
+export interface FaultPlace {
   /** The case's folder. */
   readonly folder: string;
   readonly instancesPath: string;
@@ -30,24 +30,27 @@ export interface StruckPlace {
 interface Call {
   readonly step: Step;
   readonly run: () => Promise<unknown>;
-  readonly place: StruckPlace;
+  readonly place: FaultPlace;
   readonly instanceId: string;
-  readonly struck: () => void;
+  readonly injected: () => void;
 }
 
 type AnyActivity = (input: never) => Promise<unknown>;
 
-/** The steps of a host, struck as ordered. Every run, and every blow, is in the journal before it is felt. */
-export function strikeSteps(
+/**
+ * The steps of a host, with faults injected as ordered. The journal notes every run, and every fault before it takes
+ * effect.
+ */
+export function injectFaults(
   activities: HostActivities,
-  orders: readonly StrikeOrder[],
-  place: StruckPlace,
+  orders: readonly FaultOrder[],
+  place: FaultPlace,
 ): Record<string, AnyActivity> {
   const { journal } = place;
   return Object.fromEntries(
     Object.entries(activities).map(([name, activity]) => {
       const step = name as Step;
-      const strike: AnyActivity = async (input) => {
+      const inject: AnyActivity = async (input) => {
         const run = (): Promise<unknown> => (activity as AnyActivity)(input);
         journal.note({ step, what: 'ran' });
         if (step === place.broken) throw new EverbootFailure('ProgramFailed', `${step} is broken`);
@@ -55,87 +58,87 @@ export function strikeSteps(
         const instanceId = workflowExecution?.workflowId.split('/').find(isId) ?? '';
         if (place.watchesPrograms) noteProgramsOf(step, instanceId, journal);
         const order = orders.find((one) => one.step === step);
-        if (order === undefined || journal.isLetGo('mended')) return await run();
+        if (order === undefined || journal.isReleased('mended')) return await run();
         if (order.times !== null) {
           // A step may be run for several things at once, and the first of them is meant.
           const aimed = journal.notes().filter((note) => note.step === step && note.what === 'aimed');
           if (aimed.some(({ words }) => words !== activityId)) return await run();
           if (aimed.length >= order.times) {
-            if (order.blow.startsWith('deaf')) journal.note({ step, what: 'second' });
+            if (order.action.startsWith('zombie')) journal.note({ step, what: 'second' });
             return await run();
           }
           journal.note({ step, what: 'aimed', words: activityId });
         }
-        const struck = (): void => journal.note({ step, what: 'struck' });
-        return await blows[order.blow]({ step, run, place, instanceId, struck });
+        const injected = (): void => journal.note({ step, what: 'injected' });
+        return await actions[order.action]({ step, run, place, instanceId, injected });
       };
-      return [name, strike];
+      return [name, inject];
     }),
   );
 }
 
 const isId = (part: string): boolean => part.length === 36;
 
-const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
-  async throwBefore({ step, struck }) {
-    struck();
-    throw new EverbootFailure('ProgramFailed', `${step} was struck`);
+const actions: Record<FaultAction, (call: Call) => Promise<unknown>> = {
+  async throwBefore({ step, injected }) {
+    injected();
+    throw new EverbootFailure('ProgramFailed', `${step} had a fault injected`);
   },
-  async throwAfter({ step, run, struck }) {
+  async throwAfter({ step, run, injected }) {
     await run();
-    struck();
-    throw new EverbootFailure('ProgramFailed', `${step} was struck`);
+    injected();
+    throw new EverbootFailure('ProgramFailed', `${step} had a fault injected`);
   },
-  async throwAndPass({ step, run, struck }) {
+  async throwAndPass({ step, run, injected }) {
     await run();
-    struck();
-    throw new EverbootFailure('HostIoError', `${step} was struck`, { retryAfterMs: 10 });
+    injected();
+    throw new EverbootFailure('HostIoError', `${step} had a fault injected`, { retryAfterMs: 10 });
   },
-  async runTwice({ run, struck }) {
+  async runTwice({ run, injected }) {
     await run();
-    struck();
+    injected();
     return await run();
   },
-  async hold({ run, place, struck }) {
+  async hold({ run, place, injected }) {
     const made = await run();
-    struck();
+    injected();
     const signal = cancellationSignal();
-    while (!place.journal.isLetGo('on')) {
+    while (!place.journal.isReleased('on')) {
       if (signal.aborted) throw signal.reason;
       heartbeat();
       await sleep(20);
     }
     return made;
   },
-  async deafBeside({ step, run, place, struck }) {
-    struck();
+  async zombieBeside({ step, run, place, injected }) {
+    injected();
     await place.journal.until(step, 'second');
-    place.journal.note({ step, what: 'late', words: await deaf(run) });
+    place.journal.note({ step, what: 'late', words: await zombieAttempt(run) });
     return await new Promise(() => undefined);
   },
-  async deafAfter({ step, run, place: { journal }, struck }) {
-    struck();
+  async zombieAfter({ step, run, place: { journal }, injected }) {
+    injected();
     for (const [word, what] of [
       ['on', 'late'],
       ['later', 'later'],
     ] as const) {
-      while (!journal.isLetGo(word)) await sleep(20);
-      journal.note({ step, what, words: await deaf(run) });
+      while (!journal.isReleased(word)) await sleep(20);
+      journal.note({ step, what, words: await zombieAttempt(run) });
     }
     return await new Promise(() => undefined);
   },
-  async killBefore({ struck }) {
-    struck();
+  async killBefore({ injected }) {
+    injected();
     return await die();
   },
-  async killAfter({ run, struck }) {
+  async killAfter({ run, injected }) {
     await run();
-    struck();
+    injected();
     return await die();
   },
-  async killDuring({ step, run, instanceId, struck }) {
+  async killDuring({ step, run, instanceId, injected }) {
     const killed = (): void => {
-      struck();
+      injected();
       void die();
     };
     // The program lives on, and still has its work to do when the step's next attempt has begun.
@@ -147,13 +150,13 @@ const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
     killed();
     return await new Promise(() => undefined);
   },
-  async killProgram({ step, run, instanceId, struck }) {
+  async killProgram({ step, run, instanceId, injected }) {
     let hit = false;
     const onStart = ({ pid }: { readonly pid?: number | undefined }): void => {
       if (hit || pid === undefined) return;
       hit = true;
       setTimeout(() => {
-        struck();
+        injected();
         process.kill(-pid, 'SIGKILL');
         watchPrograms(step, instanceId, undefined);
       }, 40);
@@ -162,20 +165,20 @@ const blows: Record<Blow, (call: Call) => Promise<unknown>> = {
     watchPrograms(step, instanceId, { script: '"$@"; status=$?; sleep 5; exit $status', onStart });
     return await run();
   },
-  async fillDisk({ run, place, struck }) {
+  async fillDisk({ run, place, injected }) {
     await fillFileSystem(place.instancesPath);
-    struck();
+    injected();
     return await run();
   },
-  async breakDisk({ step, run, place, struck }) {
+  async breakDisk({ step, run, place, injected }) {
     await breakFolder(place.instancesPath);
-    struck();
+    injected();
     try {
       const made = await run();
-      place.journal.note({ step, what: 'felt', words: 'nothing' });
+      place.journal.note({ step, what: 'observed', words: 'nothing' });
       return made;
     } catch (error) {
-      place.journal.note({ step, what: 'felt', words: wordsOf(error) });
+      place.journal.note({ step, what: 'observed', words: wordsOf(error) });
       throw error;
     } finally {
       await mendFolder(place.instancesPath);
@@ -188,7 +191,7 @@ function noteProgramsOf(step: Step, instanceId: string, journal: Journal): void 
 }
 
 /** Runs a step as a worker does that was cut off: nothing is heard of it, and nobody can tell it to stop. */
-async function deaf(run: () => Promise<unknown>): Promise<string> {
+async function zombieAttempt(run: () => Promise<unknown>): Promise<string> {
   const context = Object.create(Context.current(), {
     cancellationSignal: { value: new AbortController().signal },
     heartbeat: { value: () => undefined },
