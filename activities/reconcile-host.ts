@@ -79,7 +79,7 @@ async function reconcileClaim(reconciliation: Reconciliation, orphan: Orphan): P
   if (reconcileReasons[first.reason].action !== 'remove') return { ...item, ...first };
   const outcome = await ifInstanceIsFree(host.paths, claim.instanceId, async ({ descriptor }) => {
     if (order.dryRun) return first;
-    // It may have become ready, or been begun anew, since it was found.
+    // It may have become ready, or been started again, since it was found.
     const askOnce = newestRuns();
     const record = await readRecordState(host.paths, claim.instanceId);
     const second = await judgeOrphan({ ...reconciliation, askOnce }, orphan, record);

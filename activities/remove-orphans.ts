@@ -13,7 +13,7 @@ import { withWorkControl } from './work-control.ts';
 
 /**
  * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id
- * it is a deletion that was given up: then whatever is there of the instance goes, but what was made anew since.
+ * it is a deletion that was given up: then whatever is there of the instance goes, but what was made again since.
  * Absence is success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeCleanup`; HostIoError
  * where the record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */

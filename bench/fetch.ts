@@ -42,7 +42,7 @@ async function measure(command: string, args: readonly string[]): Promise<Figure
       peakBytes = Math.max(peakBytes, freeBefore - free);
     });
   }, 50);
-  const begun = performance.now();
+  const startedAtMs = performance.now();
   const script = `"$0" "$@"; code=$?; echo "io $(grep ^write_bytes: /proc/$$/io)"; times; exit $code`;
   const child = spawn('bash', ['-c', script, command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
@@ -50,7 +50,7 @@ async function measure(command: string, args: readonly string[]): Promise<Figure
     said += String(piece);
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  const wallMs = performance.now() - begun;
+  const wallMs = performance.now() - startedAtMs;
   clearInterval(timer);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}: ${said}`);
   const written = Number(/write_bytes: (\d+)/.exec(said)?.[1] ?? 0);

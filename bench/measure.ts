@@ -31,10 +31,10 @@ export async function measureBoot(
   // Makes the kernel begin a new peak for VmHWM.
   await writeFile(`/proc/${worker.pid}/clear_refs`, '5');
   const writtenBefore = await writtenBytes(worker.pid);
-  const begun = performance.now();
+  const startedAtMs = performance.now();
   const started = await everboot.createInstance(spec);
   await everboot.wait(started);
-  const wallMs = performance.now() - begun;
+  const wallMs = performance.now() - startedAtMs;
   const { events } = await client.workflow
     .getHandle(instanceWorkflowId(started.instanceId), started.runId)
     .fetchHistory();
@@ -62,8 +62,8 @@ function readHistory(events: Events): Pick<BootMeasure, 'steps' | 'roundTrips'> 
   let roundTrips = 0;
   for (const event of events) {
     const atMs = Number(event.eventTime?.seconds ?? 0) * 1000 + Number(event.eventTime?.nanos ?? 0) / 1e6;
-    const begun = event.activityTaskScheduledEventAttributes;
-    if (begun) scheduled.set(Number(event.eventId), { id: begun.activityId ?? '', atMs });
+    const started = event.activityTaskScheduledEventAttributes;
+    if (started) scheduled.set(Number(event.eventId), { id: started.activityId ?? '', atMs });
     const ended = event.activityTaskCompletedEventAttributes;
     const step = ended ? scheduled.get(Number(ended.scheduledEventId)) : undefined;
     if (step !== undefined) steps[step.id] = atMs - step.atMs;

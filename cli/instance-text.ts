@@ -45,7 +45,7 @@ export function instanceText(view: InstanceView): string {
     ...nameTable({
       id: instanceId,
       host,
-      operation: `${operation}, begun ${timeText(startedAt)}${took}`,
+      operation: `${operation}, started ${timeText(startedAt)}${took}`,
       state: made?.state,
       directory: made?.directory,
       domain: made?.domain,

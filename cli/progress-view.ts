@@ -65,9 +65,9 @@ export function progressText({ activityId, progress }: StepView, rateOf: RateOf)
 export function changeLines(before: OperationView | null, view: OperationView, now: number): string[] {
   const { phase, steps, parked, hostAwaySince } = view;
   const lines: string[] = [];
-  const waitsAnew = parked?.since !== before?.parked?.since || hostAwaySince !== before?.hostAwaySince;
+  const waitsAgain = parked?.since !== before?.parked?.since || hostAwaySince !== before?.hostAwaySince;
   if (before?.phase !== phase) lines.push(phase);
-  if (before?.phase !== phase || waitsAnew) lines.push(...waitingLines(view, now).map((line) => `! ${line}`));
+  if (before?.phase !== phase || waitsAgain) lines.push(...waitingLines(view, now).map((line) => `! ${line}`));
   const known = new Map(before?.steps.map((step) => [stepKey(step), step]) ?? []);
   for (const step of steps) {
     const old = known.get(stepKey(step));

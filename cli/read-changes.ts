@@ -18,7 +18,7 @@ export async function readChanges(options: {
   return { fields: await readFields(file), values };
 }
 
-/** A changed retry makes everything anew, which nobody wants who changes nothing. */
+/** A changed retry makes everything again, which nobody wants who changes nothing. */
 async function readFields(file: string): Promise<unknown> {
   const fields = await readSpecDocument(file);
   const isEmpty = fields === null || (typeof fields === 'object' && Object.keys(fields).length === 0);

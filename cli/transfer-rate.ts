@@ -24,7 +24,7 @@ export function rateMeter(): RateMeter {
         }
         const seen = (samples.get(activityId) ?? []).filter(({ at }) => at >= now - windowMs);
         const last = seen.at(-1);
-        // A step that began anew is measured anew.
+        // A step that restarted is measured again.
         if (last !== undefined && progress.doneBytes < last.bytes) seen.length = 0;
         samples.set(activityId, [...seen, { at: now, bytes: progress.doneBytes }]);
       }

@@ -71,8 +71,8 @@ function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<A
 }
 
 /**
- * A deletion that found no host to do it left the instance as it was: it is begun once more, to be given up. One that ended
- * for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
+ * A deletion that found no host to do it left the instance as it was: it is started once more, to be given up. One that
+ * ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
  */
 async function goOnDeleting(context: ClientContext, instanceId: string, saidGone: string | undefined): Promise<void> {
   checkInstanceId(instanceId);

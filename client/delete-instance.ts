@@ -82,7 +82,7 @@ async function waitingForItsHost(
   return isBack ? null : (result as DeleteInstanceResult);
 }
 
-/** Starts a deletion and returns its run’s id; null: another operation has begun. */
+/** Starts a deletion and returns its run’s id; null: another operation has started. */
 export async function startDeletion(
   context: ClientContext,
   instanceId: string,

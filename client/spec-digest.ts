@@ -8,7 +8,7 @@ import type { InstanceSecrets, InstanceSpec, SealedSecrets } from '../domain/spe
  * part, since a request that leaves it open is the same request once it has been chosen.
  *
  * `sealed` are secrets that nobody here can open: of files, what they are sealed as has to do, so that a request which
- * was changed without them is the same as no request that is written anew.
+ * was changed without them is the same as no request that is written again.
  */
 export function specDigest(
   spec: InstanceSpec,

@@ -19,7 +19,7 @@ export type CleanupVerdict =
   | { readonly wait: string };
 
 /**
- * What a deferred cleanup removes. A deletion that was given up may come after the instance was made anew; and an
+ * What a deferred cleanup removes. A deletion that was given up may come after the instance was made again; and an
  * operation that was given up may own again what it left, or have ended well with it, where its run was reset. Neither
  * loses anything.
  */

@@ -176,7 +176,7 @@ export interface OperationProgress {
 
 /**
  * Kept in each run's memo, for clients that meet a run which they did not start, and for hosts that ask whether an
- * operation still is theirs: the workflow changes it when it goes to another host or builds anew.
+ * operation still is theirs: the workflow changes it when it goes to another host or builds again.
  */
 export interface OperationMemo {
   readonly operation: 'create' | 'delete';

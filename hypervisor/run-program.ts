@@ -38,8 +38,8 @@ export interface ProgramOptions {
   readonly maxOutputBytes?: number;
   readonly workingDirectory?: string;
   /**
-   * True: once it has begun it is left to its end, whatever becomes of its step or of the worker, since what it leaves
-   * when it is ended in the middle is worse than what it makes. Its time is limited all the same.
+   * True: once it has started it is left to its end, whatever becomes of its step or of the worker, since what it
+   * leaves when it is ended in the middle is worse than what it makes. Its time is limited all the same.
    */
   readonly mustFinish?: boolean;
   /** Variables besides those that every program gets. Never a secret. */

@@ -2,7 +2,7 @@
 # A whole Debian with cloud-init, as clouds offer it, for the tests that look at an instance from inside: a disk image that
 # boots by itself, made of the distribution's packages alone, in about a minute and a half. Its Python modules are kept
 # beside it, so that a test can ask its cloud-init without a boot: the package itself, once installed on a machine that is a
-# cloud's instance, would set that machine up anew when it boots next.
+# cloud's instance, would set that machine up again when it boots next.
 
 # Changes with whatever goes into the image, and with how it is made.
 cloud_guest_recipe=1

@@ -9,7 +9,7 @@ libvirtd_answers() {
 }
 
 # Where no udev runs, /dev/kvm stays root's alone. libvirt then finds KVM, but its QEMUs do not, and it starts every QEMU
-# anew for each domain that is defined, to find out why.
+# again for each domain that is defined, to find out why.
 kvm_is_open() {
   [ -e /dev/kvm ] && [ ! -d /run/systemd/system ] || return 0
   case $(stat -c '%G %A' /dev/kvm) in 'kvm crw-rw'* | *' crw-rw-rw-') return 0 ;; esac

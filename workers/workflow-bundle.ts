@@ -36,7 +36,7 @@ function bundleFolder(stateDirectory: string): string {
   return join(stateDirectory, 'workflow-bundles');
 }
 
-/** Bundles the workflows anew. Another module of `StepTimes` can stand in for the product’s, see there. */
+/** Bundles the workflows again. Another module of `StepTimes` can stand in for the product’s, see there. */
 export async function bundleWorkflows(otherStepTimes?: string): Promise<WorkflowBundle> {
   const alias = otherStepTimes === undefined ? {} : { [join(root, 'domain', 'step-times.ts')]: otherStepTimes };
   return await bundleWorkflowCode({

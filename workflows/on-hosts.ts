@@ -8,9 +8,9 @@ import type { OperatorUpdates } from './operator-updates.ts';
 import { everbootFailure } from './step-failure.ts';
 
 /**
- * Builds the instance on the first host; on the next one of the request's hosts when that one is gone, and anew when an
- * operator changed the request of a parked attempt. Each further attempt is a generation of its own: it has claims of
- * its own, so that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a
+ * Builds the instance on the first host; on the next one of the request's hosts when that one is gone, and again when
+ * an operator changed the request of a parked attempt. Each further attempt is a generation of its own: it has claims
+ * of its own, so that nothing a late step of an earlier one does can be taken for its work. A host that was left gets a
  * deferred cleanup.
  */
 export async function onHosts(

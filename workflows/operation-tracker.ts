@@ -36,7 +36,7 @@ export interface HostAbsence {
 /** An operation that has ended, or waits for a person, wants nothing of its host. */
 const restingPhases: ReadonlySet<Phase> = new Set(['NeedsOperator', 'Ready', 'Failed', 'Cancelled', 'Deleted', 'Done']);
 
-/** Starts the table of an operation that has just begun. */
+/** Starts the table of an operation that has just started. */
 export function trackOperation(
   operation: OperationProgress['operation'],
   host: string,

@@ -60,7 +60,7 @@ export async function copyModules(
 ): Promise<void> {
   const dependencies = await readFile(join(modulesFolder, 'modules.dep'), 'utf8').catch(() => {
     throw new EverbootFailure('HostUnsuitable', `there is no modules.dep in ${modulesFolder}`, {
-      remedy: 'Remove the folder `guest` from the state folder and run `./everboot demo` again, which gets it anew.',
+      remedy: 'Remove the folder `guest` from the state folder and run `./everboot demo` again, which gets it again.',
     });
   });
   for (const [index, { name, path }] of modulesInOrder(dependencies, wanted).entries()) {

@@ -47,7 +47,7 @@ export async function removeOwnedVolumes(
 /**
  * Removes a volume after it was cleared as the host is set to, so that no extent goes back to its group with a tenant's
  * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off is
- * begun again by whoever finds it.
+ * started again by whoever finds it.
  *
  * Throws HostIoError for a volume with a snapshot that somebody took: lvm2 would remove that, too.
  *

@@ -153,7 +153,8 @@ function madeDisk({ pool }: RbdPool, name: string, image: string, virtualSizeByt
 /** The failure for a clone's parent that is gone; a base that this boot fetched is imported by the next attempt. */
 function parentGone({ pool, image, snapshot }: RbdSnapshot, { clone }: PlannedRootDisk): EverbootFailure {
   const code = clone === undefined ? 'StorageUnavailable' : 'ImageNotFound';
-  const remedy = 'Start the boot again: an image that was imported is imported anew, and one of Glance’s is looked up.';
+  const remedy =
+    'Start the boot again: an image that was imported is imported again, and one of Glance’s is looked up.';
   // The plan, with the snapshot in it, stands while the boot is parked.
   const remedyWhenParked = 'Bring the snapshot back and retry; or abandon the boot, and start it again.';
   const problem = `${pool}/${image}@${snapshot} is gone, or not protected any more`;

@@ -71,7 +71,7 @@ export async function claimedBy(paths: HostPaths, instanceId: string): Promise<{
 
 /**
  * Removes the folders in which there is no claim: one is left where a step is killed right after it made the folder, or
- * before it removed it. Whoever is about to write a claim into one makes it anew.
+ * before it removed it. Whoever is about to write a claim into one makes it again.
  */
 export async function dropEmptyClaims(paths: HostPaths): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {

@@ -17,10 +17,10 @@ export async function ownPartialFiles(
   const { final, part, sidecar, converted } = baseFiles(paths, cacheName);
   const [partBytes, convertedBytes] = [await sizeOf(part), await sizeOf(converted)];
   if (partBytes === undefined && convertedBytes === undefined) return { part: false, converted: false };
-  const isBegun = await isThere(sidecar);
+  const isStarted = await isThere(sidecar);
   const facts = (await isThere(final)) ? undefined : await readFacts(paths, cacheName);
   const isOwn = (from: 'part' | 'converted', bytes: number | undefined): boolean =>
-    bytes !== undefined && (isBegun || (facts?.from === from && facts.fileSizeBytes === bytes));
+    bytes !== undefined && (isStarted || (facts?.from === from && facts.fileSizeBytes === bytes));
   return { part: isOwn('part', partBytes) || partBytes === 0, converted: isOwn('converted', convertedBytes) };
 }
 

@@ -18,7 +18,7 @@ export interface Round {
 
 /**
  * Tries until an attempt succeeds: over the places in turn, a second apart or as long as a server asks for. Only
- * SourceUnreachable is tried again; an attempt that got anywhere before it failed begins the count anew.
+ * SourceUnreachable is tried again; an attempt that got anywhere before it failed restarts the count.
  *
  * Throws the round's failure when all attempts failed, and everything else that an attempt throws.
  */

@@ -13,11 +13,11 @@ test('what was made is in the order of the items, however long each took', async
   assert.deepEqual(made, ['3', '1', '2']);
 });
 
-test('a failure is thrown when what was begun has ended, and nothing more is begun', async () => {
+test('a failure is thrown when what was started has ended, and nothing more is started', async () => {
   const gate = Promise.withResolvers<void>();
   const events: string[] = [];
   const whole = mapConcurrently(['fails', 'goes on', 'is left'], { atOnce: 2, signal }, async (item) => {
-    events.push(`${item}: begun`);
+    events.push(`${item}: started`);
     if (item === 'fails') throw new Error('by a test');
     await gate.promise;
     events.push(`${item}: ended`);
@@ -27,6 +27,6 @@ test('a failure is thrown when what was begun has ended, and nothing more is beg
   gate.resolve();
   await seen;
   await turn();
-  assert.deepEqual(events, ['fails: begun', 'goes on: begun', 'goes on: ended', 'thrown']);
+  assert.deepEqual(events, ['fails: started', 'goes on: started', 'goes on: ended', 'thrown']);
   await assert.rejects(whole, /by a test/);
 });

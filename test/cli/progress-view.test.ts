@@ -103,7 +103,7 @@ test('what waits for an operator or for its host says so, on a terminal and in a
   assert.match(changeLines(away, gone, now)[1] ?? '', /abandon --host-gone$/);
 });
 
-test('a rate is that of the last seconds, and starts anew with a new attempt', () => {
+test('a rate is that of the last seconds, and starts again with a new attempt', () => {
   const meter = rateMeter();
   const at = (seconds: number, doneBytes: number): number | undefined => {
     meter.note([step({ progress: { doneBytes, totalBytes: null } })], now + seconds * 1000);

@@ -27,7 +27,7 @@ test('of what --set is given, only true, false and whole numbers are no texts', 
   assert.deepEqual((await readChanges({ set }))?.values, expected);
 });
 
-test('a file that names no field is refused instead of building anew what was not changed', async (t) => {
+test('a file that names no field is refused instead of building again what was not changed', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'everboot-changes-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = join(folder, 'changes.yaml');

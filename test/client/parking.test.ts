@@ -141,7 +141,7 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
     Buffer.from(data, 'base64').toString(),
   );
   assert.ok(history.includes('"sealed":"') && !history.includes('planted'));
-  // The changed spec, written anew, is the same request.
+  // The changed spec, written again, is the same request.
   const { memoryMb, vcpus, ephemeralGb, swapMb } = before.flavor;
   const changed = {
     ...{ ...spec, sshKeys: [], metadata: { role: '7', team: 'a' } },
@@ -152,7 +152,7 @@ test('a retry changes fields and single values; secrets that it leaves alone sta
   await client.delete(instanceId);
 });
 
-test('a creation that may run on its host alone says so for as long as it lasts, built anew or not', async () => {
+test('a creation that may run on its host alone says so for as long as it lasts, built again or not', async () => {
   const spec = smallSpec({ onFailure: 'hold' });
   const { reached } = holdAt(host, 'planInstance');
   const { instanceId } = await client.createInstance(spec);
@@ -335,7 +335,7 @@ test('a creation that left nothing leaves no word, whatever earlier word there i
   assert.deepEqual([phase, cleanupPendingOn], ['Failed', undefined]);
 });
 
-test('a deletion that was stopped, or failed otherwise, is not begun again to be given up', async () => {
+test('a deletion that was stopped, or failed otherwise, is not started again to be given up', async () => {
   const stops: readonly ((id: string) => Promise<void>)[] = [
     async (id) => void (await client.cancel(id)),
     async (id) => void (await temporal.workflow.getHandle(`instance/${id}`).terminate('a test')),

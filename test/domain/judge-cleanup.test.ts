@@ -15,14 +15,14 @@ const old = { operationId: 'old' };
 const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['its own run was the last one', { newest: run('succeeded', deletion), ready: 'old' }, ['old', 'new']],
   ['Temporal knows nothing', { newest: null, ready: 'old' }, ['old', 'new']],
-  ['the instance is being made anew', { newest: run('open') }, ['old']],
-  ['the instance was made anew, and is ready', { newest: run('succeeded'), ready: 'new' }, ['old']],
-  ['the instance was made anew elsewhere', { newest: run('succeeded', { host: 'there' }) }, ['old']],
-  ['making it anew failed', { newest: run('failed') }, ['old', 'new']],
-  ['making it anew was terminated', { newest: run('terminated') }, ['old', 'new']],
+  ['the instance is being made again', { newest: run('open') }, ['old']],
+  ['the instance was made again, and is ready', { newest: run('succeeded'), ready: 'new' }, ['old']],
+  ['the instance was made again elsewhere', { newest: run('succeeded', { host: 'there' }) }, ['old']],
+  ['making it again failed', { newest: run('failed') }, ['old', 'new']],
+  ['making it again was terminated', { newest: run('terminated') }, ['old', 'new']],
   ['it is being deleted again', { newest: run('open', deletion), ready: 'new' }, ['old', 'new']],
   ['something runs that does not say what', { newest: run('open', { operationId: null }), ready: 'new' }, wait],
-  ['somebody made it anew by hand', { newest: run('succeeded', { operationId: null }), ready: 'new' }, ['old']],
+  ['somebody made it again by hand', { newest: run('succeeded', { operationId: null }), ready: 'new' }, ['old']],
 ];
 for (const [title, given, expected] of ofDeletions) {
   test(`a deletion that was given up, and ${title}: ${expected}`, () => {

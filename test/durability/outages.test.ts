@@ -69,7 +69,7 @@ async function untilReady(id: string): Promise<void> {
   }
 }
 
-test('a fetch goes on while Temporal is away and when it is back, and is not begun again', async () => {
+test('a fetch goes on while Temporal is away and when it is back, and is not started again', async () => {
   const { source, id } = await fetching('temporal-away', 64 * mebibyte);
   try {
     const before = source.sentBytes;

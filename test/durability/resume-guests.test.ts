@@ -71,7 +71,7 @@ test('guests that ran are started after the host was; one that was off, one with
   assert.deepEqual(JSON.parse(await readFile(host.paths.guests, 'utf8')).off, [off]);
 
   await reboot(all);
-  // Its deletion was begun before the crash, and has not got to its domain yet.
+  // Its deletion was started before the crash, and has not got to its domain yet.
   const gate = Promise.withResolvers<void>();
   host.inject = async (step, run) => {
     if (step === 'deleteDomain') await gate.promise;

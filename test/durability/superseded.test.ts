@@ -142,7 +142,7 @@ test('a guest that an earlier attempt had started is taken away by the next one,
     // Else the deferred cleanup takes the domain first, and there is none left to come too late for.
     if (step === 'removeOrphans') await isLeft.promise;
     if (step !== 'startDomain') return await run();
-    const { spec: made, operationId } = await begun;
+    const { spec: made, operationId } = await started;
     // As a worker leaves it that is killed between its start and its second question.
     await startDomain(first.configuration.libvirt.connectionUri, { instanceId: made.id, operationId });
     reached.resolve();
@@ -153,8 +153,8 @@ test('a guest that an earlier attempt had started is taken away by the next one,
     };
     await look().then(isLeft.resolve, isLeft.reject);
   };
-  const begun = first.create(spec('running'));
-  const { spec: made, operationId } = await begun;
+  const started = first.create(spec('running'));
+  const { spec: made, operationId } = await started;
   await reached.promise;
   const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
   await giveUp(handle);
@@ -277,7 +277,7 @@ test('a deletion on a host that is gone can be given up, and the host deletes wh
   await assertCleanSlate(first.paths, [made.id]);
 });
 
-test('an instance that was made anew, and is ready, outlives the deferred cleanup of its deletion', async () => {
+test('an instance that was made again, and is ready, outlives the deferred cleanup of its deletion', async () => {
   first.inject = undefined;
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();

@@ -87,7 +87,7 @@ async function imageBeingMade(instance: string): Promise<boolean> {
   return staging !== undefined && (await isThere(join(instance, staging, 'image')));
 }
 
-for (const place of ['xorriso has not begun', 'the ISO image is written', 'the vfat image is being made'] as const) {
+for (const place of ['xorriso has not started', 'the ISO image is written', 'the vfat image is being made'] as const) {
   test(`killed with -9 when ${place}: no drive, and the second run leaves one and no other secret`, {
     timeout: 300_000,
   }, async (t) => {

@@ -106,7 +106,7 @@ describe('a download', { concurrency: 6 }, () => {
     await isWhole();
   });
 
-  test('begins the count of attempts anew when an attempt got anywhere', async (t) => {
+  test('restarts the count of attempts when an attempt got anywhere', async (t) => {
     const piece = cutAfter(bytes, mib);
     const server = await imageServer(t, [piece, piece, piece, serve(bytes)]);
     const { get, isWhole } = await folder(t, server.url);
@@ -155,7 +155,7 @@ describe('a download', { concurrency: 6 }, () => {
     await get({ ...once, order: { fetcher: 'another', timeMs: 30_000 } });
   });
 
-  test('begins anew when the part is shorter than promised, the sidecar is unreadable, or the image is another one', async (t) => {
+  test('restarts when the part is shorter than promised, the sidecar is unreadable, or the image is another one', async (t) => {
     const damages: ((path: string) => Promise<void>)[] = [
       (path) => truncate(path, 100),
       (path) => writeFile(`${path}.json`, '{"version":'),
@@ -172,7 +172,7 @@ describe('a download', { concurrency: 6 }, () => {
     }
   });
 
-  test('begins anew on a 200 to a range, in the same call', async (t) => {
+  test('restarts on a 200 to a range, in the same call', async (t) => {
     const whole: Answer = (_request, response) =>
       response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
     const server = await imageServer(t, [cutAfter(bytes, half), whole]);
@@ -312,7 +312,7 @@ describe('a download', { concurrency: 6 }, () => {
     await isWhole();
   });
 
-  test('begins anew once when its ETag changed on the way; a second change is left to the digest', async (t) => {
+  test('restarts once when its ETag changed on the way; a second change is left to the digest', async (t) => {
     const piece = (etag: string) => cutAfter(bytes, half, { etag });
     const server = await imageServer(t, [
       piece('"1"'),
@@ -329,7 +329,7 @@ describe('a download', { concurrency: 6 }, () => {
     await isWhole();
   });
 
-  test('that became shorter at its source is fetched anew once, and then refused', async (t) => {
+  test('that became shorter at its source is fetched again once, and then refused', async (t) => {
     const server = await imageServer(t, [serve(bytes.subarray(0, half))]);
     const { get } = await folder(t, server.url);
     await fails(get(), 'SourceChanged');

@@ -204,11 +204,11 @@ describe('a token', () => {
 
   test('is renewed half a minute before its end', async (t) => {
     const sources = host();
-    const begun = Date.now();
+    const started = Date.now();
     const first = await tokenOf(sources);
-    t.mock.timers.enable({ apis: ['Date'], now: begun + 3_560_000 });
+    t.mock.timers.enable({ apis: ['Date'], now: started + 3_560_000 });
     assert.equal(await tokenOf(sources), first);
-    t.mock.timers.setTime(begun + 3_575_000);
+    t.mock.timers.setTime(started + 3_575_000);
     assert.notEqual(await tokenOf(sources), first);
   });
 

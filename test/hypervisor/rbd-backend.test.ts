@@ -379,7 +379,7 @@ test('a rename that was cut short is made good by the next run', async () => {
   await makeRoot(context);
   const left = (await images()).filter((name) => name.startsWith(context.claim.instanceId));
   assert.deepEqual(left, [image]);
-  assert.notEqual((await info(image)).id, id, 'it was made anew');
+  assert.notEqual((await info(image)).id, id, 'it was made again');
   await backend.removeDisks(context.claim, control);
 });
 

@@ -105,7 +105,7 @@ test('a program that must finish outlives its worker, and its lock lasts even if
     const [lockFile, pipe, done] = JSON.parse(process.argv[1]);
     const { descriptor } = await tryKernelLock({ lockFile, key: 'finish' });
     // It closes what it has inherited, waits, and prints into a pipe that nobody reads any more.
-    const program = 'exec 3>&- 4>&-; echo begun; cat "$1"; echo words; echo whole >"$2"';
+    const program = 'exec 3>&- 4>&-; echo started; cat "$1"; echo words; echo whole >"$2"';
     const options = { timeoutMs: 60_000, heldLocks: [descriptor], mustFinish: true };
     await runProgram('sh', ['-c', program, 'sh', pipe, done], options);`;
   const input = JSON.stringify([lockFile, pipe, done]);

@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-/** Writes the certificate anew, with this in its file. */
+/** Writes the certificate again, with this in its file. */
 async function putCertificate(content: string | Uint8Array): Promise<void> {
   await rm(path, { force: true, recursive: true });
   await writeFile(path, content, { mode: 0o644 });

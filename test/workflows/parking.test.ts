@@ -175,7 +175,7 @@ test('a boot that was parked before it had made anything fails with that, too, w
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a flavor that is too small is parked too; a retry with a larger one builds anew under other claims', async () => {
+test('a flavor that is too small is parked too; a retry with a larger one builds again under other claims', async () => {
   host.inject = undefined;
   const large = await makeQcow2Image(host.folder, 'large.qcow2', 1100);
   const { id, handle } = await createParked({ image: { file: large.path, digest: large.digest, format: 'qcow2' } });

@@ -17,7 +17,7 @@ export type HashOrder =
 /** Hashes blocks of memory that it shares with us, one after the other in the order in which they were given. */
 export interface BlockHasher {
   readonly blocks: readonly Uint8Array[];
-  /** Settles when the block may be filled anew. */
+  /** Settles when the block may be filled again. */
   update(block: number, length: number): Promise<void>;
   /** Forgets what was hashed. */
   restart(): Promise<void>;

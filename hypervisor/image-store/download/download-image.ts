@@ -40,7 +40,7 @@ const reportEveryMs = 250;
  * from. Whatever ends it, the file and its checkpoint stay so that the next attempt goes on; only a refusal removes them.
  *
  * Throws GlanceUnavailable or SourceUnreachable after a round without progress, GlanceConnectionFailed or
- * SourceUnavailable when the time is over, SourceChanged when it has to begin anew, ImageTooLarge, ImageDigestMismatch,
+ * SourceUnavailable when the time is over, SourceChanged when it has to restart, ImageTooLarge, ImageDigestMismatch,
  * ImageSignatureInvalid, ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own reason.
  */
 export async function downloadImage(

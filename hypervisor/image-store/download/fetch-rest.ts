@@ -25,7 +25,7 @@ export interface Fetch {
 
 /**
  * Gets what is missing of an image, over the source's places in turn, and goes on after every cut at the byte where it
- * stands. A place that sends the whole image instead makes it begin anew.
+ * stands. A place that sends the whole image instead makes it restart.
  *
  * Throws the source's failure after a round without progress, SourceChanged, ImageTooLarge, and the source's final ones.
  */

@@ -18,12 +18,12 @@ export interface FetchTime {
 /** Begins now, and is over after so many milliseconds. */
 export function fetchTime(leftMs: number, stop: AbortSignal): FetchTime {
   const over = new AbortController();
-  const begunAtMs = Date.now();
+  const startedAtMs = Date.now();
   const timer = setTimeout(() => over.abort(), Math.max(0, Math.min(leftMs, maxTimerMs)));
   return {
     signal: AbortSignal.any([stop, over.signal]),
-    isOver: () => over.signal.aborted || Date.now() - begunAtMs >= leftMs,
-    passedMs: () => Date.now() - begunAtMs,
+    isOver: () => over.signal.aborted || Date.now() - startedAtMs >= leftMs,
+    passedMs: () => Date.now() - startedAtMs,
     end: () => clearTimeout(timer),
   };
 }

@@ -23,7 +23,7 @@ export interface PartState {
   totalBytes: number | null;
   /** The source's validator, such as its ETag, when the first byte came. */
   validator: string | null;
-  /** True: the source changed once already, and the fetch began anew. */
+  /** True: the source changed once already, and the fetch restarted. */
   startedOver: boolean;
   /** True: a file made of several pieces did not verify, so that the next one has to come in one piece. */
   onePiece: boolean;

@@ -141,7 +141,7 @@ const actions: Record<FaultAction, (call: Call) => Promise<unknown>> = {
       injected();
       void die();
     };
-    // The program lives on, and still has its work to do when the step's next attempt has begun.
+    // The program lives on, and still has its work to do when the step's next attempt has started.
     const livesForSeconds = stepTimes.heartbeatTimeoutMs / 1000 + 2;
     watchPrograms(step, instanceId, { script: `sleep ${livesForSeconds}; exec "$@"`, onStart: killed });
     // A step without a program dies in the middle of its own work.

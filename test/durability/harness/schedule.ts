@@ -7,7 +7,7 @@ export interface BootDecision {
   readonly procedure: Procedure;
   /** At most one of each step. */
   readonly injections: readonly { readonly step: Step; readonly fault: FaultName }[];
-  /** Temporal is killed and started again so long after the boot was begun; null: it is not. */
+  /** Temporal is killed and started again so long after the boot was started; null: it is not. */
   readonly temporalDiesAfterMs: number | null;
 }
 

@@ -73,7 +73,7 @@ describe('clearing volumes', () => {
     assert.deepEqual(reports.at(-1), { doneBytes: 32 * mebibyte, totalBytes: 32 * mebibyte });
   });
 
-  test('a clearing that was killed is begun again, and no extent goes back before', async () => {
+  test('a clearing that was killed is started again, and no extent goes back before', async () => {
     const context = await lvm.newInstance();
     await make(context, root(128));
     const url = new URL('../../../hypervisor/backends/backend-of.ts', import.meta.url).href;

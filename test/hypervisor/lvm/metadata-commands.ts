@@ -225,15 +225,15 @@ test('a volume that an earlier command has taken away meanwhile is looked for ag
   }
 });
 
-test('a command that has begun is not cut off with its step', async () => {
+test('a command that has started is not cut off with its step', async () => {
   const stop = new AbortController();
-  const creating = createVolume(volume('begun', 4), { ...commands, signal: stop.signal });
+  const creating = createVolume(volume('started', 4), { ...commands, signal: stop.signal });
   stop.abort(new Error('cancelled'));
   await creating;
   assert.deepEqual(
     vg.volumes().map(({ name }) => name),
-    ['begun'],
+    ['started'],
   );
   await assert.rejects(createVolume(volume('late', 4), { ...commands, signal: stop.signal }), /cancelled/);
-  await removeVolume(volume('begun', 4), commands);
+  await removeVolume(volume('started', 4), commands);
 });

@@ -72,7 +72,7 @@ test('an appliance that the host kills while it packs says nothing of the image'
   await rm(image);
 });
 
-test('what is ended in the middle leaves nothing, is made anew, and then left as it is', { skip }, async () => {
+test('what is ended in the middle leaves nothing, is made again, and then left as it is', { skip }, async () => {
   const image = await makeGuestImage(join(folder, 'guest.raw'));
   const directory = await newDirectory('of-guest');
   const stop = new AbortController();

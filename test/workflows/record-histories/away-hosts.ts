@@ -1,38 +1,38 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { updateWorkflow } from '../../../client/workflow-calls.ts';
 import { cleanupWorkflowId } from '../../../domain/operations.ts';
-import { type Begun, inject, type Recorder, untilInjected, untilPhase } from './recorder.ts';
+import { inject, type Recorder, type Started, untilInjected, untilPhase } from './recorder.ts';
 
 /** Short, so that nobody waits long for a recording. */
 const hostUnreachableAfterMs = 6000;
 
 /** A boot whose host goes away in the middle, with half of it made. */
-async function leftBoot(recorder: Recorder, hosts: readonly string[] = []): Promise<Begun> {
+async function leftBoot(recorder: Recorder, hosts: readonly string[] = []): Promise<Started> {
   const { second } = recorder;
   await second.come();
   const injected = untilInjected(second, 'createSwapDisk');
-  const begun = await recorder.create(
+  const started = await recorder.create(
     {},
     { hosts: [second.name, ...hosts], hostUnreachableAfterMs, host: second.name },
   );
   await injected;
   await second.leave();
   second.inject = undefined;
-  return begun;
+  return started;
 }
 
 export async function waitedForHost(recorder: Recorder): Promise<WorkflowHandle> {
-  const begun = await leftBoot(recorder);
-  await untilPhase(begun, 'WaitingForHost');
+  const started = await leftBoot(recorder);
+  await untilPhase(started, 'WaitingForHost');
   await recorder.second.come();
-  return begun.handle;
+  return started.handle;
 }
 
 export async function unreachableAndBack(recorder: Recorder): Promise<WorkflowHandle> {
-  const begun = await leftBoot(recorder);
-  await untilPhase(begun, 'HostUnreachable');
+  const started = await leftBoot(recorder);
+  await untilPhase(started, 'HostUnreachable');
   await recorder.second.come();
-  return begun.handle;
+  return started.handle;
 }
 
 export async function nextHost(recorder: Recorder): Promise<WorkflowHandle> {
@@ -53,7 +53,7 @@ export async function abandonedBoot(recorder: Recorder): Promise<WorkflowHandle>
 }
 
 /** The host went away when the instance's domain was gone and its files were not. */
-async function leftDeletion(recorder: Recorder): Promise<Begun> {
+async function leftDeletion(recorder: Recorder): Promise<Started> {
   const { second } = recorder;
   await second.come();
   const { id, handle: boot } = await recorder.create({}, { host: second.name });

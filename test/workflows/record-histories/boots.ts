@@ -51,9 +51,9 @@ export async function retriedUndo(recorder: Recorder): Promise<WorkflowHandle> {
 }
 
 export async function cancelledBoot(recorder: Recorder): Promise<WorkflowHandle> {
-  const begun = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
   inject(recorder.host, 'createRootDisk', async () => {
-    begun.resolve();
+    started.resolve();
     const signal = cancellationSignal();
     while (!signal.aborted) {
       heartbeat();
@@ -62,7 +62,7 @@ export async function cancelledBoot(recorder: Recorder): Promise<WorkflowHandle>
     throw signal.reason;
   });
   const { handle } = await recorder.create();
-  await begun.promise;
+  await started.promise;
   await handle.cancel();
   return handle;
 }

@@ -6,9 +6,9 @@ import { failFinally, inject, type Recorder, untilPhase } from './recorder.ts';
 /** A boot was terminated when half of it was made: that goes. */
 export async function reconciled(recorder: Recorder): Promise<WorkflowHandle> {
   failFinally(recorder.host, 'createSwapDisk');
-  const begun = await recorder.create({ onFailure: 'hold' });
-  await untilPhase(begun, 'NeedsOperator');
-  await begun.handle.terminate();
+  const started = await recorder.create({ onFailure: 'hold' });
+  await untilPhase(started, 'NeedsOperator');
+  await started.handle.terminate();
   return await reconcile(recorder);
 }
 

@@ -1,13 +1,13 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { queryWorkflow, updateWorkflow } from '../../../client/workflow-calls.ts';
-import { type Begun, failFinally, type Recorder, untilPhase } from './recorder.ts';
+import { failFinally, type Recorder, type Started, untilPhase } from './recorder.ts';
 
 /** A boot that waits for an operator, since its swap could not be made. */
-async function parkedBoot(recorder: Recorder, more: Record<string, unknown> = {}): Promise<Begun> {
+async function parkedBoot(recorder: Recorder, more: Record<string, unknown> = {}): Promise<Started> {
   failFinally(recorder.host, 'createSwapDisk');
-  const begun = await recorder.create({ onFailure: 'hold', ...more });
-  await untilPhase(begun, 'NeedsOperator');
-  return begun;
+  const started = await recorder.create({ onFailure: 'hold', ...more });
+  await untilPhase(started, 'NeedsOperator');
+  return started;
 }
 
 export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle> {
@@ -17,7 +17,7 @@ export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle
   return handle;
 }
 
-/** What was made is undone, and made anew with a larger root disk. */
+/** What was made is undone, and made again with a larger root disk. */
 export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
   recorder.host.inject = undefined;
@@ -33,11 +33,11 @@ export async function heldAtTheEnd(recorder: Recorder): Promise<WorkflowHandle> 
   failFinally(recorder.host, 'markReady');
   // What the recorder has for a kernel is none.
   const { kernel: _, ...spec } = recorder.spec;
-  const begun = await recorder.createAs({ ...spec, onFailure: 'hold', boot: 'running' });
-  await untilPhase(begun, 'NeedsOperator');
+  const started = await recorder.createAs({ ...spec, onFailure: 'hold', boot: 'running' });
+  await untilPhase(started, 'NeedsOperator');
   recorder.host.inject = undefined;
-  await updateWorkflow(begun.handle, 'retry', {});
-  return begun.handle;
+  await updateWorkflow(started.handle, 'retry', {});
+  return started.handle;
 }
 
 export async function heldAndHostGone(recorder: Recorder): Promise<WorkflowHandle> {

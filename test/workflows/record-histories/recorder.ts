@@ -29,14 +29,14 @@ export interface Recorder {
   /** A small qcow2 instance with every disk. */
   readonly spec: Readonly<Record<string, unknown>>;
   /** Starts a boot of the spec with something changed in it. */
-  create(more?: Record<string, unknown>, input?: ChosenInput): Promise<Begun>;
+  create(more?: Record<string, unknown>, input?: ChosenInput): Promise<Started>;
   /** Starts a boot of another spec. */
-  createAs(spec: Record<string, unknown>, input?: ChosenInput): Promise<Begun>;
+  createAs(spec: Record<string, unknown>, input?: ChosenInput): Promise<Started>;
   /** Starts a deletion on a host. */
   remove(id: string, on?: { readonly host: string; readonly hostUnreachableAfterMs: number }): Promise<WorkflowHandle>;
 }
 
-export interface Begun {
+export interface Started {
   readonly id: string;
   readonly handle: WorkflowHandle;
 }
@@ -117,7 +117,7 @@ export async function untilInjected(host: Pick<TestHost, 'inject'>, step: keyof 
   await injected.promise;
 }
 
-export async function untilPhase({ handle }: Pick<Begun, 'handle'>, phase: Phase): Promise<void> {
+export async function untilPhase({ handle }: Pick<Started, 'handle'>, phase: Phase): Promise<void> {
   for (;;) {
     const progress = await queryWorkflow(handle, 'progress');
     if (progress.phase === phase) return;
