@@ -7,9 +7,9 @@ import type { Host } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
 /**
- * Claims an image in the cache, and says whether it is there or this build's to fetch. Throws OperationSuperseded, without
- * leaving a claim, where the run that asks has ended or gone on under another claim: its undo, which takes claims away, may
- * be over.
+ * Claims an image in the cache, and says whether it is there or this build's to fetch. Throws OperationSuperseded,
+ * without leaving a claim, where the run that asks has ended or continued under another claim: its undo, which takes
+ * claims away, may be over.
  */
 export async function claimBaseImage({ paths, configuration }: Host, order: FetchOrder): Promise<BaseImageClaim> {
   throwIfUnsigned(order.base.image, configuration.glance);

@@ -27,7 +27,7 @@ export async function describeRun({ workflowId, runId }: RunName): Promise<Workf
   }
 }
 
-/** As `describeRun`, for a step that must not go on in ignorance: throws TemporalUnreachable, in these words. */
+/** As `describeRun`, for a step that must not continue in ignorance: throws TemporalUnreachable, in these words. */
 export async function askForRun(name: RunName, unknown: string): Promise<WorkflowExecutionDescription | null> {
   return await orUnreachable(unknown, describeRun(name));
 }

@@ -3,7 +3,7 @@ import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { type Host, imageStoreOf } from './host.ts';
 import { withWorkControl } from './work-control.ts';
 
-/** Brings the image into the store's partial file, going on from the bytes that are there. */
+/** Brings the image into the store's partial file, continuing from the bytes that are there. */
 export async function downloadImage(host: Host, order: FetchOrder): Promise<DownloadedBase> {
   return await withWorkControl((control) => imageStore.ingest.download(imageStoreOf(host), order, control));
 }

@@ -59,7 +59,7 @@ function isOver(failingSinceMs: Map<string, number>, step: string, patienceMs = 
   return false;
 }
 
-/** A worker that shuts down also cancels its steps, but then they are to go on, on the next worker. */
+/** A worker that shuts down also cancels its steps, but then they are to continue, on the next worker. */
 function isStopping({ cancellationSignal, cancellationDetails }: Context): boolean {
   return cancellationSignal.aborted && cancellationDetails?.workerShutdown === true;
 }

@@ -1,6 +1,6 @@
 /**
  * Does the work for each item, so many at once. After a failure nothing more is started, and what was started is waited
- * for: nothing goes on behind the caller's back. Throws that first failure, or the signal's reason when it is aborted
+ * for: nothing continues behind the caller's back. Throws that first failure, or the signal's reason when it is aborted
  * in between.
  */
 export async function mapConcurrently<Item, Made>(

@@ -35,7 +35,7 @@ async function newestRun(instanceId: string): Promise<OperationFacts | null> {
 }
 
 /**
- * As `newestRun`, for a step that must not go on in ignorance: throws TemporalUnreachable when no answer comes.
+ * As `newestRun`, for a step that must not continue in ignorance: throws TemporalUnreachable when no answer comes.
  */
 export async function askForNewestRun(instanceId: string): Promise<OperationFacts | null> {
   return await orUnreachable(`Temporal does not say what became of ${instanceId}`, newestRun(instanceId));

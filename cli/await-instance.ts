@@ -32,7 +32,7 @@ export async function awaitInstance(
 
 function leaveRunning(output: Output, started: StartedInstance): void {
   const { instanceId, name } = started;
-  output.note(`\nDetached. ${name} is still booting.\n${howToGoOn(instanceId)}`);
+  output.note(`\nDetached. ${name} is still booting.\n${howToContinue(instanceId)}`);
   if (output.json) output.result(detachedDocument(started), '');
   process.exitCode = exitCodes.interrupted;
 }
@@ -42,6 +42,6 @@ export function detachedDocument({ instanceId, name, host, joined }: StartedInst
   return { instanceId, name, host, detached: true, joined };
 }
 
-export function howToGoOn(instanceId: string): string {
+export function howToContinue(instanceId: string): string {
   return `  watch it:   everboot watch ${instanceId}\n  cancel it:  everboot cancel ${instanceId}`;
 }

@@ -24,7 +24,7 @@ async function readFields(file: string): Promise<unknown> {
   const isEmpty = fields === null || (typeof fields === 'object' && Object.keys(fields).length === 0);
   if (!isEmpty) return fields;
   const name = file === '-' ? 'standard input' : file;
-  throw unusable(`${name} names no field to change`, 'Leave -f out where the boot is to go on as it is.');
+  throw unusable(`${name} names no field to change`, 'Leave -f out where the boot is to continue as it is.');
 }
 
 function readPair(text: string): [place: string, value: unknown] {

@@ -44,7 +44,7 @@ export function waysOn(instanceId: string, code?: string): string {
   const change = code === undefined ? undefined : changesFor[code];
   const mayChange = code === undefined || code === 'HostUnsuitable' || isImageRefused(code);
   return [
-    ...(change === undefined ? [`  go on:    ${retry}`] : [`  go on:    ${retry} --set ${change}`]),
+    ...(change === undefined ? [`  continue: ${retry}`] : [`  continue: ${retry} --set ${change}`]),
     ...(change === undefined && mayChange ? [`  changed:  ${retry} --set KEY=VALUE`] : []),
     `  give up:  everboot abandon ${instanceId}`,
   ].join('\n');

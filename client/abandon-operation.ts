@@ -13,7 +13,9 @@ export interface AbandonOptions extends WaitOptions {
    * come back all the same, it removes what it has.
    */
   readonly hostGone?: boolean;
-  /** The host that is said to be gone: an operation that has gone on to another one is not given up. Absent: whichever. */
+  /**
+   * The host that is said to be gone: an operation that has moved to another one is not given up. Absent: whichever.
+   */
   readonly host?: string;
   /** Called when the operation has accepted the update: from now on it ends whether or not anybody waits. */
   readonly onTold?: () => void;
@@ -35,7 +37,7 @@ export interface AbandonResult {
  * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
  * gone, a creation or a deletion ends at once, and so does a deletion that has failed because nobody answered.
  *
- * Throws InstanceBusy (it is not parked, and its host not said to be gone; or it has just gone on to another host),
+ * Throws InstanceBusy (it is not parked, and its host not said to be gone; or it has just moved to another host),
  * OperationEnded, InstanceNotFound, HostUnreachable (no worker of any host polls), TemporalUnreachable.
  */
 export async function abandonOperation(
@@ -43,7 +45,7 @@ export async function abandonOperation(
   instanceId: string,
   { hostGone = false, host: saidGone, onTold, ...waiting }: AbandonOptions = {},
 ): Promise<AbandonResult> {
-  if (hostGone) await goOnDeleting(context, instanceId, saidGone);
+  if (hostGone) await continueDeleting(context, instanceId, saidGone);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
   const request: AbandonRequest = hostGone ? { hostGone, ...hostMeant(run, saidGone) } : {};
@@ -64,7 +66,7 @@ export async function abandonOperation(
   };
 }
 
-/** Said with the request, since the operation may go on to another host before it hears of it. */
+/** Said with the request, since the operation may move to another host before it hears of it. */
 function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<AbandonRequest, 'host'> {
   const host = saidGone ?? memo.host;
   return host === '' ? {} : { host };
@@ -74,7 +76,11 @@ function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<A
  * A deletion that found no host to do it left the instance as it was: it is started once more, to be given up. One that
  * ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
  */
-async function goOnDeleting(context: ClientContext, instanceId: string, saidGone: string | undefined): Promise<void> {
+async function continueDeleting(
+  context: ClientContext,
+  instanceId: string,
+  saidGone: string | undefined,
+): Promise<void> {
   checkInstanceId(instanceId);
   const last = await findRun(context, instanceId);
   if (last?.memo.operation !== 'delete' || last.status !== 'failed') return;

@@ -30,9 +30,9 @@ export async function askHosts(
 }
 
 /**
- * Asks each of these hosts. Of several records a ready instance's is the one that counts: what a build has left on a host,
- * from where it went on to another one, has a record, too. Throws HostUnreachable when no ready instance was found and not
- * every host answered; SpecInvalid for too many hosts.
+ * Asks each of these hosts. Of several records a ready instance's is the one that counts: what a build has left on a
+ * host, from where it moved to another one, has a record, too. Throws HostUnreachable when no ready instance was found
+ * and not every host answered; SpecInvalid for too many hosts.
  */
 export async function askEach(
   context: ClientContext,

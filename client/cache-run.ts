@@ -4,7 +4,7 @@ import type { WorkflowName, WorkflowResult } from '../domain/workflows.ts';
 import type { ClientContext } from './client-context.ts';
 import { type HostRun, type HostWork, startHostWork } from './host-run.ts';
 
-/** Something that is done to a host’s image cache. It goes on whether or not anybody waits. */
+/** Something that is done to a host’s image cache. It continues whether or not anybody waits. */
 export type CacheRun<Result> = HostRun<Result>;
 
 type CacheWorkflow = Extract<WorkflowName, 'listCache' | 'sweepCache' | 'scrubCache' | 'pinCache' | 'precacheImage'>;

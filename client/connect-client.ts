@@ -62,8 +62,8 @@ export interface EverbootClient {
   show(instanceId: string, options?: { readonly host?: string }): Promise<InstanceView>;
   list(options?: ListOptions): Promise<InstanceList>;
   /**
-   * Goes on with a creation that waits for an operator, perhaps with something changed in its spec; see `retryOperation`.
-   * Throws InstanceBusy when it does not wait, OperationEnded, SpecInvalid.
+   * Continues with a creation that waits for an operator, perhaps with something changed in its spec; see
+   * `retryOperation`. Throws InstanceBusy when it does not wait, OperationEnded, SpecInvalid.
    */
   retry(instanceId: string, change?: SpecChange): Promise<StartedInstance>;
   /**

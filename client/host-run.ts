@@ -10,7 +10,7 @@ import { type WaitOptions, waitForWorkflow } from './outcome.ts';
 import { askWorkflow, type OperationView, progressOf } from './read-progress.ts';
 import { startWorkflow } from './workflow-calls.ts';
 
-/** Something that is done to a host, and not to one instance. It goes on whether or not anybody waits. */
+/** Something that is done to a host, and not to one instance. It continues whether or not anybody waits. */
 export interface HostRun<Result> {
   readonly host: string;
   readonly workflowId: string;

@@ -17,7 +17,7 @@ import { findRun, type OperationRun } from './operation-run.ts';
 export interface WaitOptions {
   /** Ends the waiting, not the operation. */
   readonly signal?: AbortSignal;
-  /** Called once for each time that Temporal stops answering; the waiting goes on. */
+  /** Called once for each time that Temporal stops answering; the waiting continues. */
   readonly onUnreachable?: (failure: EverbootFailure) => void;
 }
 
@@ -52,10 +52,10 @@ export async function waitForOutcome(
         throw new EverbootFailure('InstanceNotFound', `Temporal does not know this operation on ${instanceId}`);
       }
       if (!(error instanceof WorkflowFailedError)) throw error;
-      const goesOnAs =
+      const nextRunId =
         error.cause instanceof TerminatedFailure ? await runAfterReset(context, instanceId, runId) : null;
-      if (goesOnAs === null) return { failure: operationFailure(instanceId, error.cause) };
-      runId = goesOnAs;
+      if (nextRunId === null) return { failure: operationFailure(instanceId, error.cause) };
+      runId = nextRunId;
     }
   }
 }
@@ -114,7 +114,7 @@ async function watchServer(context: ClientContext, signal: AbortSignal, tell: ()
   }
 }
 
-/** Somebody may have reset the operation in the Temporal UI: the old run is terminated, and a new one goes on. */
+/** Somebody may have reset the operation in the Temporal UI: the old run is terminated, and a new one continues. */
 async function runAfterReset(context: ClientContext, instanceId: string, runId: string): Promise<string | null> {
   const [before, now] = await Promise.all([findRun(context, instanceId, runId), findRun(context, instanceId)]);
   if (before === null || now === null || now.runId === runId) return null;

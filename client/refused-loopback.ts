@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 const answerTimeoutMs = 1000;
 
 /**
- * Whether nothing listens at an address of this machine, which the kernel knows at once. gRPC would go on trying until its
- * time is up, and a server that was not started is the most frequent reason for no answer. Of other machines it says
- * nothing, as the way to them may lead through a proxy.
+ * Whether nothing listens at an address of this machine, which the kernel knows at once. gRPC would continue trying
+ * until its time is up, and a server that was not started is the most frequent reason for no answer. Of other machines
+ * it says nothing, as the way to them may lead through a proxy.
  */
 export async function isRefusedLoopback(address: string): Promise<boolean> {
   const [, host, port] = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\]):(\d+)$/.exec(address) ?? [];

@@ -6,8 +6,8 @@ import { checkInputSize } from './start-operation.ts';
 import { askRequest, notParked, runningOperation, tellOperation } from './tell-operation.ts';
 
 /**
- * Goes on with a creation that waits for an operator, and returns as soon as it does. Without a change it goes on at the step
- * that failed; with one, what was made is taken back and made again for the changed spec.
+ * Continues with a creation that waits for an operator, and returns as soon as it does. Without a change it continues
+ * at the step that failed; with one, what was made is taken back and made again for the changed spec.
  *
  * Throws InstanceBusy (it is not parked, or it is a deletion), OperationEnded, InstanceNotFound, SpecInvalid and
  * SecretKeyMissing (the change), HostUnreachable (no worker of any host polls), TemporalUnreachable.

@@ -28,7 +28,7 @@ export async function untilParked(
 
 async function look(context: ClientContext, instanceId: string): Promise<ParkedReport | null | 'building'> {
   try {
-    // Asked without its run’s id, since a run that somebody resets goes on as another one.
+    // Asked without its run’s id, since a run that somebody resets continues as another one.
     const run = await findRun(context, instanceId);
     if (run?.status !== 'running' || run.memo.operation !== 'create') return null;
     if (run.phase !== 'NeedsOperator') return 'building';

@@ -25,10 +25,11 @@ export function wantedHosts(
 }
 
 /**
- * Where a creation begins, and where it may go on when a host is gone. An instance that may be kept on a host (`keptOn`)
- * goes nowhere else, since there would be two of it.
+ * Where a creation begins, and where it may continue when a host is gone. An instance that may be kept on a host
+ * (`keptOn`) goes nowhere else, since there would be two of it.
  *
- * Throws HostUnreachable when nobody polls, or none of several hosts does; SpecInvalid when none is named and several poll.
+ * Throws HostUnreachable when nobody polls, or none of several hosts does; SpecInvalid when none is named and several
+ * poll.
  */
 export async function hostsToTry(
   context: ClientContext,

@@ -153,7 +153,7 @@ export const failureTable = {
     mayPass: true,
     meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
     remedy: 'Check the servers named in the message, then start the boot again: it resumes from the bytes on disk.',
-    remedyWhenParked: 'Check the servers named in the message, then retry: it goes on from the bytes on disk.',
+    remedyWhenParked: 'Check the servers named in the message, then retry: it continues from the bytes on disk.',
   },
   SourceUnavailable: {
     retryable: false,

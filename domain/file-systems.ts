@@ -6,7 +6,7 @@ interface FileSystemLimits {
   readonly maxLabelBytes: number;
   /** Its program makes none that is smaller. Absent: any disk is large enough. */
   readonly leastBytes?: number;
-  /** Its program goes on beyond this, and leaves the rest unused. */
+  /** Its program continues beyond this, and leaves the rest unused. */
   readonly mostBytes?: number;
 }
 

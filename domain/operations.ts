@@ -126,7 +126,7 @@ export interface RetryRequest {
 export interface AbandonRequest {
   /** True: the host never comes back. Nothing is asked of it any more; a deferred cleanup stays for it. */
   readonly hostGone?: boolean;
-  /** The host that is meant: an operation that has gone on to another one by then is not given up. Absent: whichever. */
+  /** The host that is meant: an operation that has moved to another one by then is not given up. Absent: whichever. */
   readonly host?: string;
 }
 

@@ -48,7 +48,7 @@ export function openTalk(): Talk {
         answered = () => {
           if (said.endsWith(marks.said) && complaint.endsWith(marks.complaint)) resolve();
         };
-        // A "-" in front: the session goes on after a failure.
+        // A "-" in front: the session continues after a failure.
         input.write(`-${line}-${mark}\necho ${mark}\n`);
       });
       const words = complaint.slice(0, complaint.lastIndexOf('\n', complaint.length - marks.complaint.length) + 1);

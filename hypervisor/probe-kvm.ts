@@ -88,7 +88,7 @@ async function isReadable(path: string): Promise<boolean> {
 const machine = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-M', 'pc', '-accel', 'kvm'];
 const processor = ['-cpu', 'host', '-m', '256'];
 
-/** As any Linux says on its console that it does not go on. */
+/** As any Linux says on its console that it does not continue. */
 const panic = /Kernel panic/;
 
 /** Boots a kernel that has no root: it gets as far as its panic, where it is set to restart, at which QEMU exits. */

@@ -74,9 +74,9 @@ export async function createRbdImage(
 }
 
 /**
- * Writes a stream of `sizeBytes` in Ceph's own format of differences (`rbd diff v1`) into an image. Where an OSD is dead
- * it takes nothing more and does not end: the caller ends it. With a limit on each wait it would go on through the whole
- * stream, failing for each piece again.
+ * Writes a stream of `sizeBytes` in Ceph's own format of differences (`rbd diff v1`) into an image. Where an OSD is
+ * dead it takes nothing more and does not end: the caller ends it. With a limit on each wait it would continue through
+ * the whole stream, failing for each piece again.
  */
 export async function importRbdDiff(
   cluster: CephCluster,

@@ -123,7 +123,7 @@ refresh_package_lists() {
   say "reading the distribution's package lists"
   # shellcheck disable=SC2086 # $as_root is a list
   $as_root apt-get -o DPkg::Lock::Timeout=600 update >"$state/apt-update.log" 2>&1 </dev/null ||
-    say "they could not all be read (see $state/apt-update.log); going on with those that are there"
+    say "they could not all be read (see $state/apt-update.log); continuing with those that are there"
 }
 
 # What needs another package on an older release. The lists are asked, so this comes after they were read.

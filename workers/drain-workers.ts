@@ -40,7 +40,7 @@ export function runWorkers(workers: readonly Worker[], running: RunningSteps): D
     () => undefined,
     (error: unknown) => {
       if (!isStopping) throw error;
-      // How the SDK words it depends on what it could not close. What counts is whether a step goes on.
+      // How the SDK words it depends on what it could not close. What counts is whether a step continues.
       const steps = running.list();
       if (steps.length > 0) throw leftBehind(steps);
       log.warn({ error: String(error) }, 'Temporal did not hear of the stop in time: it has to miss the heartbeats');

@@ -16,8 +16,8 @@ import { everbootFailure } from './step-failure.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 
 /**
- * Creates an instance on its host: builds its disks, and boots it. When the host is gone it goes on to the next one of the
- * request's hosts, see `onHosts`.
+ * Creates an instance on its host: builds its disks, and boots it. When the host is gone it moves to the next one of
+ * the request's hosts, see `onHosts`.
  */
 export async function createInstance(input: CreateInstanceInput): Promise<InstanceResult> {
   const tracker = trackOperation('create', input.host, 'Building');
@@ -34,7 +34,7 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
  * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
  * concurrently; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails for
  * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is,
- * and goes on from there when an operator says so.
+ * and continues from there when an operator says so.
  */
 async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
   const { claim, host: hostName, history, tracker } = attempt;

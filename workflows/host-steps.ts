@@ -34,7 +34,7 @@ type Step<Name extends StepName> = (
 export type HostSteps = { readonly [Name in StepName]: Step<Name> };
 
 /**
- * What steps made, by their activities' ids: an operation that goes on after it was parked finds in it what was done.
+ * What steps made, by their activities' ids: an operation that continues after it was parked finds in it what was done.
  */
 type DoneSteps = Map<string, unknown>;
 

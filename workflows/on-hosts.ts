@@ -44,7 +44,7 @@ export async function onHosts(
       outcome.at === 'changed' ? 'restarting with a changed spec' : `continuing on ${host} (attempt ${generation + 1})`,
     );
     // First, so that what the host that was left still does is too late from here on.
-    tracker.goOnAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
+    tracker.continueAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
     if (outcome.at === 'unreachable') await leaveWord(left, outcome.leaves);
     tracker.enter('Building');
   }

@@ -23,8 +23,11 @@ export interface OperationTracker extends StepTable {
   /** Says since when no worker of the host answers, and whether that is long; null: one does. */
   hostAway(absence: HostAbsence | null): void;
   absence(): HostAbsence | null;
-  /** Says that the operation goes on under other claims, perhaps on another host. Whoever was at it is not heard any more. */
-  goOnAs(memo: Pick<OperationMemo, 'operationId' | 'host' | 'generation' | 'specDigest'>): void;
+  /**
+   * Says that the operation continues under other claims, perhaps on another host. Whoever was at it is not heard any
+   * more.
+   */
+  continueAs(memo: Pick<OperationMemo, 'operationId' | 'host' | 'generation' | 'specDigest'>): void;
 }
 
 export interface HostAbsence {
@@ -84,7 +87,7 @@ export function trackOperation(
       say();
     },
     absence: () => absence,
-    goOnAs(memo) {
+    continueAs(memo) {
       upsertMemo({ ...memo });
       if (memo.host !== at.host) upsertSearchAttributes([{ key: hostAttribute, value: memo.host }]);
       absence = null;

@@ -38,7 +38,7 @@ export function handleOperatorUpdates(tracker: OperationTracker, asked: Requeste
   acceptUpdate(
     'retry',
     {
-      description: 'Goes on with a parked operation, perhaps with its spec changed.',
+      description: 'Continues with a parked operation, perhaps with its spec changed.',
       validator({ change } = {}) {
         if (!parked || decision !== undefined) throw notParked();
         if (change !== undefined) checkChange(change, request);

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { EverbootClient } from '../../client/connect-client.ts';
 import type { PreparedInstance } from '../../client/prepare-instance.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { awaitInstance, detachedDocument, howToGoOn } from '../await-instance.ts';
+import { awaitInstance, detachedDocument, howToContinue } from '../await-instance.ts';
 import { abortOn } from '../interrupts.ts';
 import { type Output, outputOf } from '../output.ts';
 import { readSpecDocument } from '../read-spec.ts';
@@ -55,7 +55,10 @@ async function create(
   const { instanceId, name, joined } = started;
   if (joined) output.note(`the same request is running already; waiting for it`);
   if (detach === true) {
-    output.result(detachedDocument(started), `${name} is being created on ${started.host}\n${howToGoOn(instanceId)}`);
+    output.result(
+      detachedDocument(started),
+      `${name} is being created on ${started.host}\n${howToContinue(instanceId)}`,
+    );
     return;
   }
   await awaitInstance(client, output, started, { signal, beganAt });

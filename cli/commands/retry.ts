@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { awaitInstance, detachedDocument, howToGoOn } from '../await-instance.ts';
+import { awaitInstance, detachedDocument, howToContinue } from '../await-instance.ts';
 import { abortOn } from '../interrupts.ts';
 import { outputOf } from '../output.ts';
 import { readChanges } from '../read-changes.ts';
@@ -26,7 +26,7 @@ export function addRetryCommand(program: Command): void {
       await withClient(async (client) => {
         const started = await client.retry(id, change);
         if (options.detach !== true) return await awaitInstance(client, output, started, { signal, beganAt });
-        output.result(detachedDocument(started), `${started.name} continues on ${started.host}\n${howToGoOn(id)}`);
+        output.result(detachedDocument(started), `${started.name} continues on ${started.host}\n${howToContinue(id)}`);
       });
     });
 }

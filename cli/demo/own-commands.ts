@@ -22,7 +22,7 @@ export interface CommandOutcome {
 
 /**
  * Runs a command of everboot to its end. What it says of its progress and its failure goes straight to the terminal.
- * When the signal aborts, it is ended at once; what it began goes on in Temporal.
+ * When the signal aborts, it is ended at once; what it began continues in Temporal.
  */
 export async function runOwn(
   args: readonly string[],

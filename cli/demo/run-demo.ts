@@ -37,7 +37,7 @@ export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
   const stateDirectory = await findStateDirectory(process.env);
   const folder = await prepareDemoFolder(stateDirectory, process.env);
   const stage: Stage = { folder, keep, output, signal, undos: [] };
-  let sayHowToGoOn: (() => void) | undefined;
+  let sayHowToContinue: (() => void) | undefined;
   let document: unknown;
   try {
     const image = await makeImage(stage, join(stateDirectory, 'guest', 'root'));
@@ -46,7 +46,7 @@ export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
     const reference = await offerImage(stage, image);
     const made = await createGuest(stage, guest, guest.spec(up.host, reference));
     if (made === null) return;
-    if (keep) sayHowToGoOn = () => tellHowToGoOn(stage, { ...made, up, reference });
+    if (keep) sayHowToContinue = () => tellHowToContinue(stage, { ...made, up, reference });
     const report = await lookOn(stage, made);
     checkReport(report, guest);
     const kept = { configurationFile: folder.configurationFile, stateDirectory: folder.path, upProcess: up.pid };
@@ -56,12 +56,12 @@ export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
     // Whoever pressed Ctrl-C wants it gone.
-    sayHowToGoOn = undefined;
+    sayHowToContinue = undefined;
     output.note('\ninterrupted; cleaning up');
     process.exitCode = exitCodes.interrupted;
   } finally {
-    if (sayHowToGoOn === undefined) await cleanUp(stage);
-    else sayHowToGoOn();
+    if (sayHowToContinue === undefined) await cleanUp(stage);
+    else sayHowToContinue();
   }
   if (output.json && document !== undefined) output.result(document, '');
 }
@@ -78,7 +78,7 @@ async function cleanUp({ undos, output }: Stage): Promise<void> {
   }
 }
 
-function tellHowToGoOn(
+function tellHowToContinue(
   { folder, output }: Pick<Stage, 'folder' | 'output'>,
   made: MadeInstance & { readonly up: RunningUp; readonly reference: ImageReference },
 ): void {

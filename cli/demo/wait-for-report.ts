@@ -21,7 +21,7 @@ export interface ReportWait {
 
 /**
  * Waits until the guest's report is complete. Throws ProgramTimedOut when it does not within three minutes, and
- * HostUnsuitable when it says that it cannot go on; both name a copy of its console.
+ * HostUnsuitable when it says that it cannot continue; both name a copy of its console.
  */
 export async function waitForReport({ consoleLog, keptConsole, signal, onWait }: ReportWait): Promise<GuestReport> {
   const beganAt = Date.now();

@@ -92,8 +92,8 @@ async function clear(
 }
 
 /**
- * Zeroes the beginning of a volume, and notes in a tag how far it is, so that the next attempt goes on there. When it is
- * through the tag goes: a volume that then cannot be removed, since somebody has it open, may be written to again.
+ * Zeroes the beginning of a volume, and notes in a tag how far it is, so that the next attempt continues there. When it
+ * is through the tag goes: a volume that then cannot be removed, since somebody has it open, may be written to again.
  */
 export async function zeroVolume(
   volume: LogicalVolume,

@@ -10,7 +10,7 @@ const cannotReserve = /not supported|unsupported/;
 /**
  * Reserves space for a whole disk on the host, whatever of it is written, as Nova's `preallocate_images = space`. A
  * qcow2 file keeps its length: what is reserved beyond it is what it will grow into. Where the file system cannot
- * reserve, a note says so and the boot goes on. Throws InsufficientSpace.
+ * reserve, a note says so and the boot continues. Throws InsufficientSpace.
  */
 export async function preallocate(
   { path, sizeBytes, heldLocks }: DiskFile,

@@ -19,7 +19,7 @@ export interface ImageFile {
   read(offset: number, length: number): Promise<Buffer>;
 }
 
-/** Takes a reason to refuse the image. The judging goes on, so that all reasons are reported together. */
+/** Takes a reason to refuse the image. The judging continues, so that all reasons are reported together. */
 export type Refuse = (reason: string) => void;
 
 /** How one format is recognized and judged. Both judgements return the disk's size in bytes, null where unknown. */

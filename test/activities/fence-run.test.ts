@@ -23,7 +23,7 @@ test('a step is wanted while its run is open under its claim, or names none', as
   await ask(own, running);
 });
 
-test('a step of a run that ended, or went on under another claim, is not', async () => {
+test('a step of a run that ended, or continued under another claim, is not', async () => {
   await assert.rejects(ask(own, { status: { name: 'FAILED' }, memo: { operationId: 'first' } }), superseded);
   await assert.rejects(ask(own, undefined), superseded);
   await assert.rejects(ask(own, { ...running, memo: { operationId: 'second' } }), superseded);

@@ -16,7 +16,7 @@ test('what was made is in the order of the items, however long each took', async
 test('a failure is thrown when what was started has ended, and nothing more is started', async () => {
   const gate = Promise.withResolvers<void>();
   const events: string[] = [];
-  const whole = mapConcurrently(['fails', 'goes on', 'is left'], { atOnce: 2, signal }, async (item) => {
+  const whole = mapConcurrently(['fails', 'continues', 'is left'], { atOnce: 2, signal }, async (item) => {
     events.push(`${item}: started`);
     if (item === 'fails') throw new Error('by a test');
     await gate.promise;
@@ -27,6 +27,6 @@ test('a failure is thrown when what was started has ended, and nothing more is s
   gate.resolve();
   await seen;
   await turn();
-  assert.deepEqual(events, ['fails: started', 'goes on: started', 'goes on: ended', 'thrown']);
+  assert.deepEqual(events, ['fails: started', 'continues: started', 'continues: ended', 'thrown']);
   await assert.rejects(whole, /by a test/);
 });

@@ -90,7 +90,7 @@ test('a raw label on a qcow2, which Glance accepts, is refused by the host', asy
   await assertCleanSlate(up.paths, [id]);
 });
 
-test('Glance goes away and comes back: the boot waits and goes on by itself', async () => {
+test('Glance goes away and comes back: the boot waits and continues by itself', async () => {
   const image = await makeQcow2Image(up.folder, 'late.qcow2');
   const glanceId = await glance.upload(image.path, { name: 'late', disk_format: 'qcow2' });
   await glance.stop();

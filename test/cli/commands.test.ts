@@ -90,7 +90,7 @@ for (const [code, exitCode] of [
   });
 }
 
-test('a Ctrl-C leaves the boot running and says how to go on; cancel then waits until it is undone', async () => {
+test('a Ctrl-C leaves the boot running and says how to continue; cancel then waits until it is undone', async () => {
   const reached = holdAt('defineDomain');
   const spec = smallSpec();
   const create = startEverboot(['create', '-f', '-', '--json'], environment, JSON.stringify(spec));

@@ -17,13 +17,13 @@ test('the ways on from a parked boot are those that fit its failure', () => {
       .split('\n')
       .map((line) => line.trim().replace(/: +/, ': '));
   const giveUp = `give up: everboot abandon ${id}`;
-  assert.deepEqual(ways('FlavorDiskTooSmall'), [`go on: ${retry} --set flavor.rootGb=N`, giveUp]);
-  assert.deepEqual(ways('FlavorMemoryTooSmall'), [`go on: ${retry} --set flavor.memoryMb=N`, giveUp]);
-  assert.deepEqual(ways('SpecInvalid'), [`go on: ${retry} --set KEY=VALUE`, giveUp]);
-  const either = [`go on: ${retry}`, `changed: ${retry} --set KEY=VALUE`, giveUp];
+  assert.deepEqual(ways('FlavorDiskTooSmall'), [`continue: ${retry} --set flavor.rootGb=N`, giveUp]);
+  assert.deepEqual(ways('FlavorMemoryTooSmall'), [`continue: ${retry} --set flavor.memoryMb=N`, giveUp]);
+  assert.deepEqual(ways('SpecInvalid'), [`continue: ${retry} --set KEY=VALUE`, giveUp]);
+  const either = [`continue: ${retry}`, `changed: ${retry} --set KEY=VALUE`, giveUp];
   for (const code of ['HostUnsuitable', 'ImageUnacceptable', undefined]) assert.deepEqual(ways(code), either);
   for (const code of ['InsufficientSpace', 'OfAnotherRelease'])
-    assert.deepEqual(ways(code), [`go on: ${retry}`, giveUp]);
+    assert.deepEqual(ways(code), [`continue: ${retry}`, giveUp]);
 });
 
 test('what to do about a parked boot is to retry it, and not to start it again elsewhere', () => {

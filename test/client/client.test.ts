@@ -317,7 +317,7 @@ test('an instance that Temporal has forgotten is not built once more on another 
     const id = forgottenInstance(second);
     const record = second.records.get(id);
     assert.ok(record);
-    // A build that went on to another host may have left this on its first one.
+    // A build that moved to another host may have left this on its first one.
     host.records.set(id, { ...record, host: 'host-a', state: 'building' });
     const started = await cloud.client.createInstance(smallSpec({ id, ...more }));
     assert.equal(started.host, 'host-b');

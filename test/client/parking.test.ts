@@ -102,7 +102,7 @@ test('a creation that may not park carries no word of it', async () => {
   await client.wait(started);
 });
 
-test('a retry goes on and is waited for; what still fails parks again', async () => {
+test('a retry continues and is waited for; what still fails parks again', async () => {
   const fault = failing();
   const { instanceId } = await park();
   await assert.rejects(client.wait(await client.retry(instanceId)), failsWith('DomainRejected', /said no/));
@@ -170,7 +170,7 @@ test('a creation that may run on its host alone says so for as long as it lasts,
   await client.delete(instanceId);
 });
 
-test('a change that makes no spec, or another instance, is refused, and the boot goes on waiting', async () => {
+test('a change that makes no spec, or another instance, is refused, and the boot continues waiting', async () => {
   failing();
   const { instanceId } = await park();
   const wrong: readonly [Parameters<EverbootClient['retry']>[1], RegExp][] = [

@@ -97,7 +97,7 @@ async function startPretendHost(name: string, address: string): Promise<PretendH
   return host;
 }
 
-/** Blocks a step, with its heart beating, until the operation is cancelled or `until` says that it may go on. */
+/** Blocks a step, with its heart beating, until the operation is cancelled or `until` says that it may continue. */
 export async function hold(until: () => boolean = () => false): Promise<void> {
   const { cancellationSignal } = Context.current();
   while (!until()) {
@@ -107,7 +107,7 @@ export async function hold(until: () => boolean = () => false): Promise<void> {
   }
 }
 
-/** Blocks a host in one of its steps: `reached` is when it is there, `release` lets it go on. */
+/** Blocks a host in one of its steps: `reached` is when it is there, `release` lets it continue. */
 export function holdAt(host: PretendHost, step: Step): { reached: Promise<void>; release: () => void } {
   const reached = Promise.withResolvers<void>();
   let isReleased = false;

@@ -10,7 +10,7 @@ function deviceNames(bus: DiskBus, count: number): string[] {
   return names;
 }
 
-test('device names go on with two letters after z', () => {
+test('device names continue with two letters after z', () => {
   const names = deviceNames('virtio', 703);
   assert.deepEqual(
     [names[0], names[25], names[26], names[52], names[701], names[702]],

@@ -36,7 +36,7 @@ for (const [title, given, expected] of ofDeletions) {
 const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['it failed', { newest: run('failed', old) }, ['old']],
   ['it failed after all was ready', { newest: run('failed', old), ready: 'old' }, ['old']],
-  ['it went on elsewhere', { newest: run('open', { host: 'there' }) }, ['old']],
+  ['it continued elsewhere', { newest: run('open', { host: 'there' }) }, ['old']],
   [
     'it succeeded elsewhere, with all ready here',
     { newest: run('succeeded', { host: 'there' }), ready: 'old' },

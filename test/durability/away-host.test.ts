@@ -9,7 +9,7 @@ import { startOwnTemporalServer } from '../fixtures/temporal-server.ts';
 
 const mebibyte = 2 ** 20;
 
-test('a host that goes away in the middle is waited for, and said so; the boot goes on when it is back', async () => {
+test('a host that goes away in the middle is waited for, and said so; the boot continues when it is back', async () => {
   const temporal = await startOwnTemporalServer();
   const common = { command: 'worker', times: 'short', environment: { TEMPORAL_ADDRESS: temporal.address } } as const;
   const host = await startEverboot(common);

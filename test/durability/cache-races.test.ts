@@ -117,7 +117,7 @@ test('fifty builds of a refused image read its head once, and every one says why
   }
 });
 
-test('when the fetching worker process is killed, the other one goes on with its part', async () => {
+test('when the fetching worker process is killed, the other one continues with its part', async () => {
   const image = await makeRawImage(up.folder, 'orphaned.raw', 48 * mebibyte);
   const source = await serveSlowly(image.path, 4 * mebibyte);
   try {
@@ -128,7 +128,7 @@ test('when the fetching worker process is killed, the other one goes on with its
     source.bytesPerSecond = 400 * mebibyte;
     const ids = made(await creating);
     assert.equal(source.offsets.length, 2, `one request before the kill, one after it: ${source.offsets}`);
-    assert.ok((source.offsets[1] ?? 0) > 0, 'the second one goes on at a byte of the first');
+    assert.ok((source.offsets[1] ?? 0) > 0, 'the second one continues at a byte of the first');
     await victim.start();
     await deleteAll(ids);
   } finally {

@@ -158,7 +158,7 @@ for (const [title, second, code, moreBytes] of [
   ['a second SIGINT, too', 'SIGINT', 130, 8192],
   ['a worker that is killed as it drains', 'SIGKILL', null, 12_288],
 ] as const) {
-  test(`${title}; the next one goes on at the byte`, async () => {
+  test(`${title}; the next one continues at the byte`, async () => {
     await worker.kill('SIGKILL');
     await worker.start();
     const heldMib = 8;
@@ -180,7 +180,7 @@ for (const [title, second, code, moreBytes] of [
       await assertWhole(boot);
       const [, again = 0] = source.offsets;
       // What a killed process had not written yet are a few blocks of 1 MiB.
-      assert.ok(again >= (heldMib - 4) * mebibyte && again <= heldMib * mebibyte, `went on at ${again}`);
+      assert.ok(again >= (heldMib - 4) * mebibyte && again <= heldMib * mebibyte, `continued at ${again}`);
       await everboot.delete(boot.id);
       await assertCleanSlate(worker.paths, [boot.id]);
     } finally {

@@ -116,7 +116,7 @@ async function assertFileSystemIsWhole(id: string): Promise<void> {
   await runProgram('e2fsck', ['-f', '-n', raw], { timeoutMs: 60_000 });
 }
 
-test('after a crash of the machine builds go on where they were, and the guests that ran run again', async () => {
+test('after a crash of the machine builds continue where they were, and the guests that ran run again', async () => {
   const small = await makeRawImage(worker.folder, 'small.raw', mebibyte);
   const local = { image: { file: small.path, digest: small.digest, format: 'raw' } };
   const [ran, off] = [await create('ran', local), await create('off', local)];
@@ -159,7 +159,7 @@ test('after a crash of the machine builds go on where they were, and the guests 
     assert.deepEqual(await untilGuestsAreSeenTo(), [off]);
     assert.deepEqual(await states([ran, off]), ['running', 'shut off']);
     for (const id of [downloading, converting, formatting]) await untilReady(id);
-    assert.deepEqual(source.offsets, [0, syncedBytes], 'the download went on at its byte');
+    assert.deepEqual(source.offsets, [0, syncedBytes], 'the download continued at its byte');
     await assertDiskIs(downloading, downloaded, 'raw');
     await assertDiskIs(converting, converted, 'qcow2');
     await assertFileSystemIsWhole(formatting);

@@ -29,7 +29,7 @@ async function partBytes(): Promise<number> {
       );
 }
 
-test('a worker killed with -9 in the middle of the download is followed by the same run going on from the bytes on disk', async () => {
+test('a worker killed with -9 in the middle of the download is followed by the same run continuing from the bytes on disk', async () => {
   const image = await makeRawImage(up.folder, 'slow.raw', 48 * mebibyte);
   const server = await serveSlowly(image.path, 4 * mebibyte);
   try {
@@ -44,7 +44,7 @@ test('a worker killed with -9 in the middle of the download is followed by the s
     await until('a download with something on disk', async () => (await partBytes()) > 24 * mebibyte, 50);
     await up.kill('SIGKILL');
     server.bytesPerSecond = 400 * mebibyte;
-    // What a kill in another moment leaves: nobody goes on with it, however young it is.
+    // What a kill in another moment leaves: nobody continues with it, however young it is.
     const partialFiles = `${'a'.repeat(40)}.json.0a1b2c3d.everboot-tmp`;
     await writeFile(join(up.paths.scrubs, partialFiles), '{');
     await up.start();

@@ -86,7 +86,7 @@ suite('a step that stood still before it took its lock, until its operation was 
         if (next !== 'nothing is there') await putLaterInstance(host, next.endsWith('ready') ? 'ready' : 'building');
         await late.say({ ownRun: isOver, anyRun: next.endsWith('builds') ? isLaters : isOver });
         const before = await filesOf(folder);
-        const { code, said } = await late.goOn();
+        const { code, said } = await late.resume();
         assert.deepEqual(await filesOf(folder), before, `nothing was touched by ${said}`);
         assert.deepEqual(temporaries(before), []);
         if (succeeds.has(step.name)) assert.equal(code, 0, said);
@@ -107,13 +107,13 @@ const middles: readonly (readonly [string, CrashCase | undefined, 'stop' | 'stop
   [
     ['a download', images.cases['a download'], 'stop', (call) => isWrite(call) && call.path.endsWith('.part')],
     ['a conversion and its qemu-img', images.cases['a conversion'], 'stop', byProgram('qemu-img')],
-    ['a conversion, whose qemu-img goes on', images.cases['a conversion'], 'stop-worker', byProgram('qemu-img')],
+    ['a conversion, whose qemu-img continues', images.cases['a conversion'], 'stop-worker', byProgram('qemu-img')],
     ['a copy of a root disk and its cp', diskCases['a raw root disk'], 'stop', byProgram('cp')],
-    ['a copy of a root disk, whose cp goes on', diskCases['a raw root disk'], 'stop-worker', byProgram('cp')],
+    ['a copy of a root disk, whose cp continues', diskCases['a raw root disk'], 'stop-worker', byProgram('cp')],
     ['an overlay and its qemu-img', diskCases['a qcow2 root disk'], 'stop', byProgram('qemu-img')],
     ['a file system and its mkfs', diskCases['an ephemeral disk, formatted in place'], 'stop', byProgram('mke2fs')],
     [
-      'a file system, whose mkfs goes on',
+      'a file system, whose mkfs continues',
       diskCases['an ephemeral disk, formatted in place'],
       'stop-worker',
       byProgram('mke2fs'),
@@ -132,7 +132,7 @@ suite('a step that stands still in its middle, with its lock', { concurrency: 5 
       const [again, undone] = await Promise.allSettled([runAgain(), undo(host)]);
       for (const tried of [again, undone]) assert.ok(isTurnedAway(tried), JSON.stringify(tried));
       assert.deepEqual(temporaries(await filesOf(folder)), before, 'nobody cleared away what is being written');
-      await late.goOn();
+      await late.resume();
       await runAgain();
       assert.deepEqual(
         temporaries(await filesOf(folder)).filter((name) => !/\.(part|converted)/.test(name)),

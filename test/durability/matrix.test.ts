@@ -82,7 +82,7 @@ describe('each fault injected into each step', { concurrency: 2 }, () => {
   );
 });
 
-test('every step goes on when Temporal was killed while it ran', async () => {
+test('every step continues when Temporal was killed while it ran', async () => {
   const some = cases.filter(({ fault }) => killsTemporal(faults[fault]));
   const back = Promise.withResolvers<void>();
   let held = 0;

@@ -69,7 +69,7 @@ async function untilReady(id: string): Promise<void> {
   }
 }
 
-test('a fetch goes on while Temporal is away and when it is back, and is not started again', async () => {
+test('a fetch continues while Temporal is away and when it is back, and is not started again', async () => {
   const { source, id } = await fetching('temporal-away', 64 * mebibyte);
   try {
     const before = source.sentBytes;
@@ -91,7 +91,7 @@ test('a fetch goes on while Temporal is away and when it is back, and is not sta
   }
 });
 
-test('after a crash of the machine a fetch goes on at the last byte that was synced', async () => {
+test('after a crash of the machine a fetch continues at the last byte that was synced', async () => {
   // A checkpoint is made every five seconds.
   const { source, id, part } = await fetching('rebooted', 96 * mebibyte);
   try {

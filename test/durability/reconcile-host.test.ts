@@ -246,7 +246,7 @@ async function renameInstance(from: string, to: string): Promise<void> {
   await writeRecord(to, { ...record, claim: { ...record.claim, instanceId: to } });
 }
 
-test('a run that was reset keeps its files, and goes on with them', async () => {
+test('a run that was reset keeps its files, and continues with them', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
   const handle = host.client.workflow.getHandle(instanceWorkflowId(id));
   const { events } = await handle.fetchHistory();
@@ -290,7 +290,7 @@ test('what one attempt left goes while the next one runs on another host, and th
   await handle.terminate('by a test');
 });
 
-test('partial folders that nobody goes on with are removed once they are old', async () => {
+test('partial folders that nobody continues with are removed once they are old', async () => {
   const id = randomUUID();
   const doomed = join(host.paths.instances, `${id}.0a1b2c3d.everboot-tmp`);
   await mkdir(doomed);

@@ -67,8 +67,11 @@ async function isCancelRequested(id: string): Promise<boolean> {
   });
 }
 
-/** Whether one attempt at a download is sure to go on: the first one if Temporal heard of it in time, else the next one. */
-async function goesOn({ id, server }: Source, sinceMs: number): Promise<boolean> {
+/**
+ * Whether one attempt at a download is sure to continue: the first one if Temporal heard of it in time, else the next
+ * one.
+ */
+async function continues({ id, server }: Source, sinceMs: number): Promise<boolean> {
   return await withTemporal(async (client) => {
     const { raw } = await client.workflow.getHandle(instanceWorkflowId(id)).describe();
     const [step] = raw.pendingActivities ?? [];
@@ -84,7 +87,7 @@ async function assertWhole({ id, image, server }: Source): Promise<void> {
   assert.equal(server.sentBytes, size, `every byte was sent once; asked for ${server.offsets}`);
 }
 
-test('Temporal away for longer than a heartbeat may take: the worker comes back by itself, and every command that waits says so and goes on', async () => {
+test('Temporal away for longer than a heartbeat may take: the worker comes back by itself, and every command that waits says so and continues', async () => {
   const boots = await Promise.all([
     heldBoot('kept', 48 * mebibyte, 8 * mebibyte),
     heldBoot('cancelled', 8 * mebibyte, 4 * mebibyte),
@@ -114,7 +117,7 @@ test('Temporal away for longer than a heartbeat may take: the worker comes back 
     assert.equal(JSON.parse(stdout).error.code, 'TemporalUnreachable');
     await temporal.restart();
     const backMs = Date.now();
-    await until('an attempt that goes on', () => goesOn(kept, backMs));
+    await until('an attempt that continues', () => continues(kept, backMs));
     kept.server.holdAtBytes = Infinity;
 
     for (const [command, ended] of Object.entries({ create: created, cancel, delete: deletion })) {

@@ -135,7 +135,7 @@ describe('a sweep', () => {
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
-  test('clears what fetches left and nobody goes on with; Nova’s partial files stay', async (t) => {
+  test('clears what fetches left and nobody continues with; Nova’s partial files stay', async (t) => {
     const maintenance = await cacheOf(t);
     const { paths } = maintenance;
     const files = [
@@ -147,7 +147,7 @@ describe('a sweep', () => {
       [`${named('6')}.converted`, false],
       [named('7'), false],
       ['swap_128', false],
-      // Claimed: a build goes on with it.
+      // Claimed: a build continues with it.
       [`${named('8')}.part`, false],
       [`${named('8')}.part.json`, false],
       // Being written at this moment.

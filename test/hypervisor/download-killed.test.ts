@@ -25,7 +25,7 @@ const script = `
   await downloadImage(order, settings, { signal: new AbortController().signal, onProgress() {} });
 `;
 
-test('a download goes on within 4 MiB of what was received when its process is killed', {
+test('a download continues within 4 MiB of what was received when its process is killed', {
   timeout: 300_000,
 }, async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'everboot-killed-'));

@@ -81,7 +81,7 @@ describe('a download', { concurrency: 6 }, () => {
     assert.deepEqual(server.requests, [`GET /v2/images/${id}/file`]);
   });
 
-  test('that is cut goes on at its byte, in the same call and on another server', async (t) => {
+  test('that is cut continues at its byte, in the same call and on another server', async (t) => {
     const cut = await imageServer(t, [cutAfter(bytes, half)]);
     const good = await imageServer(t, [serve(bytes)]);
     const { get, isWhole } = await folder(t, cut.url, good.url);
@@ -96,7 +96,7 @@ describe('a download', { concurrency: 6 }, () => {
     );
   });
 
-  test('that was given up goes on at its byte in the next call', async (t) => {
+  test('that was given up continues at its byte in the next call', async (t) => {
     const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes)]);
     const { get, isWhole, sidecar } = await folder(t, server.url);
     await fails(get(once), 'GlanceUnavailable', /broke off/);
@@ -115,7 +115,7 @@ describe('a download', { concurrency: 6 }, () => {
     assert.equal(server.requests.length, 4);
   });
 
-  test('goes on from what the sidecar promises, whatever a crash left behind that', async (t) => {
+  test('continues from what the sidecar promises, whatever a crash left behind that', async (t) => {
     const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes)]);
     const { get, isWhole, partPath } = await folder(t, server.url);
     await fails(get(once), 'GlanceUnavailable');
@@ -397,7 +397,7 @@ describe('a download', { concurrency: 6 }, () => {
     assert.deepEqual(await get({ image: { digest, sizeBytes: 0 } }), { sizeBytes: 0, resumedAtBytes: 0 });
   });
 
-  test('from a URL follows redirects, goes on from another address of the same digest, and calls its failures its own', async (t) => {
+  test('from a URL follows redirects, continues from another address of the same digest, and calls its failures its own', async (t) => {
     const hex = createHash('sha256').update(bytes).digest('hex');
     const good = await imageServer(t, [serve(bytes)]);
     const moved = await imageServer(t, [say(302, { location: `${good.url}/there` })]);

@@ -74,7 +74,7 @@ function failsWith(code: FailureCode) {
   return (error: unknown) => error instanceof EverbootFailure && error.code === code;
 }
 
-test('a fetch from a real Glance goes on at its byte after a reset, an early end and a stall', async (t) => {
+test('a fetch from a real Glance continues at its byte after a reset, an early end and a stall', async (t) => {
   const faults = [
     { afterBytes: 3 * mebibyte, how: 'reset' },
     { afterBytes: 2 * mebibyte, how: 'end' },
@@ -94,7 +94,7 @@ test('a fetch from a real Glance goes on at its byte after a reset, an early end
   assert.deepEqual(said, [md5, md5, md5, md5], 'the checksum of a part is the whole image’s, and nothing to verify by');
 });
 
-test('a Glance that is stopped in the middle and started again is gone on with at its byte', async (t) => {
+test('a Glance that is stopped in the middle and started again is continued at its byte', async (t) => {
   const faults = [{ afterBytes: 4 * mebibyte, how: 'stall' } as const, { afterBytes: 0, how: 'end' } as const];
   const { proxy, get, isWhole } = await withFaults(t, faults);
   let stopped: Promise<void> | undefined;

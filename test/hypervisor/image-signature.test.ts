@@ -273,7 +273,7 @@ describe('an image’s signature', () => {
     await glance.fetch();
   });
 
-  test('verifies over a download that was cut and gone on with', async (t) => {
+  test('verifies over a download that was cut and continued', async (t) => {
     const glance = await glanceOf(t, await signed('RSA-PSS'), [cutAfter(bytes, 700_000), serve(bytes)]);
     assert.equal((await glance.fetch()).sizeBytes, bytes.length);
     assert.match(glance.server.requests.at(-1) ?? '', /bytes=[1-9]/);

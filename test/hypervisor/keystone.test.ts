@@ -156,9 +156,9 @@ describe('a token', () => {
     const atKeystone = new Promise<void>((resolve) => {
       arrived = resolve;
     });
-    let goOn = (): void => undefined;
+    let resume = (): void => undefined;
     const held = new Promise<void>((resolve) => {
-      goOn = resolve;
+      resume = resolve;
     });
     const front = await forwarder(t, keystone.url, async () => {
       arrived();
@@ -172,12 +172,12 @@ describe('a token', () => {
     await atKeystone;
     impatient.abort(new Error('enough'));
     await assert.rejects(first, /^Error: enough$/);
-    goOn();
+    resume();
     assert.equal((await second).url, glance.endpoint);
     assert.equal(front.requests.length, 1);
   });
 
-  test('that is revoked in the middle of a fetch is renewed once, and the fetch goes on at its byte', async (t) => {
+  test('that is revoked in the middle of a fetch is renewed once, and the fetch continues at its byte', async (t) => {
     const keystoneFront = await forwarder(t, keystone.url);
     const sentBytes = 2 ** 20;
     let cuts = 0;

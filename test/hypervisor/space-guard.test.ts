@@ -20,7 +20,7 @@ test('a step that writes is stopped as soon as the reserve is touched', async ()
   );
 });
 
-test('a step goes on while there is room', async () => {
+test('a step continues while there is room', async () => {
   const work = async (): Promise<string> => {
     await sleep(700);
     return 'done';

@@ -149,7 +149,7 @@ async function replacedInTheMiddle(t: TestContext, before: Release, after: Relea
 
   const made: InstanceResult = await client.wait(started);
   assert.equal(made.disks.length, 5);
-  assert.ok((server.offsets[askedBefore] ?? 0) > 0, 'the download goes on at its byte');
+  assert.ok((server.offsets[askedBefore] ?? 0) > 0, 'the download continues at its byte');
   const later = await clientOf(t, after, address);
   assert.equal((await later.delete(made.instanceId)).existed, true);
   await assertCleanSlate(host.paths, [made.instanceId]);

@@ -101,7 +101,7 @@ test('a missing package is installed without a question where stdin is no termin
   assert.match(update ?? '', / update$/);
   assert.match(install ?? '', / install -y --no-install-recommends qemu-utils$/);
   assert.deepEqual(more, []);
-  assert.equal(exitCode, 2, `the command line goes on, and misses the file: ${stderr}`);
+  assert.equal(exitCode, 2, `the command line continues, and misses the file: ${stderr}`);
 });
 
 test('a package that cannot be installed ends the script with the installer’s last words', { skip }, async (t) => {

@@ -83,7 +83,7 @@ test('a run’s end says of each failed test what happened, and nothing of what 
   assert.match(end, /\n0 skipped\n0 passed, 3 failed\n$/);
 });
 
-test('a run goes on when a process that a file left behind holds its output, ends it, and says so', async (t) => {
+test('a run continues when a process that a file left behind holds its output, ends it, and says so', async (t) => {
   const sleeper = "spawn('sleep', ['600'], { detached: true, stdio: 'inherit' })";
   const checkout = await checkoutWith(t, {
     'domain/leaves.test.ts': `

@@ -107,7 +107,7 @@ test('a boot that is held keeps what it has made, says why it waits, and holds n
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a retry that fails again is parked again; one goes on at the step that failed, and carries out none that was done', async () => {
+test('a retry that fails again is parked again; one continues at the step that failed, and carries out none that was done', async () => {
   const fault = failing('createEphemeralDisk');
   const { id, handle } = await createParked();
   const before = host.ran.filter((step) => step !== 'createEphemeralDisk');
@@ -135,7 +135,7 @@ test('a retry that fails again is parked again; one goes on at the step that fai
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a guest that went down while its boot was parked runs when the boot goes on', async () => {
+test('a guest that went down while its boot was parked runs when the boot continues', async () => {
   const fault = failing('markReady');
   const { id, handle } = await createParked({ boot: 'running' });
   const { parked } = await queryWorkflow(handle, 'progress');

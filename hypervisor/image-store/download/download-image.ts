@@ -27,7 +27,7 @@ export interface DownloadOrder {
 
 export interface Downloaded {
   readonly sizeBytes: number;
-  /** The byte that this call went on from; the size, when nothing was left to do. */
+  /** The byte that this call continued from; the size, when nothing was left to do. */
   readonly resumedAtBytes: number;
   /** Why the image came through Glance’s API, where direct URLs are allowed. Names no path. */
   readonly notDirect?: string;
@@ -36,12 +36,14 @@ export interface Downloaded {
 const reportEveryMs = 250;
 
 /**
- * Fetches an image into its partial file, verified. What is on disk from an earlier attempt is hashed again and gone on
- * from. Whatever ends it, the file and its checkpoint stay so that the next attempt goes on; only a refusal removes them.
+ * Fetches an image into its partial file, verified. What is on disk from an earlier attempt is hashed again and
+ * continued from. Whatever ends it, the file and its checkpoint stay so that the next attempt continues; only a refusal
+ * removes them.
  *
  * Throws GlanceUnavailable or SourceUnreachable after a round without progress, GlanceConnectionFailed or
  * SourceUnavailable when the time is over, SourceChanged when it has to restart, ImageTooLarge, ImageDigestMismatch,
- * ImageSignatureInvalid, ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own reason.
+ * ImageSignatureInvalid, ImageNotFound, ImageForbidden, ImageNotActive, what `judgeHead` throws, and the signal's own
+ * reason.
  */
 export async function downloadImage(
   { image, partPath, timeMs, fetcher = '', judgeHead, heldLocks = [] }: DownloadOrder,
@@ -89,7 +91,7 @@ export async function downloadImage(
   }
 }
 
-/** Goes on from what is on disk, unless that did not verify before and the image has to come in one piece. */
+/** Continues from what is on disk, unless that did not verify before and the image has to come in one piece. */
 async function takeUp(fetch: Fetch, isCopy: boolean): Promise<void> {
   const { image, part, head, signal, report } = fetch;
   if (part.state.onePiece) return await startOver(fetch);

@@ -17,17 +17,18 @@ export interface Fetch {
   readonly signal: AbortSignal;
   readonly rateLimit: RateLimit | undefined;
   readonly report: () => void;
-  /** The byte on disk that this call went on from. */
+  /** The byte on disk that this call continued from. */
   resumedAtBytes: number;
   /** True: the bytes did not come in one answer of announced length, so a wrong digest may be the line's fault. */
   isPieced: boolean;
 }
 
 /**
- * Gets what is missing of an image, over the source's places in turn, and goes on after every cut at the byte where it
- * stands. A place that sends the whole image instead makes it restart.
+ * Gets what is missing of an image, over the source's places in turn, and continues after every cut at the byte where
+ * it stands. A place that sends the whole image instead makes it restart.
  *
- * Throws the source's failure after a round without progress, SourceChanged, ImageTooLarge, and the source's final ones.
+ * Throws the source's failure after a round without progress, SourceChanged, ImageTooLarge, and the source's final
+ * ones.
  */
 export async function fetchRest(fetch: Fetch): Promise<void> {
   const { source, part, signal, lastErrors } = fetch;

@@ -30,7 +30,7 @@ export interface PartFile {
   close(): Promise<void>;
 }
 
-/** Opens the partial file at the byte that it can be gone on from; what is behind it was never promised, and goes. */
+/** Opens the partial file at the byte that it can be continued from; what is behind it was never promised, and goes. */
 export async function openPartFile(
   partPath: string,
   image: ImageDescription,

@@ -73,7 +73,7 @@ export async function readPartState(partPath: string, image: ImageDescription): 
 export const unsettledBytes = 4 * 2 ** 20;
 
 /**
- * How many bytes of a partial file of that size can be gone on from. What was written in this boot of the machine is
+ * How many bytes of a partial file of that size can be continued from. What was written in this boot of the machine is
  * there, whatever became of the worker; after another boot only what was synced is.
  */
 export async function heldBytes(state: PartState, sizeBytes: number): Promise<number> {
@@ -98,8 +98,8 @@ export async function verifiedSize(partPath: string, image: ImageDescription): P
 }
 
 /**
- * Removes a partial file that nobody is to go on from; the sidecar last, as it marks the file as ours. What it promises
- * of a file that is gone or shorter counts for nothing.
+ * Removes a partial file that nobody is to continue from; the sidecar last, as it marks the file as ours. What it
+ * promises of a file that is gone or shorter counts for nothing.
  */
 export async function removePart(partPath: string): Promise<void> {
   await removeFile(partPath);
@@ -111,8 +111,8 @@ export async function writePartState(partPath: string, state: PartState): Promis
 }
 
 /**
- * Content that is named by a strong digest is the same from wherever it comes, so another address goes on with the same
- * bytes. In Glance an image may be another one when its size, hash or `updated_at` is.
+ * Content that is named by a strong digest is the same from wherever it comes, so another address continues with the
+ * same bytes. In Glance an image may be another one when its size, hash or `updated_at` is.
  */
 function sourceIdentity({ reference, version, sizeBytes, digest }: ImageDescription): string {
   const place = 'glance' in reference ? reference.glance : 'url' in reference ? reference.url : reference.file;

@@ -13,8 +13,8 @@ import { underFetchLock } from './ingest-step.ts';
 import { inPromisedSpace } from './promised-space.ts';
 
 /**
- * Brings the image into the part, going on from the bytes that are safely there, and hashes it on the way. The head is
- * judged as soon as it is there, so that a hostile image costs no more than its first MiB.
+ * Brings the image into the part, continuing from the bytes that are safely there, and hashes it on the way. The head
+ * is judged as soon as it is there, so that a hostile image costs no more than its first MiB.
  */
 export async function downloadBase(
   store: StoreIngest,

@@ -28,10 +28,11 @@ export async function sweepOrphanedFiles(
       swept.push({
         name: file.name,
         occupiedBytes: occupiedBytes(file),
-        reason: 'partial, and nobody goes on with it',
+        reason: 'partial, and nobody continues with it',
       });
     };
-    // A build goes on with its part, however long it waits; a file with a random name is nobody's once its writer ended.
+    // A build continues with its part, however long it waits; a file with a random name is nobody's once its writer
+    // ended.
     await aloneWith(maintenance, file.cacheName, remove, { mayBeClaimed: file.name.endsWith(temporarySuffix) });
   }
   return swept;

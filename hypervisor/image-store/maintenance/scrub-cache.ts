@@ -26,7 +26,7 @@ export interface ScrubRequest {
  * Reads cached files again, and compares each with its recorded hash; one without gets its hash recorded. What differs
  * twice, or cannot be read, is quarantined. A missing base that backs disks counts as damaged, too.
  *
- * What was compared is noted file by file, so that a scrub that was interrupted goes on with the rest. Throws
+ * What was compared is noted file by file, so that a scrub that was interrupted continues with the rest. Throws
  * ImageNotFound for a name that the cache does not have.
  */
 export async function scrubCache(
@@ -75,7 +75,7 @@ async function scrubAlone(
 
 /**
  * So many are quarantined and fetched again at once: a disk that is dying takes everything along, and the report of it
- * has to fit in a history. The next scrub goes on.
+ * has to fit in a history. The next scrub continues.
  */
 const maxDamaged = 20;
 

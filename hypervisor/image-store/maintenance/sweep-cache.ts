@@ -14,9 +14,9 @@ const lookAgainMs = 2000;
 const maxRemoved = 2000;
 
 /**
- * Removes from the cache what nobody goes on with, what was not used for long, and, least recently used first, what is
- * over the budget. Never what anything uses, what is pinned, or what everboot did not make. Where it is not known what
- * libvirt's domains use, no image is removed at all. With `dryRun` it only says what it would remove.
+ * Removes from the cache what nobody continues with, what was not used for long, and, least recently used first, what
+ * is over the budget. Never what anything uses, what is pinned, or what everboot did not make. Where it is not known
+ * what libvirt's domains use, no image is removed at all. With `dryRun` it only says what it would remove.
  */
 export async function sweepCache(
   maintenance: StoreMaintenance,

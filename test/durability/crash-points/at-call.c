@@ -9,8 +9,8 @@
  * MODE is `count` (N is not looked at), `copy` (the same, and before each call the folder is copied to LOG with the
  * call's number behind it), `kill` (the folder is copied so before call N only, and then everything is killed), `stop`
  * (the worker, which is the program itself, gets SIGSTOP, and whoever makes call N waits before it, too) or
- * `stop-worker` (the worker gets SIGSTOP, and a child program that makes call N goes on). SIGUSR1 lets everything that
- * was stopped go on.
+ * `stop-worker` (the worker gets SIGSTOP, and a child program that makes call N continues). SIGUSR1 lets everything
+ * that was stopped continue.
  *
  * LOG gets a line a call: number, process, its program, the call, inode, path and, where it has one, the second path.
  * Exits as the program does; with 99 when it killed.
@@ -57,7 +57,7 @@ enum { callCount = sizeof calls / sizeof calls[0], maxTasks = 4096 };
 
 static pid_t tasks[maxTasks], waiting[maxTasks], root, held, busy;
 static int taskCount, waitingCount, isStopped;
-static volatile sig_atomic_t isToGoOn;
+static volatile sig_atomic_t isToContinue;
 
 static void die(const char *what) {
   perror(what);
@@ -231,13 +231,13 @@ static void forget(pid_t task) {
   if (busy == task) busy = 0;
 }
 
-static void goOn(int signal) {
+static void resume(int signal) {
   (void)signal;
-  isToGoOn = 1;
+  isToContinue = 1;
 }
 
 static void resume(void) {
-  isToGoOn = 0;
+  isToContinue = 0;
   if (!isStopped) return;
   isStopped = 0;
   kill(root, SIGCONT);
@@ -266,10 +266,10 @@ int main(int argc, char **argv) {
   tasks[taskCount++] = root;
   if (write(ready[1], "", 1) != 1) die("start");
   /* No SA_RESTART: the wait below has to end. */
-  struct sigaction action = {.sa_handler = goOn};
+  struct sigaction action = {.sa_handler = resume};
   sigaction(SIGUSR1, &action, NULL);
   for (int end = 98;;) {
-    if (isToGoOn) resume();
+    if (isToContinue) resume();
     int status;
     const pid_t task = waitpid(-1, &status, __WALL);
     if (task < 0 && errno == ECHILD) return end;

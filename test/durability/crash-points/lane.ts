@@ -28,7 +28,7 @@ export interface Lane {
   readonly before: Tree;
   readonly crash: CrashCase;
   readonly step: StepOrder;
-  /** Runs the step in this process, which goes on with nothing that it left for later. */
+  /** Runs the step in this process, which continues with nothing that it left for later. */
   readonly runAgain: () => Promise<unknown>;
 }
 

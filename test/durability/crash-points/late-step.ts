@@ -17,15 +17,15 @@ export interface LateStep {
   readonly call: Call;
   /** What Temporal says from now on: of the step's own run, and of whichever run the instance has now. */
   say(described: Said): Promise<void>;
-  /** Lets it go on, and settles when it has ended, with its exit status and what it said. */
-  goOn(): Promise<{ readonly code: number | null; readonly said: string }>;
+  /** Lets it continue, and settles when it has ended, with its exit status and what it said. */
+  resume(): Promise<{ readonly code: number | null; readonly said: string }>;
 }
 
 export interface Stop {
   readonly program: string;
   /** The host's folder. */
   readonly folder: string;
-  /** The worker alone stands still where it says so, and the child program goes on. */
+  /** The worker alone stands still where it says so, and the child program continues. */
   readonly mode: 'stop' | 'stop-worker';
   readonly isDue: (call: Call) => boolean;
 }
@@ -61,7 +61,7 @@ export async function stopStep(t: TestContext, step: StepOrder, stop: Stop): Pro
   return {
     call,
     say,
-    goOn: async () => {
+    resume: async () => {
       child.kill('SIGUSR1');
       return await ended;
     },

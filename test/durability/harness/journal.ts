@@ -19,7 +19,7 @@ export interface Journal {
   count(step: Step, what: Note['what']): number;
   /** Waits until so many notes of a kind are there. */
   until(step: Step, what: Note['what'], count?: number): Promise<void>;
-  /** Lets what is held go on; `mended`: no fault is injected any more. */
+  /** Lets what is held continue; `mended`: no fault is injected any more. */
   release(word: 'on' | 'later' | 'mended'): void;
   isReleased(word: 'on' | 'later' | 'mended'): boolean;
 }

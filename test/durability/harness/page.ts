@@ -10,7 +10,7 @@ const end = '<!-- to here -->';
 const outcomeWords = {
   whole: {
     mark: 'W',
-    words: 'the operation goes on, or had done its work; the instance is whole, and like one that was not disturbed',
+    words: 'the operation continues, or had done its work; the instance is whole, and like one that was not disturbed',
   },
   undone: { mark: 'U', words: 'the operation fails and says at which step; nothing is left' },
   cancelled: { mark: 'C', words: 'the operation ends as cancelled; nothing of it is left' },
@@ -18,7 +18,7 @@ const outcomeWords = {
     mark: 'S',
     words: 'nothing is left to undo it; reconciling the host, and sweeping its cache, clears what it had made',
   },
-  gone: { mark: 'G', words: 'the removal goes on; nothing is left' },
+  gone: { mark: 'G', words: 'the removal continues; nothing is left' },
   again: { mark: 'A', words: 'the removal ends before its time; deleting the instance again leaves nothing' },
 } as const satisfies Record<Outcome, { readonly mark: string; readonly words: string }>;
 

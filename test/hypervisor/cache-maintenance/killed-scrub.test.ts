@@ -18,7 +18,7 @@ const scrubbing = `
   process.stdout.write('ready');
   for (;;) await scrubCache(given.maintenance, { names: null, force: given.force }, control);`;
 
-test('a scrub that is killed is gone on with at the files that are still due', { timeout: 300_000 }, async (t) => {
+test('a scrub that is killed is continued at the files that are still due', { timeout: 300_000 }, async (t) => {
   const maintenance = await testCache(t, { scrubBytesPerSecond: 4 * 2 ** 20 });
   const { paths, settings } = maintenance;
   for (const letter of 'abcdef') await putBase(paths, named(letter));

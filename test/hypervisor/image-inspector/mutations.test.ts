@@ -11,7 +11,7 @@ import { type Kind, kinds, limits, openWorkshop, qemuSize, randomNumbers, type W
 /** Every run judges these: the changed images of each kind that one seed makes, one after the other. */
 const rounds = 100;
 const firstSeed = 1;
-/** The search goes on with changed images that have a seed each, so that any of them can be had alone. */
+/** The search continues with changed images that have a seed each, so that any of them can be had alone. */
 const furtherSeeds = [...Array(3000).keys()].map((number) => number + 2);
 const sampledSeeds = 25;
 /** How many of so many images qemu-img looks at, too, where they are accepted: each costs a process. */

@@ -136,7 +136,7 @@ test('a reconciliation finds volumes by their claims, and removes what one opera
   for (const each of kept) await removeVolume(each, commands);
 });
 
-test('zeroing that was cut off goes on where the volume’s tag says', async (t) => {
+test('zeroing that was cut off continues where the volume’s tag says', async (t) => {
   const made = volume('doomed', 16);
   await createVolume(made, commands);
   // Without device mapper a loop device stands in for the volume's own.
