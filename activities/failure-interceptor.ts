@@ -5,7 +5,9 @@ import { reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
 import { isUndoStep } from '../domain/steps.ts';
 
-/** For how long a step keeps trying in the face of a failure that may pass, in milliseconds; for ever where absent. */
+/**
+ * For how long a step keeps trying in the face of a failure that may pass, in milliseconds; indefinitely where absent.
+ */
 export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
 
 /** Errors of the operating system that a full disk gives. */

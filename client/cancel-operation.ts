@@ -44,7 +44,8 @@ export async function stop(context: ClientContext, run: OperationRun, options: W
     // It ended by itself in between.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
-  // It is recorded and will be done; but with no worker at all, waiting for that would last for ever without a word.
+  // It is recorded and will be done; but with no worker at all, waiting for that would last indefinitely without a
+  // word.
   await checkSomebodyPolls(context);
   await waitForOutcome(context, run, options);
 }

@@ -24,7 +24,7 @@ export async function somePollingHosts(context: ClientContext): Promise<readonly
   return [first, ...others];
 }
 
-/** Throws HostUnreachable when nobody would even read what is started: it would wait for ever without a word. */
+/** Throws HostUnreachable when nobody would even read what is started: it would wait indefinitely without a word. */
 export async function checkSomebodyPolls(context: ClientContext): Promise<void> {
   if ((await pollers(context)).length === 0) throw nobodyPolls(context);
 }

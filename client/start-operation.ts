@@ -7,7 +7,7 @@ import type { ClientContext } from './client-context.ts';
 import { attributeKey } from './operation-run.ts';
 import { startWorkflow } from './workflow-calls.ts';
 
-/** Temporal refuses 2 MiB, and its SDK would try again for ever; the rest is room for what a retry adds. */
+/** Temporal refuses 2 MiB, and its SDK would try again indefinitely; the rest is room for what a retry adds. */
 const maxInputBytes = 1.5 * 1024 * 1024;
 
 /** Temporal’s limits for the texts that its UI shows, in bytes. */

@@ -9,7 +9,7 @@ export type Leftovers = 'nothing' | 'files' | 'domain';
 /** One attempt at an instance, on one host: what it is at, and what it knows that decides how it ends. */
 export type AttemptState =
   | ({ readonly at: 'building' } & AttemptFacts)
-  /** A step failed for good, and an operator decides. */
+  /** A step failed permanently, and an operator decides. */
   | ({ readonly at: 'parked'; readonly failure: unknown } & AttemptFacts)
   /** What was made is being taken back; `end` is what the attempt ends as then. */
   | { readonly at: 'undoing'; readonly leaves: Leftovers; readonly failure: unknown; readonly end: AttemptEnd }
@@ -44,7 +44,7 @@ export type AttemptEvent =
   /** The guest is about to be started, and may run from now on. */
   | { readonly kind: 'guestStarts' }
   | { readonly kind: 'made' }
-  /** A step failed for good. `isUnreachable`: since no worker of the host answered. */
+  /** A step failed permanently. `isUnreachable`: since no worker of the host answered. */
   | { readonly kind: 'failed'; readonly failure: unknown; readonly isUnreachable: boolean }
   | { readonly kind: 'cancelled'; readonly failure: unknown }
   /** An operator had a parked attempt continue as it is. */

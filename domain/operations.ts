@@ -103,7 +103,7 @@ export type Phase =
   | 'WaitingForHost'
   /** No worker of the host has answered for longer than `host_unreachable_after`. */
   | 'HostUnreachable'
-  /** Parked: a step failed for good, and a person decides. */
+  /** Parked: a step failed permanently, and a person decides. */
   | 'NeedsOperator'
   | 'Undoing'
   | 'Ready'

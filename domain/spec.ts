@@ -103,7 +103,7 @@ export interface InstanceSpec {
   readonly networkData?: Readonly<Record<string, unknown>>;
   readonly boot: BootMode;
   readonly onFailure: 'undo' | 'hold';
-  /** In seconds; absent: it waits for an operator for ever. */
+  /** In seconds; absent: it waits for an operator indefinitely. */
   readonly holdFor?: number;
 }
 

@@ -13,7 +13,7 @@ export interface StepTimes {
   /** The pause before a step's second attempt; each further pause is twice as long. */
   readonly firstRetryAfterMs: number;
   readonly longestRetryPauseMs: number;
-  /** The pause before an undo that failed for good is tried once more. */
+  /** The pause before an undo that failed permanently is tried once more. */
   readonly undoAgainAfterMs: number;
   /** The first ping of a host comes after this: an operation that is quick costs none. */
   readonly firstPingAfterMs: number;

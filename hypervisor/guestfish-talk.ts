@@ -14,7 +14,7 @@ export interface Talk {
     readonly input: Readable;
     readonly onOutput: (text: string, stream: 'stdout' | 'stderr') => void;
   };
-  /** Says one line and waits for its answer; for ever when the program ends, which is for others to notice. */
+  /** Says one line and waits for its answer; indefinitely when the program ends, which is for others to notice. */
   readonly say: (line: string) => Promise<Answer>;
   /** Nothing more is said. */
   readonly close: () => void;

@@ -128,7 +128,7 @@ function environmentOf({ folder, forceTcg }: GuestfishControl): Record<string, s
 
 async function launch(talk: Talk, { path, format }: GuestDisk): Promise<void> {
   try {
-    // Else QEMU stops the appliance for good as soon as the host has no room for a write.
+    // Else QEMU stops the appliance permanently as soon as the host has no room for a write.
     await say(talk, 'config -set drive.hd0.werror=report');
     // The format is always given: a guest can write any header into its own raw disk.
     await say(talk, 'add', path, `format:${format}`);

@@ -131,7 +131,7 @@ async function runGuest(args: readonly string[], timeoutMs: number): Promise<str
  *
  * real mode: cli; ds, es, ss = 0; clear 0x1000..0x3fff; page tables at 0x1000, 0x2000, 0x3000 mapping the first 2 MiB;
  * cr4 = PAE + PGE; cr3 = 0x1000; EFER.LME; cr0 |= PG + PE; lgdt; jump to
- * long mode: ds, es, ss = 16; 50,000 times cpuid; out 0xf4, 0x31 (the exit device); hlt for ever; the GDT.
+ * long mode: ds, es, ss = 16; 50,000 times cpuid; out 0xf4, 0x31 (the exit device); hlt indefinitely; the GDT.
  */
 export function bootSector(): Uint8Array {
   const code = Buffer.from(bootSectorCode, 'base64');

@@ -32,9 +32,9 @@ export async function createInstance(input: CreateInstanceInput): Promise<Instan
 /**
  * The host plans the disks and reserves the instance's directory, while the images are claimed in its cache and fetched
  * where they are missing. A flavor that cannot hold the image is refused before any disk is made. The disks are made
- * concurrently; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails for
- * good or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as it is,
- * and continues from there when an operator says so.
+ * concurrently; then libvirt defines the domain and starts it, and the instance is marked ready. When a step fails
+ * permanently or the caller cancels, everything is taken back, last first; or, with `onFailure: hold`, it is parked as
+ * it is, and continues from there when an operator says so.
  */
 async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
   const { claim, host: hostName, history, tracker } = attempt;

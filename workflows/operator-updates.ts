@@ -24,7 +24,7 @@ export interface Holding {
 export interface OperatorUpdates {
   /** Parks the operation with its failure, until an operator has decided; see `ParkedReport`. */
   decide(failure: unknown, holding: Holding): Promise<Decision>;
-  /** Settles when an operator says that the host is gone for good; never before. */
+  /** Settles when an operator says that the host is gone permanently; never before. */
   hostGone(): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ import { EverbootFailure, type FailureCode } from '../domain/failures.ts';
 /** As what a worker of Temporal's SDK 1.24 fails a step that it does not have. It would have the step tried again. */
 export const unknownStepType = 'NotFoundError';
 
-/** Workflow code throws nothing but this: any other error would make Temporal try the workflow task for ever. */
+/** Workflow code throws nothing but this: any other error would make Temporal try the workflow task indefinitely. */
 export function everbootFailure(code: FailureCode, message: string, step?: string) {
   return toApplicationFailure(reportOf(new EverbootFailure(code, message), step), { retryable: false });
 }

@@ -10,13 +10,13 @@ export type RegisterUndo = (name: string, undo: () => Promise<unknown>) => void;
 
 export interface FailureRules {
   /**
-   * Asked when the work has failed for good, before anything is undone. `again`: the work is done once more, with the undos
-   * that it has. Throws what the operation is to fail with instead.
+   * Asked when the work has failed permanently, before anything is undone. `again`: the work is done once more, with
+   * the undos that it has. Throws what the operation is to fail with instead.
    */
   readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
   /** Called with each undo as it is registered. */
   readonly onRegister?: (name: string) => void;
-  /** Called with the operation's failure, before the undo that may take for ever. */
+  /** Called with the operation's failure, before the undo that may take indefinitely. */
   readonly onUndo?: (failure: unknown) => void;
   /** True: the host was given up, and whoever gave it up sees to what is there. */
   readonly isGivenUp?: () => boolean;
@@ -70,7 +70,7 @@ async function outcomeOf(error: unknown, decide: NonNullable<FailureRules['decid
   }
 }
 
-/** Temporal tries each undo by itself for ever; should one fail all the same, the others must not be left out. */
+/** Temporal tries each undo by itself indefinitely; should one fail all the same, the others must not be left out. */
 async function untilDone(undo: () => Promise<unknown>): Promise<void> {
   for (;;) {
     try {

@@ -15,7 +15,9 @@ import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
 export interface WatchRules<Made> {
-  /** For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, for ever. */
+  /**
+   * For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, indefinitely.
+   */
   readonly unreachableAfterMs?: number | undefined;
   /** Called each time that it has been away for so long. */
   readonly onUnreachable?: () => void;

@@ -45,6 +45,6 @@ function fail(instanceId: string, place: string, error: unknown): never {
   const problem = `the disks of instance ${instanceId} are in ${place}, which cannot be reached: ${error.message}`;
   throw new EverbootFailure('StorageUnavailable', problem, {
     cause: error,
-    remedy: `Give the host ${place} back; or, if its disks are gone for good, set "storage" to null in the instance’s everboot.json.`,
+    remedy: `Give the host ${place} back; or, if its disks are gone permanently, set "storage" to null in the instance’s everboot.json.`,
   });
 }

@@ -26,7 +26,7 @@ export async function extractTree(
 ): Promise<UnpackedTree> {
   const pipe = join(control.folder, 'files');
   await runProgram('mkfifo', ['-m', '600', pipe], { signal: control.signal, timeoutMs: 10_000 });
-  // Opened without waiting for a writer: one that never comes would keep a thread for ever.
+  // Opened without waiting for a writer: one that never comes would keep a thread indefinitely.
   const end = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
   const archive = new Socket({ fd: end, readable: true, writable: false });
   let unpacking: Promise<UnpackedTree> | undefined;
@@ -37,7 +37,7 @@ export async function extractTree(
       unpacking = unpackTree(archive, folder, limits);
       unpacking.catch((error: unknown) => {
         refusal = error;
-        // Else guestfish would wait for ever to be rid of the rest.
+        // Else guestfish would wait indefinitely to be rid of the rest.
         archive.destroy();
       });
       // First the program's end: where the host killed it, the archive is cut off as well, and that is no image's fault.

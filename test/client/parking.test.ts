@@ -53,7 +53,7 @@ function failsWith(code: string, message: RegExp) {
   };
 }
 
-/** Fails a step for good until it is told not to. */
+/** Fails a step permanently until it is told not to. */
 function failing(step = 'defineDomain'): { on: boolean } {
   const fault = { on: true };
   host.onStep = async (name) => {
@@ -266,7 +266,7 @@ async function firstInput<Input>(handle: { fetchHistory(): Promise<{ events?: un
   return JSON.parse(Buffer.from(data).toString()) as Input;
 }
 
-test('a host that is gone for good is given up: the creation and the deletion end, and leave word for it', async () => {
+test('a host that is gone permanently is given up: the creation and the deletion end, and leave word for it', async () => {
   const gone = await cloud.addHost('host-b');
   const [made, stuck] = [smallSpec({ host: 'host-b' }), smallSpec({ host: 'host-b' })];
   await client.wait(await client.createInstance(made));

@@ -123,7 +123,10 @@ for (const at of Object.keys(states) as StateName[]) {
   }
 }
 
-/** All that an attempt knows when a step fails for good: what it leaves, whether it may move, what it does then, and why. */
+/**
+ * All that an attempt knows when a step fails permanently: what it leaves, whether it may move, what it does then, and
+ * why.
+ */
 type FailureCase = `${Leftovers}, ${'moves' | 'stays'}, ${'undoes' | 'holds'}, ${'unreachable' | 'refused'}`;
 
 const failures: Record<FailureCase, 'failed' | 'parked' | 'unreachable'> = {

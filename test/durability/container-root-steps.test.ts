@@ -38,7 +38,7 @@ test('a container’s root is made once though its step runs twice, and goes wit
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a container’s root that fails for good takes everything back', { skip }, async () => {
+test('a container’s root that fails permanently takes everything back', { skip }, async () => {
   host.inject = async (step, run) => {
     if (step !== 'extractRootFileSystem') return await run();
     throw new EverbootFailure('ImageUnacceptable', 'injected');

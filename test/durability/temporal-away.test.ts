@@ -147,7 +147,7 @@ test('a worker that is told to stop while Temporal is silent ends, and leaves no
     const child = worker.process();
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
-    // Its own limit is 35 s; what hangs for longer than this would hang for ever.
+    // Its own limit is 35 s; what hangs for longer than this would hang indefinitely.
     const code = await Promise.race([ended.then(([exitCode]) => exitCode), sleep(60_000, 'it hangs', { ref: false })]);
     assert.equal(code, 0);
     const made = (await readdir(worker.paths.cache)).filter((name) => !cached.includes(name));

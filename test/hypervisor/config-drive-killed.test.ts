@@ -39,7 +39,7 @@ const script = `
   await writeConfigDrive(destination, contents, settings, { signal: new AbortController().signal, onProgress() {} });
 `;
 
-/** An xorriso that stops for good: before its work, or when the image is there. */
+/** An xorriso that stops permanently: before its work, or when the image is there. */
 async function stoppingXorriso(folder: string, place: 'before' | 'after'): Promise<string> {
   const programs = join(folder, `xorriso-${place}`);
   await mkdir(programs);

@@ -47,7 +47,7 @@ function spec(more: Record<string, unknown> = {}): Record<string, unknown> {
   };
 }
 
-/** Fails a step for good as long as it is asked to. */
+/** Fails a step permanently as long as it is asked to. */
 function failing(step: keyof HostActivities): { on: boolean } {
   const fault = { on: true };
   host.ran.length = 0;

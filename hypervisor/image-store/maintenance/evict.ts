@@ -41,7 +41,7 @@ export async function evict(maintenance: StoreMaintenance, { cacheName, path, st
     if (now === undefined || !isSameFile(stats, now) || now.mtimeMs !== stats.mtimeMs) return;
     if (await isThere(pinPath(paths, cacheName))) return;
     // The file before its mark: a crash in between leaves a mark without a file, which the next fetch replaces; the
-    // other way round the file would look like somebody else's, and stay for ever.
+    // other way round the file would look like somebody else's, and stay indefinitely.
     await removeFile(path);
     await syncPath(paths.cache);
     await removeFacts(paths, cacheName);

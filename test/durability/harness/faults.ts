@@ -37,8 +37,8 @@ export interface Fault {
 }
 
 export const faults = {
-  throwBefore: { title: 'fails for good before its effect', action: 'throwBefore' },
-  throwAfter: { title: 'fails for good after its effect', action: 'throwAfter' },
+  throwBefore: { title: 'fails permanently before its effect', action: 'throwBefore' },
+  throwAfter: { title: 'fails permanently after its effect', action: 'throwAfter' },
   throwOnce: { title: 'fails once', action: 'throwAndPass', times: 1 },
   failFive: { title: 'fails five times', action: 'throwAndPass', times: 5 },
   runTwice: { title: 'runs twice', action: 'runTwice' },

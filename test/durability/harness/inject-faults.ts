@@ -23,7 +23,7 @@ export interface FaultPlace {
   readonly instancesPath: string;
   readonly journal: Journal;
   readonly watchesPrograms: boolean;
-  /** Fails for good whenever it runs: so an undo is brought about. */
+  /** Fails permanently whenever it runs: so an undo is brought about. */
   readonly broken: Step | null;
 }
 

@@ -30,7 +30,7 @@ export function madeTables(cases: readonly Case[]): string {
     ...faultNames.map((fault, index) => `${index + 1}. ${faults[fault].title}`),
     '',
     ...Object.values(outcomeWords).map(({ mark, words }) => `- **${mark}**: ${words}`),
-    '- (empty): no fault is injected here; a step that runs no program has none to be killed, and an undo has no failure for good',
+    '- (empty): no fault is injected here; a step that runs no program has none to be killed, and an undo has no permanent failure',
     '',
     ...procedures.flatMap((procedure) => tableOf(procedure, cases)),
     ...countsOf(cases),

@@ -69,7 +69,7 @@ export async function mountFailing(backing: string, folder: string): Promise<Fai
 const mark = (instancesPath: string): string => `${dirname(dirname(instancesPath))}.broken/${caseOf(instancesPath)}`;
 const caseOf = (instancesPath: string): string => dirname(instancesPath).split('/').at(-1) ?? '';
 
-/** Breaks it for good, or only the writes from one to another, counted from now on. */
+/** Breaks it permanently, or only the writes from one to another, counted from now on. */
 export async function breakFolder(instancesPath: string, writes: readonly [number, number] | [] = []): Promise<void> {
   await mkdir(dirname(mark(instancesPath)), { recursive: true });
   await writeFile(mark(instancesPath), writes.join(' '));

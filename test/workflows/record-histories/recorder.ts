@@ -102,7 +102,7 @@ export function passing(): EverbootFailure {
   return new EverbootFailure('HostIoError', 'injected', { retryAfterMs: 500 });
 }
 
-/** Fails a step for good until the fault is taken back. */
+/** Fails a step permanently until the fault is taken back. */
 export function failFinally(host: Pick<TestHost, 'inject'>, step: keyof HostActivities): void {
   inject(host, step, () => Promise.reject(new EverbootFailure('InsufficientSpace', 'injected')));
 }
