@@ -5,7 +5,7 @@ import { type FailureDocument, failureDocument } from './failure-document.ts';
 import { checkInstanceId } from './instance-id.ts';
 import { describeRun, findRun, type OperationRun, statusOf } from './operation-run.ts';
 import { failureCodeOf, type Outcome, type WaitOptions, waitForOutcome } from './outcome.ts';
-import { notParked, runningOperation, tellOperation } from './tell-operation.ts';
+import { notParked, runningOperation, updateOperation } from './update-operation.ts';
 
 export interface AbandonOptions extends WaitOptions {
   /**
@@ -18,7 +18,7 @@ export interface AbandonOptions extends WaitOptions {
    */
   readonly host?: string;
   /** Called when the operation has accepted the update: from now on it ends whether or not anybody waits. */
-  readonly onTold?: () => void;
+  readonly onAccepted?: () => void;
 }
 
 export interface AbandonResult {
@@ -43,14 +43,14 @@ export interface AbandonResult {
 export async function abandonOperation(
   context: ClientContext,
   instanceId: string,
-  { hostGone = false, host: saidGone, onTold, ...waiting }: AbandonOptions = {},
+  { hostGone = false, host: saidGone, onAccepted, ...waiting }: AbandonOptions = {},
 ): Promise<AbandonResult> {
   if (hostGone) await continueDeleting(context, instanceId, saidGone);
   const run = await runningOperation(context, instanceId);
   if (!hostGone && run.phase !== 'NeedsOperator') throw notParked(run);
   const request: AbandonRequest = hostGone ? { hostGone, ...hostMeant(run, saidGone) } : {};
-  await tellOperation(context, run, 'abandon', request);
-  onTold?.();
+  await updateOperation(context, run, 'abandon', request);
+  onAccepted?.();
   const outcome = await waitForOutcome(context, run, waiting);
   const { failure } = outcome;
   const ended = (await findRun(context, instanceId, run.runId)) ?? run;

@@ -32,8 +32,8 @@ async function fill<Listed extends ListedInstance>(
   context: ClientContext,
   instance: Listed,
 ): Promise<Filled<Listed>[]> {
-  const told = await askWorkflow(context, instanceWorkflowId(instance.instanceId));
-  if (told === null) return [instance];
-  const { parked } = waitsOf(told);
-  return parked === undefined ? [] : [{ ...instance, host: told.host, parked }];
+  const reported = await askWorkflow(context, instanceWorkflowId(instance.instanceId));
+  if (reported === null) return [instance];
+  const { parked } = waitsOf(reported);
+  return parked === undefined ? [] : [{ ...instance, host: reported.host, parked }];
 }

@@ -71,11 +71,11 @@ async function hostProgress(
   { host, workflowId, runId }: { readonly host: string; readonly workflowId: string; readonly runId: string },
 ): Promise<OperationView> {
   const handle = context.client.workflow.getHandle(workflowId, runId);
-  const [description, told] = await Promise.all([
+  const [description, reported] = await Promise.all([
     callTemporal(context, () => handle.describe()),
     askWorkflow(context, workflowId, runId),
   ]);
   const status = statusOf(description.status.name);
   const phase = status === 'running' ? work.phase : status === 'completed' ? 'Done' : 'Failed';
-  return progressOf({ operation: work.operation, phase, host, description, status }, told);
+  return progressOf({ operation: work.operation, phase, host, description, status }, reported);
 }

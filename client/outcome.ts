@@ -77,12 +77,12 @@ export async function waitForWorkflow(
 ): Promise<unknown> {
   const { connection, workflow } = context.client;
   const done = new AbortController();
-  let isTold = false;
-  const tell = (): void => {
-    if (!isTold) onUnreachable?.(unreachable(context));
-    isTold = true;
+  let isReported = false;
+  const report = (): void => {
+    if (!isReported) onUnreachable?.(unreachable(context));
+    isReported = true;
   };
-  if (onUnreachable !== undefined) void watchServer(context, done.signal, tell);
+  if (onUnreachable !== undefined) void watchServer(context, done.signal, report);
   try {
     for (;;) {
       signal?.throwIfAborted();
@@ -92,7 +92,7 @@ export async function waitForWorkflow(
       } catch (error) {
         signal?.throwIfAborted();
         if (!isConnectionTrouble(error)) throw error;
-        tell();
+        report();
         await sleep(pauseMs, undefined, signal === undefined ? {} : { signal });
       }
     }
@@ -102,13 +102,13 @@ export async function waitForWorkflow(
 }
 
 /** The SDK tries a call for half a minute before it says that nobody answers, so the server is asked beside it. */
-async function watchServer(context: ClientContext, signal: AbortSignal, tell: () => void): Promise<void> {
+async function watchServer(context: ClientContext, signal: AbortSignal, report: () => void): Promise<void> {
   const { workflowService } = context.client;
   while (!signal.aborted) {
     try {
       await callTemporal(context, () => workflowService.getSystemInfo({}), lookMs);
     } catch (error) {
-      if (!signal.aborted && isConnectionTrouble(error)) tell();
+      if (!signal.aborted && isConnectionTrouble(error)) report();
     }
     await sleep(lookMs, undefined, { signal, ref: false }).catch(() => undefined);
   }

@@ -58,12 +58,12 @@ const queryTimeoutMs = 3000;
 /** How far an instance’s newest operation is. Throws InstanceNotFound, TemporalUnreachable. */
 export async function readProgress(context: ClientContext, instanceId: string, runId?: string): Promise<OperationView> {
   checkInstanceId(instanceId);
-  const [run, told] = await Promise.all([
+  const [run, reported] = await Promise.all([
     findRun(context, instanceId, runId),
     askWorkflow(context, instanceWorkflowId(instanceId), runId),
   ]);
   if (run === null) throw unknownInstance(instanceId);
-  return progressOf(runView(run), told);
+  return progressOf(runView(run), reported);
 }
 
 /** The steps as the workflow reports them; null when no worker answers in time. */
@@ -88,19 +88,19 @@ export function runView({ memo, phase, description, status }: DescribedRun): Run
 }
 
 /** Merges the workflow's report with Temporal's state of the steps that are not done. */
-export function progressOf(run: RunView, told: OperationProgress | null): OperationView {
+export function progressOf(run: RunView, reported: OperationProgress | null): OperationView {
   const pending = new Map(pendingSteps(run).map((step) => [step.activityId, step]));
-  if (told === null) {
+  if (reported === null) {
     const steps = [...pending.values()].map((step) => stepView(stepOfPending(step), step));
     return { operation: run.operation, phase: run.phase, host: run.host, steps };
   }
-  const steps = told.steps.map((step) =>
+  const steps = reported.steps.map((step) =>
     stepView(step, step.state === 'running' ? pending.get(step.activityId) : undefined),
   );
-  const { operation, phase, host } = told;
+  const { operation, phase, host } = reported;
   // The two were asked concurrently: of an operation that has ended, its end is what counts.
   if (run.status !== 'running') return { operation, phase: run.phase, host, steps };
-  return { operation, phase, host, steps, ...waitsOf(told) };
+  return { operation, phase, host, steps, ...waitsOf(reported) };
 }
 
 /** The reasons why an operation waits: an operator, its host. */

@@ -3,7 +3,7 @@ import { changeRequest, type SpecChange } from './change-request.ts';
 import type { ClientContext } from './client-context.ts';
 import type { StartedInstance } from './create-instance.ts';
 import { checkInputSize } from './start-operation.ts';
-import { askRequest, notParked, runningOperation, tellOperation } from './tell-operation.ts';
+import { askRequest, notParked, runningOperation, updateOperation } from './update-operation.ts';
 
 /**
  * Continues with a creation that waits for an operator, and returns as soon as it does. Without a change it continues
@@ -22,7 +22,7 @@ export async function retryOperation(
   const request: RetryRequest =
     change === undefined ? {} : { change: await changeRequest(context, await askRequest(context, run), change) };
   checkInputSize(request);
-  await tellOperation(context, run, 'retry', request);
+  await updateOperation(context, run, 'retry', request);
   const { runId, memo } = run;
   return { instanceId, name: memo.name ?? instanceId, host: memo.host, runId, joined: false, onFailure: 'hold' };
 }

@@ -33,11 +33,11 @@ export async function showInstance(
   checkInstanceId(instanceId);
   const run = await findRun(context, instanceId);
   if (run === null) return await showRecord(context, instanceId, host);
-  const [told, outcome] = await Promise.all([
+  const [reported, outcome] = await Promise.all([
     askWorkflow(context, instanceWorkflowId(instanceId), run.runId),
     run.status === 'running' ? null : waitForOutcome(context, run),
   ]);
-  const { operation, ...progress } = progressOf(runView(run), told);
+  const { operation, ...progress } = progressOf(runView(run), reported);
   return {
     instanceId,
     name: run.memo.name ?? null,

@@ -32,8 +32,8 @@ async function look(context: ClientContext, instanceId: string): Promise<ParkedR
     const run = await findRun(context, instanceId);
     if (run?.status !== 'running' || run.memo.operation !== 'create') return null;
     if (run.phase !== 'NeedsOperator') return 'building';
-    const told = await askWorkflow(context, instanceWorkflowId(instanceId), run.runId);
-    return told?.parked ?? 'building';
+    const reported = await askWorkflow(context, instanceWorkflowId(instanceId), run.runId);
+    return reported?.parked ?? 'building';
   } catch (error) {
     if (isConnectionTrouble(error)) return 'building';
     throw error;

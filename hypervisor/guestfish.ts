@@ -1,7 +1,7 @@
 import type { DiskFormat } from '../domain/disk-plan.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { WorkControl } from '../domain/step-progress.ts';
-import { tellingOfFullDisk } from './full-disk.ts';
+import { reportingFullDisk } from './full-disk.ts';
 import { endedFailure, failureAtWork, failureBefore, startFailure } from './guestfish-failures.ts';
 import { commandLine } from './guestfish-line.ts';
 import { openTalk, type Talk } from './guestfish-talk.ts';
@@ -105,7 +105,7 @@ export async function withGuestfish<Made>(
       return made;
     } finally {
       // It comes first: a disk that fails is not what the tenant put on it.
-      await tellingOfFullDisk(disk.path, () => checkDiskHeld(talk));
+      await reportingFullDisk(disk.path, () => checkDiskHeld(talk));
       await say(talk, 'shutdown');
     }
   };

@@ -51,13 +51,13 @@ export function hostGoneQuestion({ instanceId, name, operation, host }: Instance
 async function abandon(client: EverbootClient, output: Output, id: string, options: AbandonOptions): Promise<void> {
   const signal = abortOn('SIGINT');
   let endProgress: (() => Promise<void>) | undefined;
-  const onTold = (): void => {
+  const onAccepted = (): void => {
     endProgress = showProgress(() => client.progress(id));
   };
   const onUnreachable: AbandonOptions['onUnreachable'] = ({ message }) =>
     output.note(`${message}; waiting for it to come back`);
   try {
-    const result = await client.abandon(id, { ...options, signal, onTold, onUnreachable });
+    const result = await client.abandon(id, { ...options, signal, onAccepted, onUnreachable });
     await endProgress?.();
     output.result(result, abandonText(result, options.hostGone === true));
   } catch (error) {

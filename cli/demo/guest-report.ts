@@ -29,8 +29,11 @@ const swapWords = /^(\S+) (\d+)$/;
 /** Reads a console, whatever else is on it; a line that is cut off, or is none of the guest's, is left out. */
 export function parseGuestReport(console: string): GuestReport {
   const wholeLines = console.slice(0, console.lastIndexOf('\n') + 1);
-  const told = [...wholeLines.matchAll(reportLine)].map(([, word = '', rest = '']) => ({ word, rest: rest.trim() }));
-  const restsOf = (word: string): string[] => told.filter((line) => line.word === word).map(({ rest }) => rest);
+  const reported = [...wholeLines.matchAll(reportLine)].map(([, word = '', rest = '']) => ({
+    word,
+    rest: rest.trim(),
+  }));
+  const restsOf = (word: string): string[] => reported.filter((line) => line.word === word).map(({ rest }) => rest);
   return {
     disks: restsOf('disk').flatMap((rest) => {
       const [, name, size, type, label] = diskWords.exec(rest) ?? [];

@@ -46,7 +46,7 @@ export async function runDemo({ keep, output }: DemoOptions): Promise<void> {
     const reference = await offerImage(stage, image);
     const made = await createGuest(stage, guest, guest.spec(up.host, reference));
     if (made === null) return;
-    if (keep) sayHowToContinue = () => tellHowToContinue(stage, { ...made, up, reference });
+    if (keep) sayHowToContinue = () => printNextCommands(stage, { ...made, up, reference });
     const report = await lookOn(stage, made);
     checkReport(report, guest);
     const kept = { configurationFile: folder.configurationFile, stateDirectory: folder.path, upProcess: up.pid };
@@ -78,7 +78,7 @@ async function cleanUp({ undos, output }: Stage): Promise<void> {
   }
 }
 
-function tellHowToContinue(
+function printNextCommands(
   { folder, output }: Pick<Stage, 'folder' | 'output'>,
   made: MadeInstance & { readonly up: RunningUp; readonly reference: ImageReference },
 ): void {

@@ -81,8 +81,8 @@ function failureOf(
   log: string,
   logFile: string,
 ): EverbootFailure {
-  const told = documents.map(({ error }) => error as { code: string; message: string; remedy: string } | undefined);
-  const error = told.findLast((document) => typeof document?.message === 'string');
+  const reported = documents.map(({ error }) => error as { code: string; message: string; remedy: string } | undefined);
+  const error = reported.findLast((document) => typeof document?.message === 'string');
   if (error !== undefined && isFailureCode(error.code)) {
     return new EverbootFailure(error.code, error.message, { remedy: error.remedy });
   }

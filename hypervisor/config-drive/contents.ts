@@ -2,7 +2,7 @@ import type { DiskBus } from '../../domain/disk-plan.ts';
 import type { InstanceSecrets, InstanceSpec } from '../../domain/spec.ts';
 
 /** A disk as the guest's metadata describes it. */
-export interface ToldDisk {
+export interface GuestDisk {
   /** Empty in a container, whose disks have no names. */
   readonly device: string;
   readonly bus: DiskBus;
@@ -12,12 +12,12 @@ export interface ToldDisk {
 }
 
 /** The disks of a plan that a guest is informed of. */
-export interface ToldDisks {
-  readonly root: ToldDisk | null;
-  readonly ephemerals: readonly ToldDisk[];
-  readonly swap: ToldDisk | null;
+export interface GuestDisks {
+  readonly root: GuestDisk | null;
+  readonly ephemerals: readonly GuestDisk[];
+  readonly swap: GuestDisk | null;
   /** `boot`: the guest's root is on it. */
-  readonly volumes?: readonly (ToldDisk & { readonly boot: boolean })[];
+  readonly volumes?: readonly (GuestDisk & { readonly boot: boolean })[];
 }
 
 /** The contents of a config drive. */
@@ -41,7 +41,7 @@ export interface ConfigDriveContents {
   >;
   readonly secrets: InstanceSecrets;
   /** From which the guest learns where its disks are, and which of them have a tag; absent: the guest gets none. */
-  readonly disks?: ToldDisks;
+  readonly disks?: GuestDisks;
 }
 
 /** One file of a config drive. The path is relative to its root, and made of nothing that a tenant gave. */

@@ -1,9 +1,9 @@
 import type { DiskBus } from '../../domain/disk-plan.ts';
 import type { NetworkInterface } from '../../domain/spec.ts';
-import type { ToldDisk, ToldDisks } from './contents.ts';
+import type { GuestDisk, GuestDisks } from './contents.ts';
 
 interface Devices {
-  readonly disks: ToldDisks | undefined;
+  readonly disks: GuestDisks | undefined;
   readonly interfaces: readonly NetworkInterface[];
 }
 
@@ -34,7 +34,7 @@ export function deviceMetadata(
 }
 
 /** In the order in which the domain has them. */
-function allDisks(disks: ToldDisks | undefined): readonly ToldDisk[] {
+function allDisks(disks: GuestDisks | undefined): readonly GuestDisk[] {
   if (disks === undefined) return [];
   const { root, ephemerals, swap, volumes = [] } = disks;
   return [root, ...ephemerals, swap, ...volumes].filter((disk) => disk !== null);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, rename, stat } from 'node:fs/promises';
 import type { ConfigDriveSettings } from '../../domain/configuration.ts';
-import { tellingOfFullDisk } from '../full-disk.ts';
+import { reportingFullDisk } from '../full-disk.ts';
 import { publishFile, removeTemporaryFiles } from '../publish-file.ts';
 import { isThere } from '../small-file.ts';
 import type { ConfigDriveContents } from './contents.ts';
@@ -30,7 +30,7 @@ export async function writeConfigDrive(
     const randomSeed = randomBytes(512).toString('base64');
     const write = writerFor(settings);
     await withStagingFolder(destination, metadataTree(contents, { randomSeed }), async (staging) => {
-      await tellingOfFullDisk(staging.image, () => write(staging, control));
+      await reportingFullDisk(staging.image, () => write(staging, control));
       await chmod(staging.image, 0o600);
       await publishFile(destination, (temporaryPath) => rename(staging.image, temporaryPath));
     });

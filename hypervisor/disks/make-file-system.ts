@@ -3,7 +3,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { type FileSystemName, fileSystemProblem, isFileSystemName } from '../../domain/file-systems.ts';
 import { mkfsWords, ownMkfsCommand, targetWord, wordsFor } from '../../domain/mkfs-commands.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { tellingOfFullDisk } from '../full-disk.ts';
+import { reportingFullDisk } from '../full-disk.ts';
 import { runProgram } from '../run-program.ts';
 import { timeForBytesMs } from '../time-for-bytes.ts';
 import { checkNewFileSystem } from './check-new-file-system.ts';
@@ -40,7 +40,7 @@ export function fileSystemCommand(shape: EphemeralShape, virtMkfs: readonly stri
 
 /** Runs a command that makes a file system, on a whole disk that holds nothing yet, and looks whether it is whole. */
 export async function makeFileSystem(words: readonly string[], disk: DiskFile, control: WorkControl): Promise<void> {
-  await tellingOfFullDisk(disk.path, async () => {
+  await reportingFullDisk(disk.path, async () => {
     await format(wordsFor(words, disk.path), disk, control);
     await checkNewFileSystem(disk, control);
   });
@@ -48,7 +48,7 @@ export async function makeFileSystem(words: readonly string[], disk: DiskFile, c
 
 /** Makes a swap area of a whole disk that holds nothing yet. */
 export async function makeSwapArea(disk: DiskFile, control: WorkControl): Promise<void> {
-  await tellingOfFullDisk(disk.path, () => format(['mkswap', disk.path], disk, control));
+  await reportingFullDisk(disk.path, () => format(['mkswap', disk.path], disk, control));
 }
 
 async function format(

@@ -143,7 +143,7 @@ async function readyInstance(id: string) {
   return { claim, result };
 }
 
-test('a ready instance that a deferred cleanup is about to remove is not told as what the request made', async () => {
+test('a ready instance that a deferred cleanup is about to remove is not returned as the result of the request', async () => {
   const id = crypto.randomUUID();
   const { claim, result } = await readyInstance(id);
   for (const whose of [claim.operationId, 'deleted']) {
@@ -157,7 +157,7 @@ test('a ready instance that a deferred cleanup is about to remove is not told as
   }
 });
 
-test('an instance that a deferred cleanup removed a moment ago is not told as what the request made', async () => {
+test('an instance that a deferred cleanup removed a moment ago is not returned as the result of the request', async () => {
   const id = crypto.randomUUID();
   await readyInstance(id);
   const saying: Describe = async () => {

@@ -414,7 +414,7 @@ test('a host that does not poll keeps no instance from being built on another on
   }
 });
 
-test('no server, no namespace and no worker are told apart, and quickly', async () => {
+test('no server, no namespace and no worker are distinguished, and quickly', async () => {
   const nowhere = connectClient({ address: `127.0.0.1:${await freePort()}`, namespace: 'default' });
   await assert.rejects(nowhere, failsWith('TemporalUnreachable', /no Temporal server answers/));
   const { address } = cloud.server;

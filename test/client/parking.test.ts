@@ -190,12 +190,12 @@ test('a change that makes no spec, or another instance, is refused, and the boot
     await assert.rejects(client.retry(instanceId, change), failsWith('SpecInvalid', words));
   assert.equal(({} as { polluted?: string }).polluted, undefined);
   assert.equal((await client.show(instanceId)).phase, 'NeedsOperator');
-  let isTold = false;
+  let isReported = false;
   const onCreationCancelled = () => {
-    isTold = true;
+    isReported = true;
   };
   assert.equal((await client.delete(instanceId, { onCreationCancelled })).existed, false);
-  assert.ok(isTold);
+  assert.ok(isReported);
 });
 
 test('what does not wait can be neither retried nor abandoned', async () => {

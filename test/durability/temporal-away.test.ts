@@ -17,7 +17,7 @@ import { type MortalTemporal, startMortalTemporal } from './harness/mortal-tempo
 const mebibyte = 2 ** 20;
 /** Longer than the steps’ heartbeat timeout. */
 const outageMs = 12_000;
-const tellsOfIt = /does not answer.*; waiting for it to come back/;
+const saysSo = /does not answer.*; waiting for it to come back/;
 
 let temporal: MortalTemporal;
 let worker: RunningEverboot;
@@ -123,7 +123,7 @@ test('Temporal away for longer than a heartbeat may take: the worker comes back 
     for (const [command, ended] of Object.entries({ create: created, cancel, delete: deletion })) {
       const { code, stdout, stderr } = await ended;
       assert.equal(code, 0, `${command}: ${stdout} ${stderr}`);
-      assert.match(stderr, tellsOfIt, command);
+      assert.match(stderr, saysSo, command);
     }
     assert.equal(JSON.parse((await cancel).stdout).cancelled, true);
     await assertWhole(kept);
@@ -137,7 +137,7 @@ test('Temporal away for longer than a heartbeat may take: the worker comes back 
   }
 });
 
-test('a worker that is told to stop while Temporal is silent ends, and leaves nothing partial under a final name', async () => {
+test('a worker that is asked to stop while Temporal is silent ends, and leaves nothing partial under a final name', async () => {
   const boot = await heldBoot('stopped', 24 * mebibyte, 12 * mebibyte);
   const cached = await readdir(worker.paths.cache);
   try {

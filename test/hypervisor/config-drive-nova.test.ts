@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseSpec } from '../../domain/parse-spec.ts';
-import type { ToldDisks } from '../../hypervisor/config-drive/contents.ts';
+import type { GuestDisks } from '../../hypervisor/config-drive/contents.ts';
 import { deviceMetadata } from '../../hypervisor/config-drive/device-metadata.ts';
 import { metadataTree } from '../../hypervisor/config-drive/metadata-tree.ts';
 
@@ -14,7 +14,7 @@ type Tree = Record<string, any>;
 
 interface Instance {
   readonly spec: Record<string, unknown>;
-  readonly disks: ToldDisks;
+  readonly disks: GuestDisks;
 }
 
 const instances = (await readJson('test/fixtures/nova/instances.json')) as Record<string, Instance>;

@@ -30,7 +30,7 @@ interface Told {
 }
 
 /** A Glance that says where the image lies, and counts how often its bytes are asked for. */
-async function tellingGlance(t: TestContext, { locations = [], record = {}, size = bytes.length }: Told) {
+async function glanceWithLocations(t: TestContext, { locations = [], record = {}, size = bytes.length }: Told) {
   const { algorithm, hex } = digestOf(bytes);
   const told = { id, name: 'told', status: 'active', disk_format: 'raw', container_format: 'bare', size, ...record };
   const server = await imageServer(t, [
@@ -72,7 +72,7 @@ describe('an image whose place Glance tells', () => {
       { locations: [{ url }], size: null },
     ];
     for (const telling of tellings) {
-      const { image, fetches, settings } = await tellingGlance(t, telling);
+      const { image, fetches, settings } = await glanceWithLocations(t, telling);
       await forget(where);
       const made = await fetchImage(where, image, { glance: settings });
       assert.deepEqual(made, { sizeBytes: bytes.length, resumedAtBytes: 0 }, JSON.stringify(telling));
@@ -111,7 +111,7 @@ describe('an image whose place Glance tells', () => {
       [{ locations: (request) => request.destroy() }, /did not show its locations/],
     ];
     for (const [telling, reason] of tellings) {
-      const { image, fetches, settings } = await tellingGlance(t, telling);
+      const { image, fetches, settings } = await glanceWithLocations(t, telling);
       await forget(where);
       const { notDirect = '' } = await fetchImage(where, image, { glance: settings });
       await isWhole(where);
@@ -125,7 +125,7 @@ describe('an image whose place Glance tells', () => {
     const where = await folders(t);
     const file = join(where.root, 'tampered');
     await writeFile(file, randomBytes(bytes.length));
-    const { image, fetches, settings } = await tellingGlance(t, { locations: [{ url: `file://${file}` }] });
+    const { image, fetches, settings } = await glanceWithLocations(t, { locations: [{ url: `file://${file}` }] });
     await assert.rejects(fetchImage(where, image, { glance: settings }), { code: 'SourceChanged' });
     await fetchImage(where, image, { glance: settings });
     assert.equal(fetches(), 1);
@@ -138,7 +138,7 @@ describe('an image whose place Glance tells', () => {
     const args = ['create', '-q', '-f', 'qcow2', '-u', '-F', 'raw', '-b', '/etc/hostname', file, '1G'];
     await runProgram('qemu-img', args, { timeoutMs: 120_000 });
     await truncate(file, bytes.length);
-    const { image, fetches, settings } = await tellingGlance(t, { locations: [{ url: `file://${file}` }] });
+    const { image, fetches, settings } = await glanceWithLocations(t, { locations: [{ url: `file://${file}` }] });
     assert.notEqual((await fetchImage(where, image, { glance: settings })).notDirect, undefined);
     assert.equal(fetches(), 1);
     await isWhole(where);
@@ -157,7 +157,7 @@ describe('an image whose place Glance tells', () => {
     // The disk has lost its end, and with it what follows the file's head.
     await truncate(mounted.disk, start + 2 * mebibyte);
     const url = `file://${file}`;
-    const { image, fetches, settings } = await tellingGlance(t, { locations: [{ url }] });
+    const { image, fetches, settings } = await glanceWithLocations(t, { locations: [{ url }] });
     const { notDirect } = await fetchImage({ ...where, root: mounted.mount }, image, { glance: settings });
     assert.match(notDirect ?? '', /Input\/output error/);
     assert.equal(fetches(), 1);
@@ -168,7 +168,7 @@ describe('an image whose place Glance tells', () => {
     const where = await folders(t);
     const file = join(where.root, 'image');
     await writeFile(file, bytes);
-    const { image, fetches, settings } = await tellingGlance(t, { locations: [{ url: `file://${file}` }] });
+    const { image, fetches, settings } = await glanceWithLocations(t, { locations: [{ url: `file://${file}` }] });
     // They are asked in random order.
     const down = [1, 2, 3, 4, 5, 6, 7].map((port) => `http://127.0.0.1:${port}`);
     const apiServers = [...down, ...settings.apiServers];
@@ -182,7 +182,7 @@ describe('an image whose place Glance tells', () => {
     const file = join(where.root, 'image');
     await writeFile(file, bytes);
     const locations = [{ url: `file://${file}` }];
-    const { image, fetches, asks, settings, server } = await tellingGlance(t, { locations });
+    const { image, fetches, asks, settings, server } = await glanceWithLocations(t, { locations });
     const plain = await fetchImage(where, image, { glance: { apiServers: [server.url] } });
     assert.equal(plain.notDirect, undefined);
     assert.equal(fetches(), 1);

@@ -60,8 +60,8 @@ test('an aborted program is killed, and the signal’s reason is thrown', async 
   const controller = new AbortController();
   const running = runProgram('sleep', ['30'], { timeoutMs: 60_000, signal: controller.signal });
   await sleep(100);
-  controller.abort(new Error('told to stop'));
-  await assert.rejects(running, /told to stop/);
+  controller.abort(new Error('asked to stop'));
+  await assert.rejects(running, /asked to stop/);
 });
 
 test('a limited program cannot write a larger file than it may', async () => {

@@ -50,7 +50,7 @@ export const faults = {
   killDuring: { title: 'worker killed during', action: 'killDuring', times: 1, ownProcess: true, waits: true },
   killAfter: { title: 'worker killed after', action: 'killAfter', times: 1, ownProcess: true, waits: true },
   killProgram: { title: 'its program killed', action: 'killProgram', times: 1, ownProcess: true },
-  drain: { title: 'worker told to stop', action: 'hold', times: 1, ownProcess: true, outside: 'drain' },
+  drain: { title: 'worker asked to stop', action: 'hold', times: 1, ownProcess: true, outside: 'drain' },
   killTemporal: { title: 'Temporal killed and restarted', action: 'hold', times: 1, outside: 'killTemporal' },
   fillDisk: { title: 'disk full', action: 'fillDisk', times: 1, medium: 'small' },
   breakDisk: { title: 'disk fails (EIO)', action: 'breakDisk', times: 1, medium: 'failing' },

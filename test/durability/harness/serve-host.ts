@@ -26,7 +26,7 @@ export interface HostOrder {
 }
 
 export interface ServedHost {
-  /** As SIGTERM does it: nothing new is taken, and what runs is told to stop after a moment. */
+  /** As SIGTERM does it: nothing new is taken, and what runs is asked to stop after a moment. */
   stop(): Promise<void>;
 }
 

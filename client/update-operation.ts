@@ -27,7 +27,7 @@ export async function runningOperation(context: ClientContext, instanceId: strin
  * Sends an operator's decision to a running operation as a Temporal update, and returns when a worker has accepted it.
  * Throws InstanceBusy (it is not parked), OperationEnded, HostUnreachable (no worker of any host took it).
  */
-export async function tellOperation<Name extends UpdateName>(
+export async function updateOperation<Name extends UpdateName>(
   context: ClientContext,
   run: OperationRun,
   name: Name,
