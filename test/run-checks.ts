@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { functionLengths } from './checks/function-lengths.ts';
 import { messageProblems } from './checks/matched-messages.ts';
 import { placesOfTests } from './checks/places-of-tests.ts';
+import { rejectedWords } from './checks/rejected-words.ts';
 
 const root = join(import.meta.dirname, '..');
 const timeoutMs = 300_000;
@@ -42,6 +43,7 @@ const checks = {
   'the places of tests': () => ownRule(placesOfTests),
   'no message decides anything': () => ownRule(messageProblems),
   'the lengths of functions': () => ownRule(functionLengths),
+  'the rejected words': () => ownRule(rejectedWords),
 } as const satisfies Readonly<Record<string, () => Promise<Verdict>>>;
 
 /** Makes all checks, one after the other, and shows what a check that objects has to say. */
