@@ -22,7 +22,7 @@ export interface Procedure {
   readonly injections: 'every' | 'pairs';
 }
 
-type StruckElsewhere = Readonly<
+type InjectedElsewhere = Readonly<
   Record<Exclude<StepOfKind<'maintenance'>, 'readInstance'>, string> & Partial<Record<StepOfKind<'forward'>, string>>
 >;
 
@@ -42,7 +42,7 @@ export const injectedElsewhere = {
   pingHost: 'away-host.test.ts',
   reconcileHost: 'reconcile-killed.test.ts',
   resumeGuests: 'resume-guests.test.ts',
-} as const satisfies StruckElsewhere;
+} as const satisfies InjectedElsewhere;
 
 /**
  * The forward steps of a boot: a new one is injected here, or does not run in an undisturbed boot and fails a test by
