@@ -16,8 +16,46 @@ const onlyUserOf = (name, file, comment) => ({
   from: { path: '^(domain|workflows|activities|hypervisor|workers|client|cli)/', pathNot: file },
   to: { path: `node_modules/${name}/` },
 });
+// The rooms of a folder, from the ground up: a room imports from floors below its own and from nothing beside or above it.
+const floors = {
+  hypervisor: [
+    ['process', 'locks', 'http', 'signatures', 'image-inspector'],
+    ['files', 'keystone'],
+    ['host', 'libvirt', 'secrets', 'sources', 'space', 'volumes'],
+    ['config-drive', 'programs'],
+    ['disks', 'injection'],
+    ['image-store', 'root-file-system'],
+    ['backends', 'instance'],
+    ['reconcile'],
+  ],
+  client: [['temporal'], ['hosts', 'request'], ['progress'], ['operations', 'maintenance']],
+  activities: [
+    ['context', 'fencing'],
+    ['disks', 'reconcile'],
+  ],
+};
+const roomsOf = (top) =>
+  floors[top].flatMap((rooms, floor) =>
+    rooms.map((room) => ({
+      name: `${top}-${room}-imports-from-below`,
+      comment: 'rooms stand on each other; two that need one another are one, or need a third below them',
+      severity: 'error',
+      from: { path: `^${top}/${room}/` },
+      to: { path: `^${top}/`, pathNot: `^${top}/(${[room, ...floors[top].slice(0, floor).flat()].join('|')})/` },
+    })),
+  );
+const inNoRoom = (top, doors) => ({
+  name: `${top}-has-rooms`,
+  comment: 'a new file finds a room, or a new room a floor',
+  severity: 'error',
+  from: { path: `^${top}/`, pathNot: `^${top}/((${floors[top].flat().join('|')})/|${doors})` },
+  to: {},
+});
 module.exports = {
   forbidden: [
+    ...['hypervisor', 'client', 'activities'].flatMap(roomsOf),
+    inNoRoom('hypervisor', '$'),
+    inNoRoom('client', '(index|connect-client)\\.ts$'),
     folder('domain', [], 'the rules of the field depend on nothing'),
     folder('client', ['domain'], 'a control plane imports the client, and must not get a hypervisor with it'),
     folder('hypervisor', ['domain'], 'what touches a machine knows nothing of Temporal'),
@@ -42,7 +80,7 @@ module.exports = {
       name: 'failures-leave-by-one-door',
       comment: 'only those who speak to Temporal hand failures over to it; the others throw EverbootFailure',
       severity: 'error',
-      from: { path: '^(hypervisor|workers|cli|domain)/' },
+      from: { path: '^(hypervisor|workers|cli|domain)/', pathNot: '^workers/failure-interceptor.ts$' },
       to: { path: '^domain/application-failure.ts$' },
     },
     {
@@ -55,7 +93,7 @@ module.exports = {
     },
     onlyUserOf(
       'execa',
-      '^hypervisor/run-program.ts$',
+      '^hypervisor/process/run-program.ts$',
       'limits, lock inheritance and process groups are set in one place',
     ),
     {
@@ -65,7 +103,7 @@ module.exports = {
       from: { path: '^domain/application-failure.ts$' },
       to: { dependencyTypes: ['core', 'npm'], pathNot: 'node_modules/@temporalio/common/' },
     },
-    onlyUserOf('libvirt', '^hypervisor/libvirt.ts$', 'the binding can be replaced in one file'),
+    onlyUserOf('libvirt', '^hypervisor/libvirt/libvirt.ts$', 'the binding can be replaced in one file'),
     {
       name: 'the-image-store-has-one-door',
       comment:

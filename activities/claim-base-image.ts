@@ -1,10 +1,10 @@
 import type { BaseImageClaim, FetchOrder } from '../domain/host-activities.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
-import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
-import { fenceRun } from './fence-run.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { fenceRun } from './fencing/fence-run.ts';
 
 /**
  * Claims an image in the cache, and says whether it is there or this build's to fetch. Throws OperationSuperseded,

@@ -1,8 +1,8 @@
 import type { InstanceDisk } from '../domain/disk-plan.ts';
 import type { RootDiskOrder } from '../domain/host-activities.ts';
 import { backendOf } from '../hypervisor/backends/backend-of.ts';
-import type { Host } from './host.ts';
-import { makingDisk } from './make-disk.ts';
+import type { Host } from './context/host.ts';
+import { makingDisk } from './disks/make-disk.ts';
 
 /** Makes the root disk of its base image in the host's way of keeping disks; then as large as the flavor says. */
 export async function createRootDisk(host: Host, { claim, disk, base }: RootDiskOrder): Promise<InstanceDisk> {

@@ -4,6 +4,7 @@ import type { Configuration } from '../domain/configuration.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { DomainOrder } from '../domain/host-activities.ts';
 import { type HostPaths, instanceDirectory } from '../domain/host-paths.ts';
+import { removeFile } from '../hypervisor/files/small-file.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import {
@@ -11,12 +12,11 @@ import {
   domainState,
   removeDomain as remove,
   startDomain as start,
-} from '../hypervisor/libvirt.ts';
-import { removeFile } from '../hypervisor/small-file.ts';
+} from '../hypervisor/libvirt/libvirt.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
-import { fenceOperation } from './fence-operation.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { fenceOperation } from './fencing/fence-operation.ts';
 
 /**
  * Defines the instance's domain from the libvirt.xml that was written when the directory was reserved. Its volumes are

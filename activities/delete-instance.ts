@@ -3,16 +3,16 @@ import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceRecord } from '../domain/instance-record.ts';
 import { settingsOfInstance } from '../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
+import { isThere } from '../hypervisor/files/small-file.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeDoomed, removeInstance } from '../hypervisor/instance/remove-instance.ts';
-import { removeDomainOfInstance } from '../hypervisor/libvirt.ts';
-import { isThere } from '../hypervisor/small-file.ts';
-import { returnSpaceOfInstance } from '../hypervisor/space-ledger.ts';
-import { fenceRun } from './fence-run.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import { removeDomainOfInstance } from '../hypervisor/libvirt/libvirt.ts';
+import { returnSpaceOfInstance } from '../hypervisor/space/space-ledger.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { fenceRun } from './fencing/fence-run.ts';
 
 interface Order {
   readonly instanceId: string;

@@ -1,11 +1,11 @@
 import { containerRootName } from '../domain/container-root.ts';
 import type { RootDiskOrder } from '../domain/host-activities.ts';
+import { timeForBytesMs } from '../hypervisor/process/time-for-bytes.ts';
 import { makeRootFileSystem, rootRoomBytes } from '../hypervisor/root-file-system/make-root-file-system.ts';
-import { keepingReserve } from '../hypervisor/space-guard.ts';
-import { timeForBytesMs } from '../hypervisor/time-for-bytes.ts';
-import type { Host } from './host.ts';
-import { makingDisk } from './make-disk.ts';
-import { rootGuestDisk } from './root-guest-disk.ts';
+import { keepingReserve } from '../hypervisor/space/space-guard.ts';
+import type { Host } from './context/host.ts';
+import { makingDisk } from './disks/make-disk.ts';
+import { rootGuestDisk } from './disks/root-guest-disk.ts';
 
 /** Makes the folder that is a container's root from its root disk, after everything was injected into that. */
 export async function extractRootFileSystem(host: Host, { claim, disk, base }: RootDiskOrder): Promise<void> {

@@ -1,5 +1,6 @@
 import type { HostActivities } from '../domain/host-activities.ts';
 import { claimBaseImage } from './claim-base-image.ts';
+import type { Host } from './context/host.ts';
 import { convertImage } from './convert-image.ts';
 import { copyBootFile } from './copy-boot-file.ts';
 import { createBlankDisk } from './create-blank-disk.ts';
@@ -9,7 +10,6 @@ import { deleteDomain, deleteFiles, readInstance } from './delete-instance.ts';
 import { downloadImage } from './download-image.ts';
 import { extractRootFileSystem } from './extract-root-file-system.ts';
 import { growFileSystem } from './grow-file-system.ts';
-import type { Host } from './host.ts';
 import { injectFiles } from './inject-files.ts';
 import { listCachedFiles, pinCachedFile, planFetch, scrubCachedFiles, sweepCachedFiles } from './maintain-cache.ts';
 import { markReady } from './mark-ready.ts';

@@ -1,9 +1,9 @@
 import type { InjectionOrder, InjectionReport } from '../domain/host-activities.ts';
 import { injectIntoDisk } from '../hypervisor/injection/inject-into-disk.ts';
 import { injectionContents } from '../hypervisor/injection/injection-contents.ts';
-import { changingRootDisk } from './changing-root-disk.ts';
-import type { Host } from './host.ts';
-import { openSecretsOf } from './open-secrets.ts';
+import type { Host } from './context/host.ts';
+import { openSecretsOf } from './context/open-secrets.ts';
+import { changingRootDisk } from './disks/changing-root-disk.ts';
 
 /**
  * Injects files, in plain, and the hash of the password into the root disk, where whoever reads that disk, or a

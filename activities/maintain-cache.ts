@@ -3,11 +3,11 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from '../domain/host-activities.ts';
 import type { BaseImageOrder, ImageReference } from '../domain/image.ts';
 import { parseImageReference } from '../domain/parse-spec.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
-import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
-import { type Host, imageSourcesOf, imageStoreOf } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import { type Host, imageSourcesOf, imageStoreOf } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
 
 /** Lists what is in the cache, and what needs it. */
 export async function listCachedFiles(host: Host): Promise<CacheListing> {

@@ -2,13 +2,13 @@ import type { Claim } from '../domain/claim.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { instanceDirectory } from '../domain/host-paths.ts';
 import type { InstanceResult } from '../domain/operations.ts';
+import { removeTemporaryFilesIn } from '../hypervisor/files/publish-file.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { removeTemporaryFilesIn } from '../hypervisor/publish-file.ts';
-import { returnSpace } from '../hypervisor/space-ledger.ts';
-import { fenceOperation } from './fence-operation.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import { returnSpace } from '../hypervisor/space/space-ledger.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { fenceOperation } from './fencing/fence-operation.ts';
 
 /**
  * Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. Throws

@@ -14,12 +14,12 @@ import { checkVolumeGroup } from '../hypervisor/backends/lvm-volume.ts';
 import { findCloneSource } from '../hypervisor/backends/rbd-clone-source.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { nodeInfo } from '../hypervisor/libvirt.ts';
+import { nodeInfo } from '../hypervisor/libvirt/libvirt.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
 import { checkVolume } from '../hypervisor/volumes/check-volume.ts';
-import { type Host, imageSourcesOf } from './host.ts';
-import { hasPendingCleanup } from './pending-cleanup.ts';
-import { withWorkControl } from './work-control.ts';
+import { type Host, imageSourcesOf } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { hasPendingCleanup } from './fencing/pending-cleanup.ts';
 
 /**
  * Decides everything before anything is made: which images, which disks, which files. Makes nothing. The spec is

@@ -2,8 +2,8 @@ import { log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
 import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-maintenance.ts';
 import { judgeTemporaryFile, type OperationFacts, reconcileReasons } from '../domain/judge-claim.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
-import { prepareFolders } from '../hypervisor/prepare-folders.ts';
 import {
   type Inventory,
   type Orphan,
@@ -14,13 +14,13 @@ import {
 import { readRecordState } from '../hypervisor/reconcile/record-state.ts';
 import { removeOrphan, removeTemporaryFile } from '../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
-import type { Host } from './host.ts';
-import { judgeOrphan, timing, wordsOf } from './judge-orphan.ts';
-import { mapConcurrently } from './map-concurrently.ts';
-import { type NewestRuns, newestRuns } from './operation-runs.ts';
-import { reportOf } from './reconcile-report.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { type NewestRuns, newestRuns } from './fencing/operation-runs.ts';
+import { judgeOrphan, timing, wordsOf } from './reconcile/judge-orphan.ts';
+import { mapConcurrently } from './reconcile/map-concurrently.ts';
+import { reportOf } from './reconcile/reconcile-report.ts';
 import { lookAfterGuests } from './resume-guests.ts';
-import { withWorkControl } from './work-control.ts';
 
 /** Claims that are looked after at the same time: each costs Temporal a question, and a removal the disks. */
 const atOnce = 4;

@@ -4,8 +4,8 @@ import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { removeInstance } from '../hypervisor/instance/remove-instance.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
 
 /** Takes back everything that the operation made for its instance but the domain. */
 export async function releaseInstance(

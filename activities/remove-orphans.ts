@@ -4,12 +4,12 @@ import { type InstanceRecord, isWithoutDomain } from '../domain/instance-record.
 import { judgeCleanup } from '../domain/judge-cleanup.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
-import { domainClaim } from '../hypervisor/libvirt.ts';
+import { domainClaim } from '../hypervisor/libvirt/libvirt.ts';
 import { readRecordState } from '../hypervisor/reconcile/record-state.ts';
 import { removeOrphan } from '../hypervisor/reconcile/remove-orphan.ts';
-import type { Host } from './host.ts';
-import { askForNewestRun } from './operation-runs.ts';
-import { withWorkControl } from './work-control.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { askForNewestRun } from './fencing/operation-runs.ts';
 
 /**
  * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id

@@ -6,18 +6,18 @@ import type { InstancePlan } from '../domain/operations.ts';
 import { plannedStorage, settingsOfInstance } from '../domain/outside-storage.ts';
 import { refuseForeignVolume } from '../domain/volume-rules.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
-import { resolveCacheMode } from '../hypervisor/cache-mode.ts';
-import { makeConsoleLog } from '../hypervisor/console-log.ts';
+import { publishText } from '../hypervisor/files/publish-file.ts';
+import { resolveCacheMode } from '../hypervisor/host/cache-mode.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
+import { makeConsoleLog } from '../hypervisor/instance/console-log.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
 import { reserveDirectory } from '../hypervisor/instance/reserve-directory.ts';
-import { removeDomain } from '../hypervisor/libvirt.ts';
-import { prepareFolders } from '../hypervisor/prepare-folders.ts';
-import { resolveVirtType } from '../hypervisor/probe-kvm.ts';
-import { publishText } from '../hypervisor/publish-file.ts';
-import { fenceOperation } from './fence-operation.ts';
-import type { Host } from './host.ts';
-import { withWorkControl } from './work-control.ts';
+import { removeDomain } from '../hypervisor/libvirt/libvirt.ts';
+import { resolveVirtType } from '../hypervisor/libvirt/probe-kvm.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { fenceOperation } from './fencing/fence-operation.ts';
 
 /**
  * Takes the instance's directory, with its record, and puts the domain's XML and an empty console log into it. All of it

@@ -2,18 +2,18 @@ import { log } from '@temporalio/activity';
 import { EverbootFailure } from '../domain/failures.ts';
 import type { ResumedGuest, ResumeReport } from '../domain/host-maintenance.ts';
 import { type GuestVerdict, judgeGuest } from '../domain/judge-guest.ts';
-import { readBootId } from '../hypervisor/boot-id.ts';
+import { readBootId } from '../hypervisor/files/boot-id.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';
-import { startDomain } from '../hypervisor/libvirt.ts';
+import { startDomain } from '../hypervisor/libvirt/libvirt.ts';
 import { noteGuests, readGuestNote } from '../hypervisor/reconcile/guest-note.ts';
 import { type Guest, guestsOf, type Inventory } from '../hypervisor/reconcile/inventory.ts';
 import { takeInventory } from '../hypervisor/reconcile/take-inventory.ts';
-import type { Host } from './host.ts';
-import { mapConcurrently } from './map-concurrently.ts';
-import { askForNewestRun } from './operation-runs.ts';
-import { hasPendingCleanup } from './pending-cleanup.ts';
-import { withWorkControl } from './work-control.ts';
+import type { Host } from './context/host.ts';
+import { withWorkControl } from './context/work-control.ts';
+import { askForNewestRun } from './fencing/operation-runs.ts';
+import { hasPendingCleanup } from './fencing/pending-cleanup.ts';
+import { mapConcurrently } from './reconcile/map-concurrently.ts';
 
 /** Guests that are started at the same time: each reads its whole system from the host's disks. */
 const atOnce = 4;

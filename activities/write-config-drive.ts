@@ -1,9 +1,9 @@
 import type { InstanceDisk } from '../domain/disk-plan.ts';
 import type { ConfigDriveOrder } from '../domain/host-activities.ts';
 import { writeConfigDrive as write } from '../hypervisor/config-drive/write-config-drive.ts';
-import type { Host } from './host.ts';
-import { makingDisk } from './make-disk.ts';
-import { openSecretsOf } from './open-secrets.ts';
+import type { Host } from './context/host.ts';
+import { openSecretsOf } from './context/open-secrets.ts';
+import { makingDisk } from './disks/make-disk.ts';
 
 /** Writes the config drive, which holds all secrets of the spec in plain. An instance that has one is not injected into. */
 export async function writeConfigDrive(host: Host, order: ConfigDriveOrder): Promise<InstanceDisk> {

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { parseConfiguration } from '../domain/configuration-schema.ts';
 import type { ImageDescription } from '../domain/image.ts';
+import { syncPath } from '../hypervisor/files/publish-file.ts';
 import { judgeHead } from '../hypervisor/image-inspector/judge-head.ts';
 import { downloadImage } from '../hypervisor/image-store/download/download-image.ts';
 import { judgeImageFile } from '../hypervisor/image-store/ingest/judge-image-file.ts';
-import { syncPath } from '../hypervisor/publish-file.ts';
-import { convertImage } from '../hypervisor/qemu-img.ts';
+import { convertImage } from '../hypervisor/programs/qemu-img.ts';
 
 /** The steps of a fetch without Temporal, as the activities take them: what is measured by bench/fetch.ts. */
 const [, , what, given = '{}'] = process.argv;

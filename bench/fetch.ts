@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { textTable } from '../cli/text-table.ts';
-import { runProgram } from '../hypervisor/run-program.ts';
+import { runProgram } from '../hypervisor/process/run-program.ts';
 import { makeImageA, makeImageB } from './images.ts';
 import { median } from './measure.ts';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runProgram } from '../hypervisor/run-program.ts';
+import { runProgram } from '../hypervisor/process/run-program.ts';
 
 const timeoutMs = 600_000;
 const mebibyte = 2 ** 20;

@@ -1,5 +1,5 @@
 import type { EverbootClient } from '../client/connect-client.ts';
-import type { StartedInstance } from '../client/create-instance.ts';
+import type { StartedInstance } from '../client/operations/create-instance.ts';
 import { exitCodes } from './exit-codes.ts';
 import { resultText } from './instance-text.ts';
 import type { Output } from './output.ts';

@@ -3,7 +3,7 @@ import type { ClientConfigProfile } from '@temporalio/envconfig';
 import type { TemporalTarget } from '../client/connect-client.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { type UpFile, upFileName } from '../domain/up-file.ts';
-import { readStateFile } from '../hypervisor/small-file.ts';
+import { readStateFile } from '../hypervisor/files/small-file.ts';
 import type { Settings } from './settings.ts';
 
 const defaultAddress = '127.0.0.1:7233';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { EverbootClient } from '../client/connect-client.ts';
-import type { HostRun } from '../client/host-run.ts';
+import type { HostRun } from '../client/maintenance/host-run.ts';
 import { exitCodes } from './exit-codes.ts';
 import { abortOn } from './interrupts.ts';
 import { type Output, outputOf } from './output.ts';

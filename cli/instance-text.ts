@@ -1,5 +1,5 @@
-import type { OperationView } from '../client/read-progress.ts';
-import type { InstanceView } from '../client/show-instance.ts';
+import type { OperationView } from '../client/progress/read-progress.ts';
+import type { InstanceView } from '../client/progress/show-instance.ts';
 import type { InstanceResult } from '../domain/operations.ts';
 import { sizeText } from '../domain/sizes.ts';
 import { stepLines } from './progress-view.ts';

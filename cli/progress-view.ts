@@ -1,4 +1,4 @@
-import type { OperationView, StepView } from '../client/read-progress.ts';
+import type { OperationView, StepView } from '../client/progress/read-progress.ts';
 import { sizeText } from '../domain/sizes.ts';
 import { printable } from './output.ts';
 import type { RateOf } from './transfer-rate.ts';

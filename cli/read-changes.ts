@@ -1,4 +1,4 @@
-import type { SpecChange } from '../client/change-request.ts';
+import type { SpecChange } from '../client/request/change-request.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { secretFields } from '../domain/sealing.ts';
 import { readSpecDocument } from './read-spec.ts';

@@ -1,4 +1,4 @@
-import { failureDocument } from '../client/failure-document.ts';
+import { failureDocument } from '../client/temporal/failure-document.ts';
 import type { EverbootFailure } from '../domain/failures.ts';
 import { printable } from './output.ts';
 import { waysOn } from './waiting-text.ts';

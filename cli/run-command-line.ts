@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import type { OperationFailure } from '../client/failure-document.ts';
+import type { OperationFailure } from '../client/temporal/failure-document.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { exitOnInterrupt } from './interrupts.ts';

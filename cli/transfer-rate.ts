@@ -1,4 +1,4 @@
-import type { StepView } from '../client/read-progress.ts';
+import type { StepView } from '../client/progress/read-progress.ts';
 
 /** A rate is taken over this long, so that it neither jumps nor lags. */
 const windowMs = 5000;

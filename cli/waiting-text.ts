@@ -1,4 +1,4 @@
-import type { OperationView, ParkedView } from '../client/read-progress.ts';
+import type { OperationView, ParkedView } from '../client/progress/read-progress.ts';
 import { failureKind, isFailureCode } from '../domain/failures.ts';
 import { durationText, timeText } from './units.ts';
 

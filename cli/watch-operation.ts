@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OperationView } from '../client/read-progress.ts';
+import type { OperationView } from '../client/progress/read-progress.ts';
 import { EverbootFailure } from '../domain/failures.ts';
 import { changeLines, progressText, stepLines } from './progress-view.ts';
 import { rateMeter } from './transfer-rate.ts';

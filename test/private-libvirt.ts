@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runProgram } from '../hypervisor/run-program.ts';
+import { runProgram } from '../hypervisor/process/run-program.ts';
 
 /** A libvirtd of the test's own, which it may kill. */
 export interface PrivateLibvirt {

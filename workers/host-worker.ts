@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type Connection, isGrpcServiceError } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
-import { failureInterceptor } from '../activities/failure-interceptor.ts';
-import type { Host } from '../activities/host.ts';
+import type { Host } from '../activities/context/host.ts';
 import { activitiesOn } from '../activities/index.ts';
 import type { Configuration } from '../domain/configuration.ts';
 import type { GlanceCredentials } from '../domain/glance-credentials.ts';
 import { hostPaths } from '../domain/host-paths.ts';
 import { hostTaskQueue, type Lane, workflowTaskQueue } from '../domain/task-queues.ts';
+import { prepareHost } from '../hypervisor/host/prepare-host.ts';
+import { rateLimit } from '../hypervisor/http/rate-limit.ts';
 import { glanceTokens } from '../hypervisor/keystone/glance-tokens.ts';
-import { prepareHost } from '../hypervisor/prepare-host.ts';
-import { rateLimit } from '../hypervisor/sources/rate-limit.ts';
 import { type Draining, drainOptions, runWorkers } from './drain-workers.ts';
+import { failureInterceptor } from './failure-interceptor.ts';
 import { runningSteps } from './running-steps.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 

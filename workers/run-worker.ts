@@ -5,7 +5,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
 import { mistakes } from '../domain/problems.ts';
 import { checkVolumeGroup } from '../hypervisor/backends/lvm-volume.ts';
-import { closeLibvirt } from '../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../hypervisor/libvirt/libvirt.ts';
 import { trustFolderProblem } from '../hypervisor/signatures/trusted-certificate.ts';
 import { ensureCacheSchedules } from './cache-schedules.ts';
 import { readGlanceCredentials } from './glance-credentials.ts';

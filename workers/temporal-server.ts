@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { EverbootFailure } from '../domain/failures.ts';
 import { searchAttributeNames } from '../domain/operations.ts';
-import { type RunningProgram, startProgram } from '../hypervisor/run-program.ts';
+import { type RunningProgram, startProgram } from '../hypervisor/process/run-program.ts';
 
 /**
  * What a self-hosted server needs to be quick: by default it looks at a shard's tasks 20 times a second at most, which

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleWorkflowCode, type Logger, type WorkflowBundle } from '@temporalio/worker';
-import { publishText } from '../hypervisor/publish-file.ts';
+import { publishText } from '../hypervisor/files/publish-file.ts';
 import { log } from './log.ts';
 
 const root = join(import.meta.dirname, '..');

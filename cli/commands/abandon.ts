@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { AbandonOptions, AbandonResult } from '../../client/abandon-operation.ts';
 import type { EverbootClient } from '../../client/connect-client.ts';
-import type { InstanceView } from '../../client/show-instance.ts';
+import type { AbandonOptions, AbandonResult } from '../../client/operations/abandon-operation.ts';
+import type { InstanceView } from '../../client/progress/show-instance.ts';
 import { askYes } from '../ask-yes.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { abortOn } from '../interrupts.ts';

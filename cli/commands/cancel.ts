@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { CancelResult } from '../../client/cancel-operation.ts';
+import type { CancelResult } from '../../client/operations/cancel-operation.ts';
 import { outputOf } from '../output.ts';
 import { withClient } from '../with-client.ts';
 

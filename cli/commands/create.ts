@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { EverbootClient } from '../../client/connect-client.ts';
-import type { PreparedInstance } from '../../client/prepare-instance.ts';
+import type { PreparedInstance } from '../../client/request/prepare-instance.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { awaitInstance, detachedDocument, howToContinue } from '../await-instance.ts';
 import { abortOn } from '../interrupts.ts';
@@ -36,7 +36,7 @@ export function addCreateCommand(program: Command): void {
 }
 
 async function prepare(document: unknown, { configuration }: Settings): Promise<PreparedInstance> {
-  const { prepareInstance } = await import('../../client/prepare-instance.ts');
+  const { prepareInstance } = await import('../../client/request/prepare-instance.ts');
   const { flavors, glance } = configuration;
   return prepareInstance(document, { flavors, allowUnverified: glance.allowUnverified });
 }

@@ -19,7 +19,7 @@ export function addKeygenCommand(program: Command): void {
           remedy: 'Name both files with --public and --private, or in the configuration’s [secrets].',
         });
       }
-      const { addKeyPair } = await import('../../hypervisor/key-pair.ts');
+      const { addKeyPair } = await import('../../hypervisor/secrets/key-pair.ts');
       const kid = await addKeyPair(publicKeyFile, privateKeyFile);
       const files = nameTable({ public: publicKeyFile, private: privateKeyFile });
       const advice = 'Clients seal with the public file; only hosts have the private one.';

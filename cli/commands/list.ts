@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { InstanceList, ListOptions } from '../../client/list-instances.ts';
+import type { InstanceList, ListOptions } from '../../client/progress/list-instances.ts';
 import { outputOf } from '../output.ts';
 import { textTable } from '../text-table.ts';
 import { timeText } from '../units.ts';

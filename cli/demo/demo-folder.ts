@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promi
 import { delimiter, dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { listFolder } from '../../hypervisor/small-file.ts';
+import { listFolder } from '../../hypervisor/files/small-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

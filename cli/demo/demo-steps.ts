@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageReference } from '../../domain/image.ts';
 import { sizeText } from '../../domain/sizes.ts';
-import { readDomainXml } from '../../hypervisor/read-domain-xml.ts';
+import { readDomainXml } from '../../hypervisor/libvirt/read-domain-xml.ts';
 import { runningUp } from '../find-temporal.ts';
 import type { Output } from '../output.ts';
 import { durationText } from '../units.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { publishFile } from '../../hypervisor/publish-file.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { isThere } from '../../hypervisor/small-file.ts';
+import { publishFile } from '../../hypervisor/files/publish-file.ts';
+import { isThere } from '../../hypervisor/files/small-file.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { findGuestKernel } from './guest-modules.ts';
 import { guestScripts, makeBootPartition, makeDisk, makeInitrd, makeRootPartition } from './guest-partitions.ts';
 

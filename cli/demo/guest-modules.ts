@@ -2,7 +2,7 @@ import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 
 /**
  * What a guest of ours needs to see its disks. Distributions differ in what of it is a module; what is none, or is not

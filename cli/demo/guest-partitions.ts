@@ -1,6 +1,6 @@
 import { chmod, copyFile, mkdir, open, readdir, readFile, stat, symlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { copyModules } from './guest-modules.ts';
 
 const mebibyte = 2 ** 20;

@@ -1,6 +1,6 @@
 import type { Claim } from '../../domain/claim.ts';
 import { storedDiskName } from '../../domain/disk-source.ts';
-import type { LogicalVolume } from '../lvm-report.ts';
+import type { LogicalVolume } from '../programs/lvm-report.ts';
 import type { DiskOwner } from './disk-backend.ts';
 
 const instanceTagStart = 'everboot.instance.';

@@ -2,6 +2,8 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import { type StorageSettings, volumeGroupOf } from '../../domain/disk-source.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { shredDevice, zeroDevice } from '../files/overwrite-device.ts';
+import { temporaryName, temporarySuffix } from '../files/publish-file.ts';
 import {
   activateVolume,
   addVolumeTag,
@@ -12,10 +14,8 @@ import {
   renameVolume,
   snapshotsOf,
   volumesWithTag,
-} from '../lvm.ts';
-import type { LogicalVolume } from '../lvm-report.ts';
-import { shredDevice, zeroDevice } from '../overwrite-device.ts';
-import { temporaryName, temporarySuffix } from '../publish-file.ts';
+} from '../programs/lvm.ts';
+import type { LogicalVolume } from '../programs/lvm-report.ts';
 import { withClearingSlot } from './clearing-slots.ts';
 import type { DiskOwner, RemovalControl } from './disk-backend.ts';
 import { clearedTo, clearedToTag, instanceTag, isOwnedBy } from './lvm-claim.ts';

@@ -1,6 +1,6 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import { spaceText } from '../../domain/sizes.ts';
-import type { LogicalVolume, ThinPool, VolumeGroup } from '../lvm-report.ts';
+import type { LogicalVolume, ThinPool, VolumeGroup } from '../programs/lvm-report.ts';
 
 /** A size as lvm2 makes it: the extents of a group are whole. */
 export function wholeExtents({ extentBytes }: VolumeGroup, bytes: number): number {

@@ -2,6 +2,8 @@ import type { LibvirtSettings } from '../../domain/configuration.ts';
 import { storedDiskName, volumeGroupOf } from '../../domain/disk-source.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { requireDevice, zeroDevice } from '../files/overwrite-device.ts';
+import { finalNameOf, syncPath, temporaryName } from '../files/publish-file.ts';
 import {
   activateVolume,
   addVolumeTag,
@@ -11,10 +13,8 @@ import {
   readVolumeGroup,
   removeVolumeTag,
   renameVolume,
-} from '../lvm.ts';
-import type { LogicalVolume, VolumeGroup } from '../lvm-report.ts';
-import { requireDevice, zeroDevice } from '../overwrite-device.ts';
-import { finalNameOf, syncPath, temporaryName } from '../publish-file.ts';
+} from '../programs/lvm.ts';
+import type { LogicalVolume, VolumeGroup } from '../programs/lvm-report.ts';
 import type { BackendContext } from './disk-backend.ts';
 import { claimInTags, claimTags, isOwnedBy, staleFrom, staleFromTag } from './lvm-claim.ts';
 import { clearAndRemove } from './lvm-remove.ts';

@@ -6,12 +6,12 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { refuseSmallDisk } from '../../domain/flavor-limits.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { cephCluster } from '../ceph.ts';
 import { formatterOf } from '../disks/formatter.ts';
 import { makeEmptyFile } from '../disks/publish-disk.ts';
 import { baseOf, wholeSectors } from '../disks/root-disk.ts';
-import { temporaryName } from '../publish-file.ts';
-import { cloneRbdSnapshot, growRbdImage, type RbdControl, rbdCloneableSize } from '../rbd.ts';
+import { temporaryName } from '../files/publish-file.ts';
+import { cephCluster } from '../programs/ceph.ts';
+import { cloneRbdSnapshot, growRbdImage, type RbdControl, rbdCloneableSize } from '../programs/rbd.ts';
 import type { BackendContext, DiskBackend } from './disk-backend.ts';
 import { haveImportedBase } from './rbd-base.ts';
 import {

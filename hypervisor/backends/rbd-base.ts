@@ -4,12 +4,12 @@ import type { RbdSnapshot } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { temporaryName } from '../files/publish-file.ts';
 import { imageStore } from '../image-store/image-store.ts';
 import { lockKeys } from '../locks/lock-keys.ts';
 import { withLock } from '../locks/with-lock.ts';
-import { temporaryName } from '../publish-file.ts';
-import { convertImage } from '../qemu-img.ts';
-import { protectRbdImage, rbdCloneableSize } from '../rbd.ts';
+import { convertImage } from '../programs/qemu-img.ts';
+import { protectRbdImage, rbdCloneableSize } from '../programs/rbd.ts';
 import type { BackendContext } from './disk-backend.ts';
 import {
   basePrefix,

@@ -1,7 +1,7 @@
 import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { CephCluster } from '../ceph.ts';
-import { finalNameOf, temporaryName } from '../publish-file.ts';
+import { finalNameOf, temporaryName } from '../files/publish-file.ts';
+import type { CephCluster } from '../programs/ceph.ts';
 import {
   listRbdImages,
   type RbdControl,
@@ -11,7 +11,7 @@ import {
   removeRbdSnapshot,
   renameRbdImage,
   setRbdMeta,
-} from '../rbd.ts';
+} from '../programs/rbd.ts';
 
 /** A pool that this host keeps disks in. */
 export interface RbdPool {

@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { type CephCluster, osdTimeoutSeconds, silenceFailure } from '../ceph.ts';
-import { type DataExtent, dataExtents } from '../qemu-img.ts';
-import { createRbdImage, importRbdDiff, type RbdImageName } from '../rbd.ts';
+import { type CephCluster, osdTimeoutSeconds, silenceFailure } from '../programs/ceph.ts';
+import { type DataExtent, dataExtents } from '../programs/qemu-img.ts';
+import { createRbdImage, importRbdDiff, type RbdImageName } from '../programs/rbd.ts';
 
 /** An image's objects have this size unless somebody says otherwise, and are written whole then. */
 const objectBytes = 4 * 2 ** 20;

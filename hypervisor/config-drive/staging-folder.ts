@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { withPrivateFolder, writePrivateFile } from '../private-folder.ts';
+import { withPrivateFolder, writePrivateFile } from '../files/private-folder.ts';
 import type { MetadataFile } from './contents.ts';
 
 export interface StagingFolder {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, rename, stat } from 'node:fs/promises';
 import type { ConfigDriveSettings } from '../../domain/configuration.ts';
-import { reportingFullDisk } from '../full-disk.ts';
-import { publishFile, removeTemporaryFiles } from '../publish-file.ts';
-import { isThere } from '../small-file.ts';
+import { publishFile, removeTemporaryFiles } from '../files/publish-file.ts';
+import { isThere } from '../files/small-file.ts';
+import { reportingFullDisk } from '../space/full-disk.ts';
 import type { ConfigDriveContents } from './contents.ts';
 import type { DriveControl, DriveWriter } from './drive-writer.ts';
 import { metadataTree } from './metadata-tree.ts';

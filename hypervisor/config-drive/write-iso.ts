@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { runProgram } from '../run-program.ts';
+import { runProgram } from '../process/run-program.ts';
 import { type DriveWriter, programOptions, volumeLabel } from './drive-writer.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lookingForLostWrites } from '../lost-writes.ts';
-import { runProgram } from '../run-program.ts';
+import { lookingForLostWrites } from '../files/lost-writes.ts';
+import { runProgram } from '../process/run-program.ts';
 import { type DriveControl, type DriveWriter, maxDriveBytes, programOptions, volumeLabel } from './drive-writer.ts';
 import type { StagingFolder } from './staging-folder.ts';
 

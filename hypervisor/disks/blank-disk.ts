@@ -2,7 +2,7 @@ import { truncate } from 'node:fs/promises';
 import type { DiskFormat, InstanceDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { createOverlay } from '../qemu-img.ts';
+import { createOverlay } from '../programs/qemu-img.ts';
 import type { DiskContext, DiskFile } from './disk-context.ts';
 import { findMadeBlankDisk, madeDisk } from './made-disk.ts';
 import { makeEmptyFile, publishDisk } from './publish-disk.ts';

@@ -1,7 +1,7 @@
 import type { InstanceDisk, PlannedBootFile } from '../../domain/disk-plan.ts';
 import type { BaseImage } from '../../domain/image.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { copyFile } from '../copy-file.ts';
+import { copyFile } from '../files/copy-file.ts';
 import type { DiskContext } from './disk-context.ts';
 import { findMadeBlankDisk, madeDisk } from './made-disk.ts';
 import { publishDisk } from './publish-disk.ts';

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { lookingForLostWrites } from '../lost-writes.ts';
-import { runProgram } from '../run-program.ts';
-import { timeForBytesMs } from '../time-for-bytes.ts';
+import { lookingForLostWrites } from '../files/lost-writes.ts';
+import { runProgram } from '../process/run-program.ts';
+import { timeForBytesMs } from '../process/time-for-bytes.ts';
 import type { DiskFile } from './disk-context.ts';
 
 /** Where every ext2, ext3 and ext4 has its magic number, and what it is. */

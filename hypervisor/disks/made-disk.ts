@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import type { DiskFormat, InstanceDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { imageInfo } from '../qemu-img.ts';
-import { isThere } from '../small-file.ts';
+import { isThere } from '../files/small-file.ts';
+import { imageInfo } from '../programs/qemu-img.ts';
 import type { DiskContext } from './disk-context.ts';
 
 export interface WantedDisk {

@@ -3,9 +3,9 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { type FileSystemName, fileSystemProblem, isFileSystemName } from '../../domain/file-systems.ts';
 import { mkfsWords, ownMkfsCommand, targetWord, wordsFor } from '../../domain/mkfs-commands.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { reportingFullDisk } from '../full-disk.ts';
-import { runProgram } from '../run-program.ts';
-import { timeForBytesMs } from '../time-for-bytes.ts';
+import { runProgram } from '../process/run-program.ts';
+import { timeForBytesMs } from '../process/time-for-bytes.ts';
+import { reportingFullDisk } from '../space/full-disk.ts';
 import { checkNewFileSystem } from './check-new-file-system.ts';
 import type { DiskFile } from './disk-context.ts';
 

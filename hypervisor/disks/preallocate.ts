@@ -1,7 +1,7 @@
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { isFailedProgram } from '../program-failure.ts';
-import { runProgram } from '../run-program.ts';
-import { timeForBytesMs } from '../time-for-bytes.ts';
+import { isFailedProgram } from '../process/program-failure.ts';
+import { runProgram } from '../process/run-program.ts';
+import { timeForBytesMs } from '../process/time-for-bytes.ts';
 import type { DiskFile } from './disk-context.ts';
 
 /** As fallocate of util-linux 2.38.1 says that a file system cannot reserve space. */

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { publishFile } from '../publish-file.ts';
+import { publishFile } from '../files/publish-file.ts';
 import type { DiskContext } from './disk-context.ts';
 import { preallocate } from './preallocate.ts';
 

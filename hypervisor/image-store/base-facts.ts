@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, BaseImageOrder } from '../../domain/image.ts';
-import { publishNote } from '../host-notes.ts';
+import { publishNote } from '../files/host-notes.ts';
+import { readStateFile, removeFile } from '../files/small-file.ts';
 import { inspectImageFile } from '../image-inspector/inspect-image-file.ts';
-import { readStateFile, removeFile } from '../small-file.ts';
 
 /**
  * What is known of a cached file. It is written, and synced, when the file is whole but has not got its final name

@@ -2,9 +2,9 @@ import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
+import { listFolder, removeFile } from '../files/small-file.ts';
 import { lockKeys } from '../locks/lock-keys.ts';
 import { withLock } from '../locks/with-lock.ts';
-import { listFolder, removeFile } from '../small-file.ts';
 
 /** How often the folder of a file's claims may vanish while one is added to it. */
 const maxAttempts = 10;

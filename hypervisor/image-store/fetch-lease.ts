@@ -3,11 +3,11 @@ import { type Claim, claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { StepProgress } from '../../domain/step-progress.ts';
-import { whileWritingNotes } from '../host-notes.ts';
+import { whileWritingNotes } from '../files/host-notes.ts';
+import { removeTemporaryFiles, temporaryName } from '../files/publish-file.ts';
+import { readStateFile, removeFile } from '../files/small-file.ts';
 import { lockKeys } from '../locks/lock-keys.ts';
 import { isLockFree, withLock } from '../locks/with-lock.ts';
-import { removeTemporaryFiles, temporaryName } from '../publish-file.ts';
-import { readStateFile, removeFile } from '../small-file.ts';
 import { claimsOn } from './claims.ts';
 
 /**

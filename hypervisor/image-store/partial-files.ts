@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { isThere } from '../small-file.ts';
+import { isThere } from '../files/small-file.ts';
 import { readFacts } from './base-facts.ts';
 import { baseFiles } from './base-files.ts';
 

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
-import { publishNote } from '../host-notes.ts';
-import { readStateFile, removeFile } from '../small-file.ts';
+import { publishNote } from '../files/host-notes.ts';
+import { readStateFile, removeFile } from '../files/small-file.ts';
 
 /** How long a refused image is not fetched again, unless it changed at its source. */
 const rememberedForMs = 5 * 60_000;

@@ -1,6 +1,6 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GrowthReport } from '../../domain/host-activities.ts';
-import { type Guest, type GuestDisk, type GuestfishControl, withGuestfish } from '../guestfish.ts';
+import { type Guest, type GuestDisk, type GuestfishControl, withGuestfish } from '../programs/guestfish.ts';
 
 const device = '/dev/sda';
 

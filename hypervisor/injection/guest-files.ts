@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { Guest } from '../guestfish.ts';
-import { writePrivateFile } from '../private-folder.ts';
+import { writePrivateFile } from '../files/private-folder.ts';
+import type { Guest } from '../programs/guestfish.ts';
 
 /** No file that a system keeps its passwords or keys in is larger. */
 const maxReadBytes = 2 ** 20;

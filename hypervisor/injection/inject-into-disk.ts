@@ -1,7 +1,7 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { InjectionReport } from '../../domain/host-activities.ts';
 import type { RootPlace } from '../../domain/plan-injection.ts';
-import { type Guest, type GuestDisk, type GuestfishControl, withGuestfish } from '../guestfish.ts';
+import { type Guest, type GuestDisk, type GuestfishControl, withGuestfish } from '../programs/guestfish.ts';
 import { guestFiles } from './guest-files.ts';
 import { type InjectedItem, injectedItems, type PreparedContents } from './injected-items.ts';
 import type { InjectionContents } from './injection-contents.ts';

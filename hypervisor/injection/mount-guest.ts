@@ -1,6 +1,6 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { RootPlace } from '../../domain/plan-injection.ts';
-import type { Guest } from '../guestfish.ts';
+import type { Guest } from '../programs/guestfish.ts';
 
 /** More places than any guest has. */
 const maxMounts = 64;

@@ -1,5 +1,5 @@
 import { EverbootFailure } from '../../domain/failures.ts';
-import { runProgram } from '../run-program.ts';
+import { runProgram } from '../process/run-program.ts';
 
 /** The longest password that openssl reads; it would cut off a longer one. */
 const maxPasswordBytes = 256;

@@ -1,7 +1,7 @@
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import { type InstanceRecord, instanceRecordName, isInstanceRecord } from '../../domain/instance-record.ts';
-import { publishText } from '../publish-file.ts';
-import { readStateFile } from '../small-file.ts';
+import { publishText } from '../files/publish-file.ts';
+import { readStateFile } from '../files/small-file.ts';
 
 /** Reads an instance's record; undefined when there is none, or none that this release understands. */
 export async function readInstanceRecord(paths: HostPaths, instanceId: string): Promise<InstanceRecord | undefined> {

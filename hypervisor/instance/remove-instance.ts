@@ -2,11 +2,11 @@ import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
 import { containerRootName } from '../../domain/container-root.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
+import { syncPath, temporaryName, temporarySuffix } from '../files/publish-file.ts';
+import { removeTree, type TreeRemoval } from '../files/remove-tree.ts';
+import { listFolder } from '../files/small-file.ts';
 import { imageStore } from '../image-store/image-store.ts';
-import { syncPath, temporaryName, temporarySuffix } from '../publish-file.ts';
-import { removeTree, type TreeRemoval } from '../remove-tree.ts';
-import { listFolder } from '../small-file.ts';
-import { returnSpace, returnSpaceOfInstance } from '../space-ledger.ts';
+import { returnSpace, returnSpaceOfInstance } from '../space/space-ledger.ts';
 import { readInstanceRecord } from './instance-record.ts';
 
 /**

@@ -3,8 +3,8 @@ import { claimName } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
-import { syncPath, temporarySuffix } from '../publish-file.ts';
-import type { TreeRemoval } from '../remove-tree.ts';
+import { syncPath, temporarySuffix } from '../files/publish-file.ts';
+import type { TreeRemoval } from '../files/remove-tree.ts';
 import { readInstanceRecord, writeInstanceRecord } from './instance-record.ts';
 import { clearUnrecorded, removeInstance } from './remove-instance.ts';
 

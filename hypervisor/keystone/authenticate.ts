@@ -1,9 +1,9 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GlanceCredentials, GlanceLogin } from '../../domain/glance-credentials.ts';
-import type { HttpAnswer } from '../sources/http-request.ts';
-import { passingFailure } from '../sources/http-status.ts';
-import { requestJson } from '../sources/request-json.ts';
+import type { HttpAnswer } from '../http/http-request.ts';
+import { passingFailure } from '../http/http-status.ts';
+import { requestJson } from '../http/request-json.ts';
 
 export interface Token {
   /** The value of X-Auth-Token. It stays in memory. */

@@ -1,8 +1,8 @@
 import { type Claim, isClaim } from '../../domain/claim.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
+import { listFolder } from '../files/small-file.ts';
 import { imageStore } from '../image-store/image-store.ts';
-import { listFolder } from '../small-file.ts';
-import { promisesByClaim } from '../space-ledger.ts';
+import { promisesByClaim } from '../space/space-ledger.ts';
 import { type Inventory, orphanOf } from './inventory.ts';
 import { recordUnreadable } from './record-unreadable.ts';
 

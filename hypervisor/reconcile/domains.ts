@@ -1,8 +1,8 @@
 import { isClaim } from '../../domain/claim.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { domainsOfHost, type HostDomain } from '../libvirt.ts';
-import { readDomainXml } from '../read-domain-xml.ts';
+import { domainsOfHost, type HostDomain } from '../libvirt/libvirt.ts';
+import { readDomainXml } from '../libvirt/read-domain-xml.ts';
 import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
 
 /**

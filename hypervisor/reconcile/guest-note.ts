@@ -1,6 +1,6 @@
 import type { HostPaths } from '../../domain/host-paths.ts';
-import { publishText } from '../publish-file.ts';
-import { readStateFile } from '../small-file.ts';
+import { publishText } from '../files/publish-file.ts';
+import { readStateFile } from '../files/small-file.ts';
 import { guestsOf, type Inventory } from './inventory.ts';
 
 /** The note on a host's guests, kept from one host boot to the next. */

@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
-import { finalNameOf, temporarySuffix } from '../publish-file.ts';
-import { isThere, listFolder } from '../small-file.ts';
+import { finalNameOf, temporarySuffix } from '../files/publish-file.ts';
+import { isThere, listFolder } from '../files/small-file.ts';
 import { type Inventory, orphanOf } from './inventory.ts';
 import { readRecordState } from './record-state.ts';
 import { recordUnreadable } from './record-unreadable.ts';

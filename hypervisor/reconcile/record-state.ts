@@ -1,7 +1,7 @@
 import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import { type InstanceRecord, instanceRecordName } from '../../domain/instance-record.ts';
+import { isThere } from '../files/small-file.ts';
 import { readInstanceRecord } from '../instance/instance-record.ts';
-import { isThere } from '../small-file.ts';
 
 /** An instance's record; `unreadable`: there is one, and what it says is not known; undefined: there is none. */
 export type RecordState = InstanceRecord | 'unreadable' | undefined;

@@ -4,11 +4,11 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import { type InstanceRecord, isWithoutDomain } from '../../domain/instance-record.ts';
 import { settingsOfInstance } from '../../domain/outside-storage.ts';
 import { removeOutsideDisks } from '../backends/backend-of.ts';
+import { removeTree } from '../files/remove-tree.ts';
 import { imageStore } from '../image-store/image-store.ts';
 import { ifInstanceIsFree } from '../instance/instance-lock.ts';
 import { removeInstance } from '../instance/remove-instance.ts';
-import { removeDomain } from '../libvirt.ts';
-import { removeTree } from '../remove-tree.ts';
+import { removeDomain } from '../libvirt/libvirt.ts';
 import type { Orphan, TemporaryFile } from './inventory.ts';
 
 interface OrphanRemoval {

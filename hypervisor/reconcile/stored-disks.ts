@@ -2,9 +2,9 @@ import { isClaim } from '../../domain/claim.ts';
 import { isInstanceId } from '../../domain/host-paths.ts';
 import { claimInTags } from '../backends/lvm-claim.ts';
 import { claimInTemporaryName } from '../backends/rbd-images.ts';
-import { cephCluster } from '../ceph.ts';
-import { readVolumeGroup } from '../lvm.ts';
-import { listRbdImages } from '../rbd.ts';
+import { cephCluster } from '../programs/ceph.ts';
+import { readVolumeGroup } from '../programs/lvm.ts';
+import { listRbdImages } from '../programs/rbd.ts';
 import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
 import { recordUnreadable } from './record-unreadable.ts';
 

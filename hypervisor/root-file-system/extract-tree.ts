@@ -2,9 +2,9 @@ import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { type GuestDisk, type GuestfishControl, withGuestfish } from '../guestfish.ts';
 import { mountGuest } from '../injection/mount-guest.ts';
-import { runProgram } from '../run-program.ts';
+import { runProgram } from '../process/run-program.ts';
+import { type GuestDisk, type GuestfishControl, withGuestfish } from '../programs/guestfish.ts';
 import { type TreeLimits, type UnpackedTree, unpackTree } from './unpack-tree.ts';
 
 /** The codes that guestfish fails with because of the image, or because nobody reads its archive any more. */

@@ -1,12 +1,12 @@
 import { chmod, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EverbootFailure } from '../../domain/failures.ts';
-import type { GuestDisk, GuestfishControl } from '../guestfish.ts';
-import { withPrivateFolder } from '../private-folder.ts';
-import { syncPath, temporaryName } from '../publish-file.ts';
-import { removeTree } from '../remove-tree.ts';
-import { runProgram } from '../run-program.ts';
-import { isThere } from '../small-file.ts';
+import { withPrivateFolder } from '../files/private-folder.ts';
+import { syncPath, temporaryName } from '../files/publish-file.ts';
+import { removeTree } from '../files/remove-tree.ts';
+import { isThere } from '../files/small-file.ts';
+import { runProgram } from '../process/run-program.ts';
+import type { GuestDisk, GuestfishControl } from '../programs/guestfish.ts';
 import { extractTree } from './extract-tree.ts';
 
 /** More than a distribution with everything in it has: of files, and of bytes in the paths of its folders. */

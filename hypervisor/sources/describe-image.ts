@@ -1,8 +1,8 @@
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
+import type { RateLimit } from '../http/rate-limit.ts';
 import { describeFileImage } from './file-image.ts';
 import { describeGlanceImage } from './glance-image.ts';
 import type { GlanceAccess } from './glance-request.ts';
-import type { RateLimit } from './rate-limit.ts';
 import { describeUrlImage } from './url-image.ts';
 
 /** The host's settings for image sources. */

@@ -1,12 +1,12 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { type ImageDescription, type ImageFormat, type ImageReference, imageFormats } from '../../domain/image.ts';
+import { statusFailure } from '../http/http-status.ts';
 import { signatureCheck } from '../signatures/signature-check.ts';
 import { imageSignature } from '../signatures/signature-properties.ts';
 import { attemptRound } from './attempt-round.ts';
 import { glanceImageAddress } from './glance-reference.ts';
 import { type GlanceAccess, requestGlanceJson } from './glance-request.ts';
-import { statusFailure } from './http-status.ts';
 import { imageDigest } from './image-digest.ts';
 import { imageProperties } from './image-properties.ts';
 import { throwIfTooLarge } from './size-limit.ts';

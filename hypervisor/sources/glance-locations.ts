@@ -1,9 +1,9 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
+import { readJson } from '../http/request-json.ts';
 import type { ImageSourceSettings } from './describe-image.ts';
 import { glanceImageAddress } from './glance-reference.ts';
 import { requestGlance, requestGlanceJson } from './glance-request.ts';
-import { readJson } from './request-json.ts';
 
 /** More places than any image has; what is beyond them is not looked at. */
 const maxLocations = 16;

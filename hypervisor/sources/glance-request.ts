@@ -1,7 +1,7 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
+import { type HttpAnswer, sendRequest } from '../http/http-request.ts';
+import { type JsonAnswer, requestJson } from '../http/request-json.ts';
 import type { GlanceServer, GlanceTokens } from '../keystone/glance-tokens.ts';
-import { type HttpAnswer, sendRequest } from './http-request.ts';
-import { type JsonAnswer, requestJson } from './request-json.ts';
 
 /** The host's access to Glance. */
 export interface GlanceAccess {

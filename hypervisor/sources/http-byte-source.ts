@@ -1,8 +1,8 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
+import type { HttpAnswer } from '../http/http-request.ts';
+import { statusFailure } from '../http/http-status.ts';
 import type { BytePosition, ByteSource, OpenedImage } from './byte-source.ts';
-import type { HttpAnswer } from './http-request.ts';
-import { statusFailure } from './http-status.ts';
 
 export interface HttpPlaces {
   readonly kind: 'glance' | 'url';

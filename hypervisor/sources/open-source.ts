@@ -1,11 +1,11 @@
 import type { ImageDescription } from '../../domain/image.ts';
+import { sendRequest, shownAddress } from '../http/http-request.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { ImageSourceSettings } from './describe-image.ts';
 import { fileByteSource } from './file-byte-source.ts';
 import { glanceImageAddress } from './glance-reference.ts';
 import { requestGlance } from './glance-request.ts';
 import { httpByteSource } from './http-byte-source.ts';
-import { sendRequest, shownAddress } from './http-request.ts';
 import { imageUrl } from './url-image.ts';
 
 /** The source of a described image's bytes. Reads nothing yet. Throws as `describeImage` does of the reference. */

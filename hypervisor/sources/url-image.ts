@@ -1,9 +1,9 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
+import { type HttpAnswer, sendRequest, shownAddress } from '../http/http-request.ts';
+import { statusFailure } from '../http/http-status.ts';
 import { attemptRound } from './attempt-round.ts';
-import { type HttpAnswer, sendRequest, shownAddress } from './http-request.ts';
-import { statusFailure } from './http-status.ts';
 import { digestOfSpec } from './image-digest.ts';
 import { throwIfTooLarge } from './size-limit.ts';
 

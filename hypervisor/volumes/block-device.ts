@@ -1,7 +1,7 @@
 import { constants, open, readFile, realpath, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { listFolder } from '../small-file.ts';
+import { listFolder } from '../files/small-file.ts';
 import { deviceNumber, devicesUsers } from './device-users.ts';
 
 /** Another boot's look at the same device claims it as well, for a moment; whatever claims it for longer is a user. */

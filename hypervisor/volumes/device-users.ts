@@ -1,5 +1,5 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { listFolder } from '../small-file.ts';
+import { listFolder } from '../files/small-file.ts';
 
 /**
  * What the host does with block devices, given by the path of one and the numbers of it and its partitions, in words:

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import type { Host } from '../../activities/host.ts';
+import type { Host } from '../../activities/context/host.ts';
 import { planInstance } from '../../activities/plan-instance.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { PlannedInstance } from '../../domain/host-activities.ts';

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
-import type { Host } from '../../activities/host.ts';
+import type { Host } from '../../activities/context/host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 /** A host in a new folder that makes such disks; more lines may follow of its `[libvirt]`. */

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import type { Host } from '../../activities/context/host.ts';
 import { copyBootFile } from '../../activities/copy-boot-file.ts';
 import { createBlankDisk } from '../../activities/create-blank-disk.ts';
 import { createRootDisk } from '../../activities/create-root-disk.ts';
-import type { Host } from '../../activities/host.ts';
 import { writeConfigDrive } from '../../activities/write-config-drive.ts';
 import type { Claim } from '../../domain/claim.ts';
 import type { DiskPlan, InstanceDisk } from '../../domain/disk-plan.ts';
@@ -14,8 +14,8 @@ import { hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, ImageDescription } from '../../domain/image.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { type FileSuffix, planDisks } from '../../domain/plan-disks.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 
 const mebibyte = 2 ** 20;

@@ -3,14 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-
+import type { Host } from '../../activities/context/host.ts';
 import { defineDomain, startDomain } from '../../activities/define-domain.ts';
-import type { Host } from '../../activities/host.ts';
 import type { PlannedVolume } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
-import { closeLibvirt } from '../../hypervisor/libvirt.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { closeLibvirt } from '../../hypervisor/libvirt/libvirt.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { domainState } from '../../hypervisor/libvirt.ts';
+import { domainState } from '../../hypervisor/libvirt/libvirt.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';
 import { untilReported } from '../fixtures/guest-console.ts';

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';

@@ -4,8 +4,8 @@ import { chmod, copyFile, lstat, mkdir, readFile, rm, stat, symlink, writeFile }
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { isThere } from '../../hypervisor/small-file.ts';
+import { isThere } from '../../hypervisor/files/small-file.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { listFolder } from '../../hypervisor/small-file.ts';
+import { listFolder } from '../../hypervisor/files/small-file.ts';
 import { findTemporalCli } from '../../workers/temporal-server.ts';
 import { domainIds } from '../fixtures/clean-slate.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeGuestImage } from '../../cli/demo/guest-image.ts';
 import { parseGuestReport } from '../../cli/demo/guest-report.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { cephImagePool, cephPool, startCeph, type TestCeph } from '../fixtures/ceph.ts';
 import { cephToml } from '../fixtures/ceph-host.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';

@@ -17,7 +17,7 @@ export const exceptions = [
     reason: 'a log entry of the Temporal SDK, which gives its warnings no code',
   },
   {
-    file: 'hypervisor/program-failure.ts',
+    file: 'hypervisor/process/program-failure.ts',
     match: 'stderrTail',
     reason: 'the words of util-linux and glibc around every program, which is this file’s concern',
   },

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { clearInstances, prepareDemoFolder } from '../../cli/demo/demo-folder.ts';
 import { newDemoGuest } from '../../cli/demo/demo-guest.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
-import { isThere } from '../../hypervisor/small-file.ts';
+import { isThere } from '../../hypervisor/files/small-file.ts';
 import { readConfiguration } from '../../workers/configuration.ts';
 
 const state = await mkdtemp('/var/tmp/everboot-test-demo-');

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { makeGuestImage } from '../../cli/demo/guest-image.ts';
 import { copyModules, modulesInOrder } from '../../cli/demo/guest-modules.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { isThere } from '../../hypervisor/small-file.ts';
+import { isThere } from '../../hypervisor/files/small-file.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 
 const folder = await mkdtemp('/var/tmp/everboot-test-guest-');
 after(() => rm(folder, { recursive: true, force: true }));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { changeLines, progressText, stateText, stepLines } from '../../cli/progress-view.ts';
 import { rateMeter } from '../../cli/transfer-rate.ts';
-import type { OperationView, StepView } from '../../client/read-progress.ts';
+import type { OperationView, StepView } from '../../client/progress/read-progress.ts';
 
 const now = Date.parse('2026-03-01T12:00:10.000Z');
 const noRate = () => undefined;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { instanceText } from '../../cli/instance-text.ts';
 import { waysOn } from '../../cli/waiting-text.ts';
-import { deletionFailure } from '../../client/deletion-failure.ts';
-import { operationFailure, parkedFailure } from '../../client/operation-failure.ts';
-import type { InstanceView } from '../../client/show-instance.ts';
+import type { InstanceView } from '../../client/progress/show-instance.ts';
+import { deletionFailure } from '../../client/temporal/deletion-failure.ts';
+import { operationFailure, parkedFailure } from '../../client/temporal/operation-failure.ts';
 import { parkedRemedy, reportOf } from '../../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureTable } from '../../domain/failures.ts';
 

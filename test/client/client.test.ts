@@ -10,7 +10,7 @@ import {
   failureDocument,
   prepareInstance,
 } from '../../client/index.ts';
-import { addKeyPair } from '../../hypervisor/key-pair.ts';
+import { addKeyPair } from '../../hypervisor/secrets/key-pair.ts';
 import { freePort } from '../fixtures/free-port.ts';
 import { holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 

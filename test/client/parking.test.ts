@@ -4,9 +4,9 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient, EverbootFailure, failureDocument } from '../../client/index.ts';
-import { queryWorkflow, startWorkflow } from '../../client/workflow-calls.ts';
+import { queryWorkflow, startWorkflow } from '../../client/temporal/workflow-calls.ts';
 import { type CreateInstanceInput, cleanupWorkflowId, type OperationMemo } from '../../domain/operations.ts';
-import { addKeyPair } from '../../hypervisor/key-pair.ts';
+import { addKeyPair } from '../../hypervisor/secrets/key-pair.ts';
 import { hold, holdAt, type PretendCloud, type PretendHost, smallSpec, startPretendCloud } from './pretend-host.ts';
 
 let cloud: PretendCloud;

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { failureInterceptor } from '../../activities/failure-interceptor.ts';
 import { connectClient, type EverbootClient } from '../../client/connect-client.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import { hostTaskQueue, workflowTaskQueue } from '../../domain/task-queues.ts';
+import { failureInterceptor } from '../../workers/failure-interceptor.ts';
 import { startOwnTemporalServer, type TestTemporalServer } from '../fixtures/temporal-server.ts';
 import { testBundle } from '../fixtures/test-bundle.ts';
 

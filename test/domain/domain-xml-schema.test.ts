@@ -7,9 +7,9 @@ import type { DiskBus, DiskPlan, PlannedVolume } from '../../domain/disk-plan.ts
 import type { DomainDescription } from '../../domain/domain-xml/domain-description.ts';
 import { domainXml } from '../../domain/domain-xml.ts';
 import type { InstanceSpec } from '../../domain/spec.ts';
-import { closeLibvirt, defineDomain, removeDomain } from '../../hypervisor/libvirt.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { isThere } from '../../hypervisor/small-file.ts';
+import { isThere } from '../../hypervisor/files/small-file.ts';
+import { closeLibvirt, defineDomain, removeDomain } from '../../hypervisor/libvirt/libvirt.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { type Combination, everyThree } from './combinations.ts';
 import { bootFiles, description, imageWith, plan, spec, volumeOf } from './domain-xml-fixtures.ts';
 

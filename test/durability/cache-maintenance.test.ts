@@ -3,7 +3,7 @@ import { open, readdir, readFile, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { claimsOn } from '../../hypervisor/image-store/claims.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { digestOf, makeQcow2Image, makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';
 

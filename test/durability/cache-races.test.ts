@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectClient, type EverbootClient } from '../../client/connect-client.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { digestOf, makeQcow2Image, makeRawImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectClient, type EverbootClient } from '../../client/connect-client.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { type Boot, beginBoot, failedAttempts, serveHeld, untilInHand } from '../fixtures/boot-batch.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { holdPrograms, isConverting } from '../fixtures/host-programs.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { digestOf, makeRawImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { after, suite, test } from 'node:test';
-import type { Host } from '../../activities/host.ts';
+import type { Host } from '../../activities/context/host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import type { EverbootFailure } from '../../domain/failures.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';

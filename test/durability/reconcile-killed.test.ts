@@ -6,7 +6,7 @@ import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, Connection } from '@temporalio/client';
-import { startWorkflow } from '../../client/workflow-calls.ts';
+import { startWorkflow } from '../../client/temporal/workflow-calls.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import { type CreateInstanceInput, instanceWorkflowId } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { instanceWorkflowId } from '../../domain/operations.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeRawImage, type TestImage } from '../fixtures/images.ts';
 import { type RunningEverboot, startEverboot } from '../fixtures/running-everboot.ts';

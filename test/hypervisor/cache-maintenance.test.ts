@@ -10,6 +10,7 @@ import type { Claim } from '../../domain/claim.ts';
 import type { ImageCacheSettings } from '../../domain/configuration.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
 import { writeFacts } from '../../hypervisor/image-store/base-facts.ts';
 import { claimBlankBase } from '../../hypervisor/image-store/claim-blank-base.ts';
 import { addClaim, removeClaim } from '../../hypervisor/image-store/claims.ts';
@@ -19,11 +20,10 @@ import { pinBase } from '../../hypervisor/image-store/maintenance/pins.ts';
 import { scrubCache } from '../../hypervisor/image-store/maintenance/scrub-cache.ts';
 import { sweepCache } from '../../hypervisor/image-store/maintenance/sweep-cache.ts';
 import type { StoreMaintenance } from '../../hypervisor/image-store/store-settings.ts';
-import { closeLibvirt, defineDomain, removeDomain, startDomain } from '../../hypervisor/libvirt.ts';
+import { closeLibvirt, defineDomain, removeDomain, startDomain } from '../../hypervisor/libvirt/libvirt.ts';
 import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 
 after(closeLibvirt);
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';
 import { extractDrive } from './extract-drive.ts';
 

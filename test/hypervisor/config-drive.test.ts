@@ -7,7 +7,7 @@ import type { EverbootFailure } from '../../domain/failures.ts';
 import type { ConfigDriveContents } from '../../hypervisor/config-drive/contents.ts';
 import { openstackVersions } from '../../hypervisor/config-drive/openstack-metadata.ts';
 import { writeConfigDrive } from '../../hypervisor/config-drive/write-config-drive.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { makeFailingFolder } from '../durability/harness/small-file-systems.ts';
 import { extractDrive, filesOf } from './extract-drive.ts';
 

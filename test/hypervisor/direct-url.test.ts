@@ -4,7 +4,7 @@ import { open, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { ImageDescription } from '../../domain/image.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { describeImage } from '../../hypervisor/sources/describe-image.ts';
 import { forwarder } from '../fixtures/forwarder.ts';
 import { startGlance, type TestGlance } from '../fixtures/glance.ts';

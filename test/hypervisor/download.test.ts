@@ -7,8 +7,8 @@ import { describe, type TestContext, test } from 'node:test';
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { ImageDescription, ImageReference } from '../../domain/image.ts';
+import type { RateLimit } from '../../hypervisor/http/rate-limit.ts';
 import { type DownloadOrder, downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
-import type { RateLimit } from '../../hypervisor/sources/rate-limit.ts';
 import { type Answer, cutAfter, glanceSettings, imageServer, say, serve } from '../fixtures/image-server.ts';
 
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type EverbootFailure, failureKind } from '../../domain/failures.ts';
 import type { ImageDescription } from '../../domain/image.ts';
+import { statusFailure } from '../../hypervisor/http/http-status.ts';
 import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
-import { statusFailure } from '../../hypervisor/sources/http-status.ts';
 import { glanceSettings } from '../fixtures/image-server.ts';
 import { faultyBytes, faultyDigest, rawServer, sourceFaults } from '../fixtures/source-faults.ts';
 

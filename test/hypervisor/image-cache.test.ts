@@ -9,6 +9,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
 import { findBase, writeFacts } from '../../hypervisor/image-store/base-facts.ts';
 import { baseFiles } from '../../hypervisor/image-store/base-files.ts';
 import { claimBaseImage } from '../../hypervisor/image-store/claim-base-image.ts';
@@ -19,7 +20,6 @@ import { underFetchLock } from '../../hypervisor/image-store/ingest/ingest-step.
 import { releaseBaseImage } from '../../hypervisor/image-store/release-base-image.ts';
 import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { lockKeys } from '../../hypervisor/locks/lock-keys.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
 
 const cacheName = 'a'.repeat(40);
 const control: WorkControl = { signal: new AbortController().signal, onProgress: () => undefined };

@@ -8,7 +8,7 @@ import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { EverbootFailure } from '../../domain/failures.ts';
 import { signatureHashMethods, signatureKeyTypes } from '../../domain/image-signature.ts';
 import { downloadImage } from '../../hypervisor/image-store/download/download-image.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { signatureCheck } from '../../hypervisor/signatures/signature-check.ts';
 import { imageSignature } from '../../hypervisor/signatures/signature-properties.ts';
 import { signatureVerifier } from '../../hypervisor/signatures/signature-verifier.ts';

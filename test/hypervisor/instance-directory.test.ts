@@ -9,15 +9,15 @@ import { containerRootName } from '../../domain/container-root.ts';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import { type HostPaths, hostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
+import { removeTemporaryFiles, temporaryName } from '../../hypervisor/files/publish-file.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
 import { addClaim } from '../../hypervisor/image-store/claims.ts';
 import { withDiskLock, withInstanceLock } from '../../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord, writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { removeInstance } from '../../hypervisor/instance/remove-instance.ts';
 import { reserveDirectory } from '../../hypervisor/instance/reserve-directory.ts';
-import { prepareFolders } from '../../hypervisor/prepare-folders.ts';
-import { removeTemporaryFiles, temporaryName } from '../../hypervisor/publish-file.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { promiseSpace, promisesByClaim, returnSpace } from '../../hypervisor/space-ledger.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
+import { promiseSpace, promisesByClaim, returnSpace } from '../../hypervisor/space/space-ledger.ts';
 
 const noDomain = async (): Promise<void> => undefined;
 

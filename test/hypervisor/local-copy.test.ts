@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { glanceSettings } from '../fixtures/image-server.ts';
 import { fetchImage, folders, localFile, mountedDisk } from '../fixtures/local-images.ts';
 

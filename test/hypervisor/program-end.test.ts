@@ -7,9 +7,9 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { ProgramEnd } from '../../domain/program-end.ts';
-import { lvmComplaint, missingGroup } from '../../hypervisor/lvm-words.ts';
-import { isImageAtFault } from '../../hypervisor/qemu-img-words.ts';
-import { type ProgramOptions, runProgram } from '../../hypervisor/run-program.ts';
+import { type ProgramOptions, runProgram } from '../../hypervisor/process/run-program.ts';
+import { lvmComplaint, missingGroup } from '../../hypervisor/programs/lvm-words.ts';
+import { isImageAtFault } from '../../hypervisor/programs/qemu-img-words.ts';
 import { freePort } from '../fixtures/free-port.ts';
 
 let folder: string;

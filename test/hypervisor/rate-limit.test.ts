@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rateLimit, takingTurns } from '../../hypervisor/sources/rate-limit.ts';
+import { rateLimit, takingTurns } from '../../hypervisor/http/rate-limit.ts';
 
 test('bytes are given out at the rate, in the order in which they are asked for', () => {
   const turn = takingTurns(1000);

@@ -15,7 +15,7 @@ import type { BackendContext, DiskBackend } from '../../hypervisor/backends/disk
 import { rbdBackend } from '../../hypervisor/backends/rbd-backend.ts';
 import { ifInstanceIsFree } from '../../hypervisor/instance/instance-lock.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
-import { closeLibvirt } from '../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../hypervisor/libvirt/libvirt.ts';
 import { isOnThisHost } from '../../hypervisor/reconcile/inventory.ts';
 import { removeOrphan } from '../../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';

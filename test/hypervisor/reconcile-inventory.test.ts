@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { claimName } from '../../domain/claim.ts';
 import { addClaim } from '../../hypervisor/image-store/claims.ts';
-import { closeLibvirt } from '../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../hypervisor/libvirt/libvirt.ts';
 import { takeInventory } from '../../hypervisor/reconcile/take-inventory.ts';
 import { hostThatMakes, recordedInstance } from '../activities/recorded-instance.ts';
 

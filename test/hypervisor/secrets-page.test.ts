@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { decodeProtectedHeader } from 'jose';
-import { sealSecrets } from '../../client/seal-secrets.ts';
+import { sealSecrets } from '../../client/request/seal-secrets.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { secretFields } from '../../domain/sealing.ts';
 import type { InstanceSecrets, SealedSecrets } from '../../domain/spec.ts';
-import { addKeyPair } from '../../hypervisor/key-pair.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { openSecrets, readPrivateKeys } from '../../hypervisor/secret-keys.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
+import { addKeyPair } from '../../hypervisor/secrets/key-pair.ts';
+import { openSecrets, readPrivateKeys } from '../../hypervisor/secrets/secret-keys.ts';
 
 const page = await readFile(new URL('../../docs/secrets.md', import.meta.url), 'utf8');
 const instanceId = randomUUID();

@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { trustedCertificate, trustFolderProblem } from '../../hypervisor/signatures/trusted-certificate.ts';
 
 const id = 'c1f0e1a2-0000-4000-8000-5f3b1c2d4e5f';

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tryKernelLock, waitForKernelLock } from '../../hypervisor/locks/kernel-lock.ts';
 import { type LockKey, lockKeys } from '../../hypervisor/locks/lock-keys.ts';
 import { isLockFree, withLock } from '../../hypervisor/locks/with-lock.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { startProcess } from '../fixtures/test-cache.ts';
 
 let folder: string;

@@ -55,7 +55,7 @@ test('to show a message, to change it for showing and to go by a code is no matc
 
 test('the words of a program may be matched in the file of its words', () => {
   const text = 'return /in use/.test(end.stderrTail);';
-  assert.deepEqual(matchedMessages([{ file: 'hypervisor/lvm-words.ts', text }]), []);
+  assert.deepEqual(matchedMessages([{ file: 'hypervisor/programs/lvm-words.ts', text }]), []);
 });
 
 test('nothing in the product goes by a message, and every exception is needed', async () => {

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { rootCertificates } from 'node:tls';
 import { inspect } from 'node:util';
 import type { EverbootFailure } from '../../domain/failures.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { readGlanceCredentials } from '../../workers/glance-credentials.ts';
 import { runEverboot } from '../cli/run-everboot.ts';
 import { stateDirectory } from '../fixtures/state-directory.ts';

@@ -7,7 +7,7 @@ import {
   type WorkflowHandle,
   WorkflowUpdateFailedError,
 } from '@temporalio/client';
-import { queryWorkflow, updateWorkflow } from '../../client/workflow-calls.ts';
+import { queryWorkflow, updateWorkflow } from '../../client/temporal/workflow-calls.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostActivities } from '../../domain/host-activities.ts';
 import {
@@ -20,9 +20,9 @@ import {
   type Phase,
   type RetryRequest,
 } from '../../domain/operations.ts';
-import { domainState } from '../../hypervisor/libvirt.ts';
-import { runProgram } from '../../hypervisor/run-program.ts';
-import { listFolder } from '../../hypervisor/small-file.ts';
+import { listFolder } from '../../hypervisor/files/small-file.ts';
+import { domainState } from '../../hypervisor/libvirt/libvirt.ts';
+import { runProgram } from '../../hypervisor/process/run-program.ts';
 import { assertCleanSlate } from '../fixtures/clean-slate.ts';
 import { makeQcow2Image, type TestImage } from '../fixtures/images.ts';
 import { startTestHost, type TestHost } from '../fixtures/test-host.ts';

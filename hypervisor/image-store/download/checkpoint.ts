@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { readBootId } from '../../boot-id.ts';
+import { readBootId } from '../../files/boot-id.ts';
 import { type PartState, writePartState } from './part-state.ts';
 
 /**

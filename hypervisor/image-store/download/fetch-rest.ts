@@ -1,8 +1,8 @@
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { ImageDescription } from '../../../domain/image.ts';
+import type { RateLimit } from '../../http/rate-limit.ts';
 import { attemptRound } from '../../sources/attempt-round.ts';
 import type { ByteSource, OpenedImage } from '../../sources/byte-source.ts';
-import type { RateLimit } from '../../sources/rate-limit.ts';
 import type { HeadWatch } from './head-watch.ts';
 import type { PartFile } from './part-file.ts';
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageDescription } from '../../../domain/image.ts';
-import { readBootId } from '../../boot-id.ts';
+import { readBootId } from '../../files/boot-id.ts';
 import type { SignatureCheck } from '../../signatures/signature-verifier.ts';
 import { type BlockRing, blockRing } from './block-ring.ts';
 import { type Checkpoint, checkpointOf } from './checkpoint.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import type { ImageDescription } from '../../../domain/image.ts';
-import { readBootId } from '../../boot-id.ts';
-import { publishText } from '../../publish-file.ts';
-import { readStateFile, removeFile } from '../../small-file.ts';
+import { readBootId } from '../../files/boot-id.ts';
+import { publishText } from '../../files/publish-file.ts';
+import { readStateFile, removeFile } from '../../files/small-file.ts';
 
 /** The sidecar of a partial file: which image it is, and how much of it survives a crash. */
 export interface PartState {

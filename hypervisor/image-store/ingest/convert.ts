@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import type { FetchOrder } from '../../../domain/host-activities.ts';
 import type { WorkControl } from '../../../domain/step-progress.ts';
-import { syncPath } from '../../publish-file.ts';
-import { convertImage } from '../../qemu-img.ts';
+import { syncPath } from '../../files/publish-file.ts';
+import { convertImage } from '../../programs/qemu-img.ts';
 import { removeFacts, writeFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import type { StoreIngest } from '../store-settings.ts';

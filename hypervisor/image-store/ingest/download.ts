@@ -3,7 +3,7 @@ import type { DownloadedBase, FetchOrder } from '../../../domain/host-activities
 import type { WorkControl } from '../../../domain/step-progress.ts';
 import { judgeHead } from '../../image-inspector/judge-head.ts';
 import type { WorkLock } from '../../locks/with-lock.ts';
-import { returnSpace } from '../../space-ledger.ts';
+import { returnSpace } from '../../space/space-ledger.ts';
 import { removeFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import { type Downloaded, downloadImage } from '../download/download-image.ts';

@@ -2,7 +2,7 @@ import { EverbootFailure } from '../../../domain/failures.ts';
 import type { ImageDescription } from '../../../domain/image.ts';
 import type { WorkControl } from '../../../domain/step-progress.ts';
 import { inspectImageFile } from '../../image-inspector/inspect-image-file.ts';
-import { imageInfo } from '../../qemu-img.ts';
+import { imageInfo } from '../../programs/qemu-img.ts';
 
 /** Formats whose bytes are the disk's bytes, whatever name the image was given. */
 const rawFormats = new Set(['raw', 'gpt', 'mbr', 'iso', 'ami', 'aki', 'ari']);

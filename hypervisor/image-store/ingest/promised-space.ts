@@ -1,7 +1,7 @@
 import type { Claim } from '../../../domain/claim.ts';
 import type { WorkControl } from '../../../domain/step-progress.ts';
-import { keepingReserve } from '../../space-guard.ts';
-import { promiseSpace, returnSpace } from '../../space-ledger.ts';
+import { keepingReserve } from '../../space/space-guard.ts';
+import { promiseSpace, returnSpace } from '../../space/space-ledger.ts';
 import type { StoreIngest } from '../store-settings.ts';
 
 interface PlannedFile {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { FetchOrder, VerifiedBase } from '../../../domain/host-activities.ts';
 import type { WorkControl } from '../../../domain/step-progress.ts';
-import { syncPath } from '../../publish-file.ts';
+import { syncPath } from '../../files/publish-file.ts';
 import { writeFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import type { StoreIngest } from '../store-settings.ts';

@@ -2,8 +2,8 @@ import type { Stats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import type { CachedFileKind } from '../../../domain/cache.ts';
 import { type HostPaths, isInstanceId } from '../../../domain/host-paths.ts';
-import { finalNameOf } from '../../publish-file.ts';
-import { listFolder } from '../../small-file.ts';
+import { finalNameOf } from '../../files/publish-file.ts';
+import { listFolder } from '../../files/small-file.ts';
 import { type BaseMark, readMark } from '../base-facts.ts';
 import { ownPartialFiles } from '../partial-files.ts';
 

@@ -1,9 +1,9 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { allDomains, volumePath } from '../../libvirt.ts';
-import { readDomainXml } from '../../read-domain-xml.ts';
-import { listFolder } from '../../small-file.ts';
+import { listFolder } from '../../files/small-file.ts';
+import { allDomains, volumePath } from '../../libvirt/libvirt.ts';
+import { readDomainXml } from '../../libvirt/read-domain-xml.ts';
 import { claimsOn } from '../claims.ts';
 import type { StoreMaintenance } from '../store-settings.ts';
 import { backingChain } from './backing-chain.ts';

@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
+import { syncPath } from '../../files/publish-file.ts';
+import { isThere, removeFile } from '../../files/small-file.ts';
 import { lockKeys } from '../../locks/lock-keys.ts';
 import { withLock } from '../../locks/with-lock.ts';
-import { syncPath } from '../../publish-file.ts';
-import { isThere, removeFile } from '../../small-file.ts';
 import { removeFacts } from '../base-facts.ts';
 import { claimsOn } from '../claims.ts';
 import type { StoreMaintenance } from '../store-settings.ts';

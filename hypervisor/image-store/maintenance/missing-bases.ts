@@ -1,5 +1,5 @@
 import type { DamagedBase } from '../../../domain/cache.ts';
-import { isThere, listFolder } from '../../small-file.ts';
+import { isThere, listFolder } from '../../files/small-file.ts';
 import { readFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import type { StoreMaintenance } from '../store-settings.ts';

@@ -1,9 +1,9 @@
 import { rm, rmdir } from 'node:fs/promises';
 import type { SweptFile } from '../../../domain/cache.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
-import { removePartialNotes } from '../../host-notes.ts';
-import { temporarySuffix } from '../../publish-file.ts';
-import { isThere, listFolder, removeFile } from '../../small-file.ts';
+import { removePartialNotes } from '../../files/host-notes.ts';
+import { temporarySuffix } from '../../files/publish-file.ts';
+import { isThere, listFolder, removeFile } from '../../files/small-file.ts';
 import { removeFacts } from '../base-facts.ts';
 import { baseFiles } from '../base-files.ts';
 import { claimsOn } from '../claims.ts';

@@ -1,7 +1,7 @@
 import { lstat, writeFile } from 'node:fs/promises';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
-import { listFolder, removeFile } from '../../small-file.ts';
+import { listFolder, removeFile } from '../../files/small-file.ts';
 import { whileNotEvicted } from '../claims.ts';
 import { readCacheFolder } from './cache-folder.ts';
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, readlink, realpath, rename } from 'node:fs/promises';
 import type { SweptFile } from '../../../domain/cache.ts';
-import { syncPath } from '../../publish-file.ts';
-import { listFolder, removeFile } from '../../small-file.ts';
+import { syncPath } from '../../files/publish-file.ts';
+import { listFolder, removeFile } from '../../files/small-file.ts';
 import type { StoreMaintenance } from '../store-settings.ts';
 import { type FoundFile, isSameFile, occupiedBytes } from './cache-folder.ts';
 import { aloneWith } from './evict.ts';

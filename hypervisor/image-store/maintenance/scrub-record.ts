@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { HostPaths } from '../../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../../domain/image.ts';
-import { publishNote } from '../../host-notes.ts';
-import { readStateFile, removeFile } from '../../small-file.ts';
+import { publishNote } from '../../files/host-notes.ts';
+import { readStateFile, removeFile } from '../../files/small-file.ts';
 import type { BaseFacts } from '../base-facts.ts';
 
 /** The hash that a cached file should have, and when it was last found to have it. */

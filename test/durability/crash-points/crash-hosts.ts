@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Host } from '../../../activities/context/host.ts';
 import { deleteFiles } from '../../../activities/delete-instance.ts';
-import type { Host } from '../../../activities/host.ts';
 import { releaseInstance } from '../../../activities/release-instance.ts';
 import type { Claim } from '../../../domain/claim.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import type { BaseImage } from '../../../domain/image.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
 import { addClaim } from '../../../hypervisor/image-store/claims.ts';
 import { writeInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
-import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
 import { asActivity } from './step-context.ts';
 

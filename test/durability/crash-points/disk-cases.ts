@@ -1,4 +1,4 @@
-import type { Host } from '../../../activities/host.ts';
+import type { Host } from '../../../activities/context/host.ts';
 import type { PlannedBlankDisk, PlannedRootDisk } from '../../../domain/disk-plan.ts';
 import { baseIn, claim, crashHostWithInstance, putBaseImage, undo } from './crash-hosts.ts';
 import type { CrashCase } from './lane.ts';

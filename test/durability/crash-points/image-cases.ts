@@ -1,13 +1,13 @@
 import { rm, stat } from 'node:fs/promises';
 import { claimBaseImage } from '../../../activities/claim-base-image.ts';
+import type { Host } from '../../../activities/context/host.ts';
 import { convertImage } from '../../../activities/convert-image.ts';
 import { downloadImage } from '../../../activities/download-image.ts';
-import type { Host } from '../../../activities/host.ts';
 import { verifyImage } from '../../../activities/verify-image.ts';
 import type { FetchOrder } from '../../../domain/host-activities.ts';
 import type { ImageReference } from '../../../domain/image.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
 import { imageCacheName } from '../../../hypervisor/image-store/cache-name.ts';
-import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
 import { serveSlowly } from '../../fixtures/slow-image-server.ts';
 import { claim, crashHost, undo } from './crash-hosts.ts';

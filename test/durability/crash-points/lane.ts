@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import type { Host } from '../../../activities/host.ts';
+import type { Host } from '../../../activities/context/host.ts';
 import type { StepOrder } from './at-call.ts';
 import { asActivity, asProcess } from './step-context.ts';
 import { type Tree, treeOf } from './tree.ts';

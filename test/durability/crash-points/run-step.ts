@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
 import type { Describe } from '../../fixtures/running-operation-client.ts';
 import type { StepOrder } from './at-call.ts';
 import { asActivity } from './step-context.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startWorkflow } from '../../../client/workflow-calls.ts';
+import { startWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import type { HostPaths } from '../../../domain/host-paths.ts';
 import type { CreateInstanceInput, InstanceResult } from '../../../domain/operations.ts';
 import { readInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';

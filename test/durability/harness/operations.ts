@@ -10,7 +10,7 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
-import { startWorkflow } from '../../../client/workflow-calls.ts';
+import { startWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { type CreateInstanceInput, cleanupWorkflowId, instanceWorkflowId } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
 import type { Procedure } from './procedures.ts';

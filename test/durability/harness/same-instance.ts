@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InstanceDisk } from '../../../domain/disk-plan.ts';
 import type { InstanceResult } from '../../../domain/operations.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { domainIds } from '../../fixtures/clean-slate.ts';
 import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
 

@@ -1,9 +1,9 @@
 import { type NativeConnection, Worker } from '@temporalio/worker';
-import { failureInterceptor } from '../../../activities/failure-interceptor.ts';
 import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
-import { prepareHost } from '../../../hypervisor/prepare-host.ts';
+import { prepareHost } from '../../../hypervisor/host/prepare-host.ts';
+import { failureInterceptor } from '../../../workers/failure-interceptor.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
 import { type FaultOrder, injectFaults } from './inject-faults.ts';
 import { openJournal } from './journal.ts';

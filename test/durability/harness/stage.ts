@@ -4,7 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import type { InstanceResult } from '../../../domain/operations.ts';
 import { workflowTaskQueue } from '../../../domain/task-queues.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
 import { installTemporalRuntime } from '../../../workers/temporal-runtime.ts';
 import { keepEvidence } from '../../fixtures/evidence.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';

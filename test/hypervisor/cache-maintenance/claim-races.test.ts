@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { sweepCache } from '../../../hypervisor/image-store/maintenance/sweep-cache.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
 import { killProcess, named, orderOf, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
 after(closeLibvirt);
@@ -18,7 +18,7 @@ const building = `
   const { writeFacts, readFacts } = await load('hypervisor/image-store/base-facts.ts');
   const { lockKeys } = await load('hypervisor/locks/lock-keys.ts');
   const { waitForKernelLock } = await load('hypervisor/locks/kernel-lock.ts');
-  const { isThere } = await load('hypervisor/small-file.ts');
+  const { isThere } = await load('hypervisor/files/small-file.ts');
   const { paths, orders } = given;
   for (let uses = 0; ; uses += 1) {
     const order = orders[uses % orders.length];

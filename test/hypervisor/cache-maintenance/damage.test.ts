@@ -11,8 +11,8 @@ import { pinBase } from '../../../hypervisor/image-store/maintenance/pins.ts';
 import { recordBaseHash, scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
 import { releaseBaseImage } from '../../../hypervisor/image-store/release-base-image.ts';
 import type { StoreMaintenance } from '../../../hypervisor/image-store/store-settings.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { named, orderOf, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
 
 after(closeLibvirt);

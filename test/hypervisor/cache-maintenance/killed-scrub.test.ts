@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addClaim } from '../../../hypervisor/image-store/claims.ts';
 import { scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
 import { killProcess, named, putBase, startProcess, testCache } from '../../fixtures/test-cache.ts';
 
 after(closeLibvirt);

@@ -8,8 +8,8 @@ import { listCache } from '../../../hypervisor/image-store/maintenance/list-cach
 import { scrubCache } from '../../../hypervisor/image-store/maintenance/scrub-cache.ts';
 import { sweepCache } from '../../../hypervisor/image-store/maintenance/sweep-cache.ts';
 import type { StoreMaintenance } from '../../../hypervisor/image-store/store-settings.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { named, putBase, swept, testCache } from '../../fixtures/test-cache.ts';
 import { startPrivateLibvirt } from '../../private-libvirt.ts';
 

@@ -12,7 +12,7 @@ import { maxHeadBytes, maxReadBytes } from '../../../hypervisor/image-inspector/
 import { inspectImage } from '../../../hypervisor/image-inspector/inspect-image.ts';
 import { judgeHead } from '../../../hypervisor/image-inspector/judge-head.ts';
 import { downloadImage } from '../../../hypervisor/image-store/download/download-image.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { glanceSettings } from '../../fixtures/image-server.ts';
 import { kinds, limits, openWorkshop, type Workshop } from './made-images.ts';
 

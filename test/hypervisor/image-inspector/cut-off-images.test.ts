@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { inspect, type Kind, kinds, openWorkshop, type Workshop } from './made-images.ts';
 
 let workshop: Workshop;

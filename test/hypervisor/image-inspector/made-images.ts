@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Inspection } from '../../../hypervisor/image-inspector/inspect-image.ts';
 import { inspectImageFile } from '../../../hypervisor/image-inspector/inspect-image-file.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 
 const timeoutMs = 60_000;
 export const limits = { maxVirtualSizeBytes: 2 ** 40 };

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { glob, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { sampled } from '../../fixtures/sampled.ts';
 import { stateDirectory } from '../../fixtures/state-directory.ts';
 import { inspect, type Kind, kinds, openWorkshop, randomNumbers, sampleDisk, type Workshop } from './made-images.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inspectImageFile } from '../../../hypervisor/image-inspector/inspect-image-file.ts';
 import { judgeHead } from '../../../hypervisor/image-inspector/judge-head.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { inspect, type Kind, kinds, limits, openWorkshop, qemuSize, sampleDisk, type Workshop } from './made-images.ts';
 
 let workshop: Workshop;

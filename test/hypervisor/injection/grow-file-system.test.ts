@@ -3,10 +3,10 @@ import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { GrowthReport } from '../../../domain/host-activities.ts';
-import type { GuestDisk } from '../../../hypervisor/guestfish.ts';
 import { growFileSystem } from '../../../hypervisor/injection/grow-file-system.ts';
-import { createOverlay } from '../../../hypervisor/qemu-img.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
+import type { GuestDisk } from '../../../hypervisor/programs/guestfish.ts';
+import { createOverlay } from '../../../hypervisor/programs/qemu-img.ts';
 import { guestReader, makeGuestImage, makePartitionedImage } from '../../fixtures/guest-images.ts';
 import { withGuestfishControl } from '../../fixtures/injecting.ts';
 

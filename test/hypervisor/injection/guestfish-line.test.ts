@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { commandLine } from '../../../hypervisor/guestfish-line.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
+import { commandLine } from '../../../hypervisor/programs/guestfish-line.ts';
 
 const folder = await mkdtemp('/var/tmp/everboot-test-line-');
 after(() => rm(folder, { recursive: true, force: true }));

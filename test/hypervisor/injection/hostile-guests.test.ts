@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { guestReader, guestTree, makeGuestImage } from '../../fixtures/guest-images.ts';
 import { file, inject } from '../../fixtures/injecting.ts';
 

@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { EverbootFailure } from '../../../domain/failures.ts';
-import { createOverlay } from '../../../hypervisor/qemu-img.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
+import { createOverlay } from '../../../hypervisor/programs/qemu-img.ts';
 import { guestReader, guestTree, makeGuestImage, makePartitionedImage } from '../../fixtures/guest-images.ts';
 import { file, inject } from '../../fixtures/injecting.ts';
 

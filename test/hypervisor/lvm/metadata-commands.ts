@@ -9,7 +9,7 @@ import { EverbootFailure } from '../../../domain/failures.ts';
 import { claimTags, clearedToTag, instanceTag, isOwnedBy } from '../../../hypervisor/backends/lvm-claim.ts';
 import { zeroVolume } from '../../../hypervisor/backends/lvm-remove.ts';
 import { ifInstanceIsFree } from '../../../hypervisor/instance/instance-lock.ts';
-import { closeLibvirt } from '../../../hypervisor/libvirt.ts';
+import { closeLibvirt } from '../../../hypervisor/libvirt/libvirt.ts';
 import {
   addVolumeTag,
   createVolume,
@@ -20,7 +20,7 @@ import {
   removeVolumeTag,
   renameVolume,
   volumesWithTag,
-} from '../../../hypervisor/lvm.ts';
+} from '../../../hypervisor/programs/lvm.ts';
 import { isOnThisHost } from '../../../hypervisor/reconcile/inventory.ts';
 import { removeOrphan } from '../../../hypervisor/reconcile/remove-orphan.ts';
 import { takeInventory } from '../../../hypervisor/reconcile/take-inventory.ts';

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { makeRootFileSystem } from '../../../hypervisor/root-file-system/make-root-file-system.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
 import { makeGuestImage } from '../../fixtures/guest-images.ts';
 import { guestfishUsers } from '../../fixtures/processes.ts';
 

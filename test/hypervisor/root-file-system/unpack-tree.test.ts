@@ -16,8 +16,8 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { runProgram } from '../../../hypervisor/process/run-program.ts';
 import { unpackTree } from '../../../hypervisor/root-file-system/unpack-tree.ts';
-import { runProgram } from '../../../hypervisor/run-program.ts';
 
 const limits = { bytes: 2 ** 20, diskBytes: 2 ** 23, entries: 1000, folderNameBytes: 60_000 };
 const isRoot = process.getuid?.() === 0;

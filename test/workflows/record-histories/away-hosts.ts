@@ -1,5 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { updateWorkflow } from '../../../client/workflow-calls.ts';
+import { updateWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { cleanupWorkflowId } from '../../../domain/operations.ts';
 import { inject, type Recorder, type Started, untilInjected, untilPhase } from './recorder.ts';
 

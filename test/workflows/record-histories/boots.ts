@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
-import { startWorkflow } from '../../../client/workflow-calls.ts';
+import { startWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { failFinally, inject, passing, type Recorder } from './recorder.ts';
 
 /** A boot whose image is cached already. */

@@ -1,7 +1,7 @@
 import { appendFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
-import { startWorkflow } from '../../../client/workflow-calls.ts';
+import { startWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { cacheWorkflowId } from '../../../domain/cache.ts';
 import { parseImageReference } from '../../../domain/parse-spec.ts';
 import type { WorkflowInput, WorkflowName } from '../../../domain/workflows.ts';

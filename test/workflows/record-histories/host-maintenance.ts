@@ -1,5 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { startWorkflow } from '../../../client/workflow-calls.ts';
+import { startWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { type ReconcileReport, reconcileWorkflowId } from '../../../domain/host-maintenance.ts';
 import { failFinally, inject, type Recorder, untilPhase } from './recorder.ts';
 

@@ -1,5 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client';
-import { queryWorkflow, updateWorkflow } from '../../../client/workflow-calls.ts';
+import { queryWorkflow, updateWorkflow } from '../../../client/temporal/workflow-calls.ts';
 import { failFinally, type Recorder, type Started, untilPhase } from './recorder.ts';
 
 /** A boot that waits for an operator, since its swap could not be made. */

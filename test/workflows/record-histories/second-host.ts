@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { NativeConnection, Worker } from '@temporalio/worker';
-import { failureInterceptor } from '../../../activities/failure-interceptor.ts';
 import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
-import { prepareFolders } from '../../../hypervisor/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { failureInterceptor } from '../../../workers/failure-interceptor.ts';
 import { type Injector, testConfiguration } from '../../fixtures/test-host.ts';
 
 type AnyActivity = (input: never) => Promise<unknown>;
