@@ -11,7 +11,7 @@ let up: RunningEverboot;
 let connection: Connection;
 let client: Client;
 before(async () => {
-  up = await startEverboot({ command: 'up', toml: '[host]\ntend_interval = 86400\n' });
+  up = await startEverboot({ command: 'up', toml: '[host]\nreconcile_interval = 86400\n' });
   connection = await Connection.connect({ address: up.ready.temporal });
   client = new Client({ connection });
 });
