@@ -1,5 +1,5 @@
 import type { BaseImageClaim, FetchOrder } from '../domain/host-activities.ts';
-import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-host.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { throwIfUnsigned } from '../hypervisor/signatures/signature-check.ts';
 import type { Host } from './context/host.ts';

@@ -1,5 +1,5 @@
-import { containerRootName } from '../domain/container-root.ts';
 import type { RootDiskOrder } from '../domain/host-activities.ts';
+import { containerRootName } from '../domain/host-paths.ts';
 import { timeForBytesMs } from '../hypervisor/process/time-for-bytes.ts';
 import { makeRootFileSystem, rootRoomBytes } from '../hypervisor/root-file-system/make-root-file-system.ts';
 import { keepingReserve } from '../hypervisor/space/space-guard.ts';

@@ -3,7 +3,7 @@ import { EverbootFailure } from '../domain/failures.ts';
 import type { PinOrder, PinReport, ScrubOrder, SweepOrder } from '../domain/host-activities.ts';
 import type { BaseImageOrder, ImageReference } from '../domain/image.ts';
 import { parseImageReference } from '../domain/parse-spec.ts';
-import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-host.ts';
 import { imageStore } from '../hypervisor/image-store/image-store.ts';
 import { describeImage } from '../hypervisor/sources/describe-image.ts';
 import { type Host, imageSourcesOf, imageStoreOf } from './context/host.ts';

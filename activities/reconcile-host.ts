@@ -2,7 +2,7 @@ import { log } from '@temporalio/activity';
 import { claimName } from '../domain/claim.ts';
 import type { ReconciledItem, ReconcileOrder, ReconcileReport } from '../domain/host-maintenance.ts';
 import { judgeTemporaryFile, type OperationFacts, reconcileReasons } from '../domain/judge-claim.ts';
-import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-host.ts';
 import { ifInstanceIsFree } from '../hypervisor/instance/instance-lock.ts';
 import {
   type Inventory,

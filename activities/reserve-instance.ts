@@ -8,7 +8,7 @@ import { refuseForeignVolume } from '../domain/volume-rules.ts';
 import { removeOutsideDisks } from '../hypervisor/backends/backend-of.ts';
 import { publishText } from '../hypervisor/files/publish-file.ts';
 import { resolveCacheMode } from '../hypervisor/host/cache-mode.ts';
-import { prepareFolders } from '../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../hypervisor/host/prepare-host.ts';
 import { makeConsoleLog } from '../hypervisor/instance/console-log.ts';
 import { withInstanceLock } from '../hypervisor/instance/instance-lock.ts';
 import { readInstanceRecord } from '../hypervisor/instance/instance-record.ts';

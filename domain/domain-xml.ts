@@ -1,9 +1,8 @@
 import { deviceModels } from './device-models.ts';
 import { instanceMetadata } from './domain-metadata.ts';
-import { consoleDevices } from './domain-xml/console-devices.ts';
 import { diskDevices } from './domain-xml/disk-devices.ts';
 import { type DomainDescription, isMachine } from './domain-xml/domain-description.ts';
-import { machineDevices } from './domain-xml/machine-devices.ts';
+import { consoleDevices, machineDevices } from './domain-xml/machine-devices.ts';
 import { networkDevices } from './domain-xml/network-devices.ts';
 import { operatingSystem } from './domain-xml/operating-system.ts';
 import { clock, features, processor } from './domain-xml/processor.ts';

@@ -59,3 +59,6 @@ export function instanceDirectory(paths: HostPaths, id: string): string {
     throw new EverbootFailure('SpecInvalid', `the instance id must be a UUID in lower case, not ${JSON.stringify(id)}`);
   return `${paths.instances}/${id}`;
 }
+
+/** The folder in an instance's directory that is the root of its container, as in Nova. */
+export const containerRootName = 'rootfs';

@@ -1,7 +1,7 @@
 import type { FetchOrder } from '../domain/host-activities.ts';
-import type { BaseImage } from '../domain/image.ts';
+import type { BaseImage, BaseImageOrder } from '../domain/image.ts';
+import { sizeText } from '../domain/sizes.ts';
 import type { HostSteps } from './host-steps.ts';
-import { imageLabel } from './labels.ts';
 
 /**
  * Has an image in the host's cache, fetching it where it is missing. The claim answers with the cached file, or that it
@@ -30,4 +30,10 @@ export async function haveBaseImage(
     order,
     role,
   );
+}
+
+/** "debian-12 (qcow2, 412 MiB)": what a summary says of an image. */
+export function imageLabel({ image }: BaseImageOrder): string {
+  const size = image.sizeBytes === null ? 'size not known yet' : sizeText(image.sizeBytes);
+  return `${image.title.slice(0, 60)} (${image.format}, ${size})`;
 }

@@ -12,9 +12,8 @@ import { sentenceOf } from '../domain/failure-report.ts';
 import type { PinReport } from '../domain/host-activities.ts';
 import type { BaseImage, BaseImageOrder } from '../domain/image.ts';
 import type { WorkflowInput } from '../domain/workflows.ts';
-import { haveBaseImage } from './fetch-base-image.ts';
+import { haveBaseImage, imageLabel } from './fetch-base-image.ts';
 import { firstContact, type HostSteps, stepsOn } from './host-steps.ts';
-import { imageLabel } from './labels.ts';
 import { type OperationTracker, trackOperation } from './operation-tracker.ts';
 import { undoOnFailure } from './undo-on-failure.ts';
 

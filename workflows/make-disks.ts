@@ -6,8 +6,8 @@ import type { InstancePlan } from '../domain/operations.ts';
 import { sizeText } from '../domain/sizes.ts';
 import type { SealedSpec } from '../domain/spec.ts';
 import { concurrently } from './concurrently.ts';
+import { imageLabel } from './fetch-base-image.ts';
 import type { HostSteps } from './host-steps.ts';
-import { imageLabel } from './labels.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
 /** The images that an instance is made of. */

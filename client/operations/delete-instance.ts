@@ -11,7 +11,7 @@ import { checkSomebodyPolls, somePollingHosts } from '../hosts/hosts.ts';
 import { elsewhereRemedy, findKeptHost } from '../hosts/kept-host.ts';
 import { checkInstanceId } from '../request/instance-id.ts';
 import type { ClientContext } from '../temporal/client-context.ts';
-import { deletionFailure } from '../temporal/deletion-failure.ts';
+import { deletionFailure } from '../temporal/operation-failure.ts';
 import { type DescribedRun, describeRun, findRun, statusOf } from '../temporal/operation-run.ts';
 import { type WaitOptions, waitForOutcome } from '../temporal/outcome.ts';
 import { stop } from './cancel-operation.ts';

@@ -4,8 +4,8 @@ import { type DeleteInstanceResult, type InstanceResult, instanceWorkflowId } fr
 import { askHosts } from '../hosts/ask-hosts.ts';
 import { checkInstanceId } from '../request/instance-id.ts';
 import type { ClientContext } from '../temporal/client-context.ts';
-import { deletionFailure } from '../temporal/deletion-failure.ts';
 import { type FailureDocument, failureDocument, type OperationFailure } from '../temporal/failure-document.ts';
+import { deletionFailure } from '../temporal/operation-failure.ts';
 import { findRun } from '../temporal/operation-run.ts';
 import { waitForOutcome } from '../temporal/outcome.ts';
 import { askWorkflow, type OperationView, progressOf, runView } from './read-progress.ts';

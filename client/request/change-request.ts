@@ -2,8 +2,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { RequestedInstance } from '../../domain/operations.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { type SecretField, secretFields } from '../../domain/sealing.ts';
-import type { SealedSecrets } from '../../domain/spec.ts';
-import { writtenSpec } from '../../domain/written-spec.ts';
+import type { InstanceSpec, SealedSecrets } from '../../domain/spec.ts';
 import type { ClientContext } from '../temporal/client-context.ts';
 import { resolveFlavor } from './resolve-request.ts';
 import { sealSecrets } from './seal-secrets.ts';
@@ -123,4 +122,13 @@ function refuseFixedFields(before: Fields, after: Fields): void {
 
 function withoutFields(secrets: SealedSecrets, without: readonly SecretField[]): SealedSecrets {
   return Object.fromEntries(Object.entries(secrets).filter(([field]) => !without.includes(field as SecretField)));
+}
+
+/**
+ * A parsed spec as its author could have written it, so that something can be changed in it and the whole parsed again.
+ * Its secrets are no part of it.
+ */
+function writtenSpec({ volumes, ...others }: InstanceSpec): Record<string, unknown> {
+  if (volumes === undefined) return others;
+  return { ...others, volumes: volumes.map(({ source, ...asked }) => ({ ...source, ...asked })) };
 }

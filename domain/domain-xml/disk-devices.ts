@@ -1,7 +1,7 @@
-import { containerRootName } from '../container-root.ts';
 import type { DiskBus, PlannedDisk, PlannedVolume } from '../disk-plan.ts';
 import { type DiskSource, diskSource, volumeSource } from '../disk-source.ts';
 import { libvirtDiskType, sourceElements } from '../disk-source-xml.ts';
+import { containerRootName } from '../host-paths.ts';
 import { element, type XmlElement } from '../xml.ts';
 import { type DomainDescription, isMachine } from './domain-description.ts';
 

@@ -1,4 +1,4 @@
-import { truncate } from 'node:fs/promises';
+import { open, truncate } from 'node:fs/promises';
 import type { InstanceDisk, PlannedRootDisk } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { refuseSmallDisk } from '../../domain/flavor-limits.ts';
@@ -10,7 +10,6 @@ import type { DiskContext } from './disk-context.ts';
 import { findMadeDisk, madeDisk } from './made-disk.ts';
 import { preallocate } from './preallocate.ts';
 import { publishDisk } from './publish-disk.ts';
-import { readClusterSize } from './qcow2-cluster-size.ts';
 
 /**
  * Makes the root disk of its base image: an overlay on it, or a raw copy of it, as large as planned. A disk that is there
@@ -92,4 +91,19 @@ async function growDisk(
   await growImage({ ...file, format: made.format === 'qcow2' ? 'qcow2' : 'raw' }, control);
   if (context.preallocate === 'space') await preallocate(file, control);
   return { ...made, virtualSizeBytes: sizeBytes };
+}
+
+/** Where a qcow2 header keeps the size of its clusters, as a power of two in a big-endian word. */
+const clusterBitsOffset = 20;
+
+/** The size of a cluster of a judged qcow2 file, in bytes; read here because a program would take longer. */
+async function readClusterSize(path: string): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    const word = Buffer.alloc(4);
+    await file.read(word, 0, word.length, clusterBitsOffset);
+    return 2 ** word.readUInt32BE();
+  } finally {
+    await file.close();
+  }
 }

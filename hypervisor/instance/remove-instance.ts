@@ -1,7 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Claim } from '../../domain/claim.ts';
-import { containerRootName } from '../../domain/container-root.ts';
-import { type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
+import { containerRootName, type HostPaths, instanceDirectory } from '../../domain/host-paths.ts';
 import { syncPath, temporaryName, temporarySuffix } from '../files/publish-file.ts';
 import { removeTree, type TreeRemoval } from '../files/remove-tree.ts';
 import { listFolder } from '../files/small-file.ts';

@@ -1,6 +1,5 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 import type { GlanceCredentials } from '../../domain/glance-credentials.ts';
-import { serverAddress } from './server-address.ts';
 
 /**
  * The Glance server of a token's service catalog: the first endpoint of the type `image`, of the wanted interface and
@@ -31,4 +30,15 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 function list(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'object' && item !== null) : [];
+}
+
+/**
+ * A Glance server's address in the one form in which two of them can be compared: without `/v2`, a slash at its end, a
+ * query or a password. Null for what is no http or https address.
+ */
+export function serverAddress(text: string): string | null {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') return null;
+  const path = url.pathname.replace(/\/+$/, '').replace(/\/v2(\.\d+)?$/, '');
+  return `${url.origin}${path.replace(/\/+$/, '')}`;
 }

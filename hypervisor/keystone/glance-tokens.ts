@@ -1,8 +1,7 @@
 import type { GlanceSettings } from '../../domain/configuration.ts';
 import type { GlanceCredentials } from '../../domain/glance-credentials.ts';
 import { authenticate, type Token } from './authenticate.ts';
-import { imageServer } from './catalog.ts';
-import { serverAddress } from './server-address.ts';
+import { imageServer, serverAddress } from './catalog.ts';
 import { singleFlight } from './single-flight.ts';
 
 /** How to ask one Glance server. */

@@ -3,8 +3,7 @@ import type { HostPaths } from '../../domain/host-paths.ts';
 import { listFolder } from '../files/small-file.ts';
 import { imageStore } from '../image-store/image-store.ts';
 import { promisesByClaim } from '../space/space-ledger.ts';
-import { type Inventory, orphanOf } from './inventory.ts';
-import { recordUnreadable } from './record-unreadable.ts';
+import { type Inventory, orphanOf, recordUnreadable } from './inventory.ts';
 
 /** Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not ours. */
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {

@@ -3,9 +3,8 @@ import { basename } from 'node:path';
 import { type HostPaths, isInstanceId } from '../../domain/host-paths.ts';
 import { finalNameOf, temporarySuffix } from '../files/publish-file.ts';
 import { isThere, listFolder } from '../files/small-file.ts';
-import { type Inventory, orphanOf } from './inventory.ts';
+import { type Inventory, orphanOf, recordUnreadable } from './inventory.ts';
 import { readRecordState } from './record-state.ts';
-import { recordUnreadable } from './record-unreadable.ts';
 
 /** More than any host has; the rest is looked at when these are gone. */
 const maxEntries = 20_000;

@@ -1,5 +1,6 @@
 import { type Claim, claimName } from '../../domain/claim.ts';
 import type { LibvirtSettings } from '../../domain/configuration.ts';
+import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
 import type { ReconcileReason } from '../../domain/judge-claim.ts';
@@ -121,4 +122,18 @@ export function partsOf({ directory, domain, cacheNames, leases, promises, volum
 
 function counted(count: number, one: string, many: string): string[] {
   return count === 0 ? [] : [count === 1 ? `1 ${one}` : `${count} ${many}`];
+}
+
+/**
+ * Looks at one thing. What does not answer, or is not what its place says, is noted, and keeps nothing else from being
+ * found. Throws what is neither everboot's failure nor the operating system's word.
+ */
+export async function recordUnreadable(thing: string, { notes }: Inventory, look: () => Promise<void>): Promise<void> {
+  try {
+    await look();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!(error instanceof EverbootFailure) && !/^E[A-Z0-9]+$/.test(code ?? '')) throw error;
+    notes.push(`${thing} was not looked at: ${message}`);
+  }
 }

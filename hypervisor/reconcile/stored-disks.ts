@@ -5,8 +5,7 @@ import { claimInTemporaryName } from '../backends/rbd-images.ts';
 import { cephCluster } from '../programs/ceph.ts';
 import { readVolumeGroup } from '../programs/lvm.ts';
 import { listRbdImages } from '../programs/rbd.ts';
-import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
-import { recordUnreadable } from './record-unreadable.ts';
+import { type Inventory, type InventoryPlace, orphanOf, recordUnreadable } from './inventory.ts';
 
 /** A name that Nova and everboot give to a disk outside of an instance's directory: `<instance id>_disk`. */
 const diskName = /^([0-9a-f-]{36})_/;

@@ -3,7 +3,7 @@ import type { Host } from '../../activities/context/host.ts';
 import type { Claim } from '../../domain/claim.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import type { InstanceRecord } from '../../domain/instance-record.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 

@@ -14,7 +14,7 @@ import { hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImage, ImageDescription } from '../../domain/image.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
 import { type FileSuffix, planDisks } from '../../domain/plan-disks.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { writeInstanceRecord } from '../../hypervisor/instance/instance-record.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';
 

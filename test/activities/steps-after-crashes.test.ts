@@ -12,7 +12,7 @@ import { EverbootFailure, type FailureCode } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
 import { parseSpec } from '../../domain/parse-spec.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { writeFacts } from '../../hypervisor/image-store/base-facts.ts';
 import { addClaim } from '../../hypervisor/image-store/claims.ts';
 import { releaseBaseImage } from '../../hypervisor/image-store/release-base-image.ts';

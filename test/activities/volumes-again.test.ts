@@ -8,7 +8,7 @@ import { defineDomain, startDomain } from '../../activities/define-domain.ts';
 import type { PlannedVolume } from '../../domain/disk-plan.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 import { hostPaths } from '../../domain/host-paths.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { closeLibvirt } from '../../hypervisor/libvirt/libvirt.ts';
 import { activityOfRunningOperation } from '../fixtures/activity-environment.ts';
 import { testConfiguration } from '../fixtures/test-host.ts';

@@ -3,8 +3,7 @@ import { test } from 'node:test';
 import { instanceText } from '../../cli/instance-text.ts';
 import { waysOn } from '../../cli/waiting-text.ts';
 import type { InstanceView } from '../../client/progress/show-instance.ts';
-import { deletionFailure } from '../../client/temporal/deletion-failure.ts';
-import { operationFailure, parkedFailure } from '../../client/temporal/operation-failure.ts';
+import { deletionFailure, operationFailure, parkedFailure } from '../../client/temporal/operation-failure.ts';
 import { parkedRemedy, reportOf } from '../../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureTable } from '../../domain/failures.ts';
 

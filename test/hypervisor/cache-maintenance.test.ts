@@ -10,7 +10,7 @@ import type { Claim } from '../../domain/claim.ts';
 import type { ImageCacheSettings } from '../../domain/configuration.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { BaseImageOrder } from '../../domain/image.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { writeFacts } from '../../hypervisor/image-store/base-facts.ts';
 import { claimBlankBase } from '../../hypervisor/image-store/claim-blank-base.ts';
 import { addClaim, removeClaim } from '../../hypervisor/image-store/claims.ts';

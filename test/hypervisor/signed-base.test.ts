@@ -9,7 +9,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { FetchOrder } from '../../domain/host-activities.ts';
 import { type HostPaths, hostPaths } from '../../domain/host-paths.ts';
 import type { WorkControl } from '../../domain/step-progress.ts';
-import { prepareFolders } from '../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../hypervisor/host/prepare-host.ts';
 import { removeFacts, writeFacts } from '../../hypervisor/image-store/base-facts.ts';
 import { claimBaseImage } from '../../hypervisor/image-store/claim-base-image.ts';
 import { underFetchLock } from '../../hypervisor/image-store/ingest/ingest-step.ts';

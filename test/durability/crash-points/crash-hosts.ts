@@ -6,7 +6,7 @@ import { releaseInstance } from '../../../activities/release-instance.ts';
 import type { Claim } from '../../../domain/claim.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import type { BaseImage } from '../../../domain/image.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { addClaim } from '../../../hypervisor/image-store/claims.ts';
 import { writeInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';

@@ -6,7 +6,7 @@ import { downloadImage } from '../../../activities/download-image.ts';
 import { verifyImage } from '../../../activities/verify-image.ts';
 import type { FetchOrder } from '../../../domain/host-activities.ts';
 import type { ImageReference } from '../../../domain/image.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { imageCacheName } from '../../../hypervisor/image-store/cache-name.ts';
 import { makeQcow2Image, makeRawImage, type TestImage } from '../../fixtures/images.ts';
 import { serveSlowly } from '../../fixtures/slow-image-server.ts';

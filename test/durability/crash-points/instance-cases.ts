@@ -4,7 +4,7 @@ import type { Claim } from '../../../domain/claim.ts';
 import type { InstancePlan } from '../../../domain/operations.ts';
 import { parseSpec } from '../../../domain/parse-spec.ts';
 import { planDisks } from '../../../domain/plan-disks.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { promiseSpace } from '../../../hypervisor/space/space-ledger.ts';
 import { claim, crashHost, crashHostWithInstance, directoryOf, putBaseImage, undo, undoAll } from './crash-hosts.ts';
 import type { CrashCase } from './lane.ts';

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import type { BackendContext } from '../../../hypervisor/backends/disk-backend.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';
 import { type BackendUnderTest, backendContract } from './contract.ts';
 

@@ -12,7 +12,7 @@ import { createRootDisk } from '../../../activities/create-root-disk.ts';
 import type { Configuration } from '../../../domain/configuration.ts';
 import { EverbootFailure } from '../../../domain/failures.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { writeInstanceRecord } from '../../../hypervisor/instance/instance-record.ts';
 import { promiseSpace, returnSpace } from '../../../hypervisor/space/space-ledger.ts';
 import { testConfiguration } from '../../fixtures/test-host.ts';

@@ -3,7 +3,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { activitiesOn } from '../../../activities/index.ts';
 import { hostPaths } from '../../../domain/host-paths.ts';
 import { hostTaskQueue, type Lane } from '../../../domain/task-queues.ts';
-import { prepareFolders } from '../../../hypervisor/host/prepare-folders.ts';
+import { prepareFolders } from '../../../hypervisor/host/prepare-host.ts';
 import { failureInterceptor } from '../../../workers/failure-interceptor.ts';
 import { type Injector, testConfiguration } from '../../fixtures/test-host.ts';
 
