@@ -61,7 +61,7 @@ export async function deleteFiles({ paths, configuration }: Host, { instanceId }
       for (const operationId of operations) await removeInstance(paths, { instanceId, operationId }, removing);
       // A crash may have left things without a record and without a claim.
       await removeDoomed(paths, instanceId, removing);
-      await imageStore.releaseClaimsOf(paths, instanceId, () => true);
+      await imageStore.dropEmptyClaims(paths);
       await returnSpaceOfInstance(paths, instanceId);
     }),
   );

@@ -59,7 +59,7 @@ const lookAtIt = 'If it has no owner, remove it by hand.';
 
 /** Everything that a reconciliation may say of what it meets. */
 export const reconcileReasons = {
-  Ended: { action: 'remove', meaning: 'Its operation failed, and its undo did not run.' },
+  Ended: { action: 'remove', meaning: 'Its operation ended without success, and its undo did not reach it.' },
   Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
   Orphaned: { action: 'remove', meaning: 'A partial file of everboot’s that no operation owns.' },
   Owned: { action: 'leave', meaning: 'Its operation runs, or is parked.' },

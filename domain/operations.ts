@@ -60,7 +60,7 @@ export interface DeleteInstanceResult {
 export interface CleanUpHostInput {
   readonly host: string;
   readonly instanceId: string;
-  /** Whose orphans; null: of whatever is there, but for an operation that runs by then or has ended well. */
+  /** The operation whose orphans go; null: whatever is there, except of one that runs by then or has ended well. */
   readonly operationId: string | null;
   /** For people. */
   readonly name: string;

@@ -65,10 +65,10 @@ export const steps = {
 
   readInstance: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
   pingHost: { kind: 'maintenance', lane: 'light', opens: false, whenParked: null, runsPrograms: 'never' },
-  listCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
-  sweepCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
+  listCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },
+  sweepCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },
   // It reads at a bounded rate of its own, so it needs none of the few slots of the builds.
-  scrubCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
+  scrubCachedFiles: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },
   pinCachedFile: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
   planFetch: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'never' },
   reconcileHost: { kind: 'maintenance', lane: 'light', opens: true, whenParked: null, runsPrograms: 'sometimes' },

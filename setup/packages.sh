@@ -71,12 +71,12 @@ packages_for_test() {
   # It came with QEMU once, and is a package of its own now.
   [ -e /usr/lib/qemu/virtiofsd ] || need_file /usr/libexec/virtiofsd virtiofsd 'gives a guest the files of its host'
   need_program rbd ceph-common 'keeps disks in Ceph'
-  need_program ceph-mon ceph-mon 'is Ceph for the tests'
-  need_program ceph-osd ceph-osd 'is Ceph for the tests'
+  need_program ceph-mon ceph-mon 'runs Ceph for the tests'
+  need_program ceph-osd ceph-osd 'runs Ceph for the tests'
   need_file "/usr/lib/$(uname -m)-linux-gnu/qemu/block-rbd.so" qemu-block-extra 'reads the disks of a guest in Ceph'
   need_file /usr/lib/python3/dist-packages/jwcrypto python3-jwcrypto 'seals secrets as a control plane in Python does'
   ! is_debian || need_program mmdebstrap mmdebstrap 'makes a Debian guest with cloud-init'
-  glance_is_there || need_python_venv 'holds a real Glance for the tests'
+  glance_is_there || need_python_venv 'holds real Glance for the tests'
 }
 
 boot_kernel_is_there() {

@@ -34,6 +34,8 @@ interface Run {
   readonly folder: RunFolder;
   readonly tally: Tally;
   readonly figures: Record<string, Figures>;
+  /** The files in which nothing failed: what a broken file took says nothing of the next run. */
+  readonly passing: Set<string>;
   readonly isLong: boolean;
 }
 
@@ -55,6 +57,7 @@ export async function runSuites(names: readonly string[], { seed = newSeed() }: 
     folder: await openRunFolder(stateDirectory()),
     tally: emptyTally(),
     figures: {},
+    passing: new Set(),
     isLong: selection.isLong,
   };
   if (selection.withChecks) {
@@ -93,13 +96,16 @@ async function runFiles(run: Run, { paths, isLong, unitFirst }: Selection, seed:
 }
 
 /** Runs one file and prints its results in one piece. */
-async function runJob({ folder, tally, figures, isLong }: Run, { path }: Job): Promise<void> {
+async function runJob({ folder, tally, figures, passing, isLong }: Run, { path }: Job): Promise<void> {
   const keptIn = folder.ofFile(path);
   const file = join(import.meta.dirname, path);
   const ended = await runFile(file, { folder: keptIn, timeoutMs: isLong ? longTimeoutMs : timeoutOf(path) });
   figures[path] = ended.figures;
   tallyFile(tally, path, ended.outcomes, keptIn);
-  if (!ended.outcomes.some(({ outcome }) => outcome === 'failed')) await folder.drop(path);
+  if (!ended.outcomes.some(({ outcome }) => outcome === 'failed')) {
+    passing.add(path);
+    await folder.drop(path);
+  }
   process.stdout.write(`${path} (${ended.figures.seconds.toFixed(1)} s)\n${withoutTotals(ended.said)}\n`);
 }
 
@@ -109,9 +115,10 @@ function withoutTotals(said: string): string {
 }
 
 /** Keeps the figures and the titles, and prints the end. Returns the exit code. */
-async function endRun({ folder, tally, figures, isLong }: Run, seed: number): Promise<number> {
+async function endRun({ folder, tally, figures, passing, isLong }: Run, seed: number): Promise<number> {
   // A long run takes other times than the runs that are to be scheduled.
-  if (!isLong) await keepFigures(stateDirectory(), figures);
+  const ofPassing = Object.fromEntries(Object.entries(figures).filter(([path]) => passing.has(path)));
+  if (!isLong) await keepFigures(stateDirectory(), ofPassing);
   await folder.keepFigures(figures);
   const titles = await folder.keepTitles(tally.titles);
   const slowest = slowestLines(figures);

@@ -10,7 +10,7 @@ import { failureCodeOf } from '../temporal/outcome.ts';
  *
  * A deletion that was not completed may have removed nothing. A creation that failed or was cancelled has taken back
  * what it made, or left it to a deferred cleanup; but one that was pinned to its host found the instance there, or
- * never got a request, and one that was terminated took nothing back.
+ * never reached that host, and one that was terminated took nothing back.
  */
 export function keptHost(
   { memo, status }: Pick<OperationRun, 'memo' | 'status'>,

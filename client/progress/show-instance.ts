@@ -23,7 +23,7 @@ export interface InstanceView extends Pick<OperationView, 'host' | 'phase' | 'st
 
 /**
  * Shows an instance by its newest operation, or by its host’s own record where Temporal has forgotten it. Throws
- * InstanceNotFound, HostUnreachable, TemporalUnreachable.
+ * InstanceNotFound, NotManaged, HostUnreachable, TemporalUnreachable.
  */
 export async function showInstance(
   context: ClientContext,

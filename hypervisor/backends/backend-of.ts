@@ -39,7 +39,7 @@ export async function removeOutsideDisks(
   }
 }
 
-/** A host that was set to something else, and has lost what it kept disks in before, gets only what it still needs. */
+/** A host that was set to something else, and has lost the storage of these disks, is said to need it back. */
 function fail(instanceId: string, place: string, error: unknown): never {
   if (!(error instanceof EverbootFailure) || error.code !== 'HostUnsuitable') throw error;
   const problem = `the disks of instance ${instanceId} are in ${place}, which cannot be reached: ${error.message}`;

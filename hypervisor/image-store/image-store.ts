@@ -2,7 +2,7 @@ import { readFacts } from './base-facts.ts';
 import { blankCacheName, imageCacheName } from './cache-name.ts';
 import { claimBaseImage } from './claim-base-image.ts';
 import { claimBlankBase } from './claim-blank-base.ts';
-import { claimedBy, claimsOn } from './claims.ts';
+import { claimedBy, claimsOn, dropEmptyClaims } from './claims.ts';
 import { readLease } from './fetch-lease.ts';
 import { commitBase } from './ingest/commit.ts';
 import { convertBase } from './ingest/convert.ts';
@@ -48,6 +48,7 @@ export const imageStore = {
   ingest: { download: downloadBase, verify: verifyBase, convert: convertBase, commit: commitBase },
   release: releaseBaseImage,
   releaseClaimsOf: releaseInstanceClaims,
+  dropEmptyClaims,
   list: listCache,
   sweep: sweepCache,
   scrub: scrubCache,

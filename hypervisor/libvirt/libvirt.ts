@@ -297,6 +297,7 @@ async function stopAndForget(
       throw new EverbootFailure(
         'DomainRemovalFailed',
         `libvirt did not undefine instance ${instanceId}: ${error.message}`,
+        { cause: error, program: error.program },
       );
     }
   }

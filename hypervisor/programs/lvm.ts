@@ -136,14 +136,16 @@ function lvmFailure(command: string, error: unknown): unknown {
     case 'full':
       return new EverbootFailure('InsufficientSpace', `${command}: the volume group is full: ${message}`, {
         cause: error,
+        program,
       });
     case 'no device mapper':
       return new EverbootFailure('HostUnsuitable', `this host’s kernel has no device mapper for LVM: ${message}`, {
         cause: error,
+        program,
         remedy: 'Load the modules dm-mod and dm-thin-pool, or set [libvirt] images_type to a backend of files.',
       });
     case 'passing':
-      return new EverbootFailure('HostIoError', `${command}: ${message}`, { cause: error });
+      return new EverbootFailure('HostIoError', `${command}: ${message}`, { cause: error, program });
     case null:
       return error;
   }

@@ -182,6 +182,7 @@ async function judging<Output>(path: string, running: Promise<Output>): Promise<
     if (!isFailedProgram(error) || !isImageAtFault(error.program)) throw error;
     throw new EverbootFailure('ImageUnacceptable', `the image ${path} cannot be read: ${error.message}`, {
       cause: error,
+      program: error.program,
     });
   }
 }

@@ -3,7 +3,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import { domainsOfHost, type HostDomain } from '../libvirt/libvirt.ts';
 import { readDomainXml } from '../libvirt/read-domain-xml.ts';
-import { type Inventory, type InventoryPlace, orphanOf } from './inventory.ts';
+import { type Inventory, type InventoryPlace, orphanOf, recordUnreadable } from './inventory.ts';
 
 /**
  * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt, as
@@ -20,11 +20,13 @@ export async function findDomains({ paths, libvirt }: InventoryPlace, inventory:
   }
   inventory.libvirtAnswered = true;
   for (const { id, name, xml, state } of domains) {
-    const { claim, paths: named } = readDomainXml(xml);
     const subject = `the domain ${name.slice(0, 100)} (${id})`;
-    if (!isClaim(claim) || claim.instanceId !== id) inventory.foreign.push({ subject, reason: 'NoClaim' });
-    else if (!hasFilesHere(paths, id, named)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
-    else orphanOf(inventory, claim).domain = state;
+    await recordUnreadable(subject, inventory, async () => {
+      const { claim, paths: named } = readDomainXml(xml);
+      if (!isClaim(claim) || claim.instanceId !== id) inventory.foreign.push({ subject, reason: 'NoClaim' });
+      else if (!hasFilesHere(paths, id, named)) inventory.foreign.push({ subject, reason: 'OtherFolder' });
+      else orphanOf(inventory, claim).domain = state;
+    });
   }
 }
 

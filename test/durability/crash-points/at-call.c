@@ -231,7 +231,7 @@ static void forget(pid_t task) {
   if (busy == task) busy = 0;
 }
 
-static void resume(int signal) {
+static void askToContinue(int signal) {
   (void)signal;
   isToContinue = 1;
 }
@@ -266,7 +266,7 @@ int main(int argc, char **argv) {
   tasks[taskCount++] = root;
   if (write(ready[1], "", 1) != 1) die("start");
   /* No SA_RESTART: the wait below has to end. */
-  struct sigaction action = {.sa_handler = resume};
+  struct sigaction action = {.sa_handler = askToContinue};
   sigaction(SIGUSR1, &action, NULL);
   for (int end = 98;;) {
     if (isToContinue) resume();
