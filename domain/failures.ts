@@ -85,7 +85,7 @@ export const failureTable = {
   },
   ImageRefInvalid: {
     retryable: false,
-    meaning: 'The image reference is neither an image id nor an URL of a Glance image.',
+    meaning: 'The image reference is neither an image id nor the URL of a Glance image.',
     remedy: 'Give the image’s UUID, or scheme://host:port/v2/images/<id>.',
   },
   ImageNotFound: {
