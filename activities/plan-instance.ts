@@ -107,7 +107,7 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
   if (await hasPendingCleanup(hostName, claim.instanceId, record.claim.operationId)) {
     throw new EverbootFailure(
       'InstanceBusy',
-      `the instance ${claim.instanceId} ("${record.name}") was given up, and is being cleared from ${hostName}`,
+      `the instance ${claim.instanceId} ("${record.name}") was abandoned, and is being removed from ${hostName}`,
       {
         remedy: 'Start the same request again in a moment: nothing of the old instance is there then.',
         remedyWhenParked: 'Retry in a moment: nothing of the old instance is there then.',

@@ -38,7 +38,7 @@ export async function reserveInstance(
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
-      // An attempt that was given up on would clear what a later operation is building.
+      // A zombie attempt would clear what a later operation is building.
       await fenceOperation(claim);
       const record = {
         version: 1,

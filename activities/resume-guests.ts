@@ -122,6 +122,6 @@ function reportOf(host: string, guests: readonly ResumedGuest[]): ResumeReport {
   const leftOff = guests.filter(({ outcome }) => outcome === 'left off');
   const others = guests.filter(({ outcome }) => outcome !== 'left off');
   const started = guests.filter(({ outcome }) => outcome === 'started').length;
-  log.warn(`guests after the start of the machine: ${started} started, ${leftOff.length} left off`);
+  log.warn(`guests after a host reboot: ${started} started, ${leftOff.length} left off`);
   return { host, guests: [...leftOff, ...others].slice(0, maxListed), started, leftOff: leftOff.length };
 }

@@ -37,5 +37,5 @@ function totals(counts: ReconcileResult['counts'], dryRun: boolean): string {
 
 function resumedLines({ guests, started, leftOff }: ResumeReport): string[] {
   const rows = guests.map(({ instanceId, name, outcome, note }) => [outcome, name, instanceId, note]);
-  return [...textTable(rows, '  '), `guests after the host’s start: ${started} started, ${leftOff} left off`];
+  return [...textTable(rows, '  '), `guests after the host’s reboot: ${started} started, ${leftOff} left off`];
 }

@@ -6,7 +6,7 @@ import type { InstanceResult } from './operations.ts';
 export const instanceRecordName = 'everboot.json';
 
 /**
- * What a host knows of an instance: its claims while it is built, its result when it is ready. It is the truth after
+ * A host's knowledge of an instance: its claims while it is built, its result when it is ready. It is the truth after
  * Temporal has forgotten the instance. It never holds a secret.
  */
 export interface InstanceRecord {

@@ -142,8 +142,9 @@ export const graceMs = 60_000;
 const fileGraceMs = 3_600_000;
 
 /**
- * What becomes of everything that carries one claim. Only what provably is of an operation that ended without success,
- * or that another one followed, goes; that Temporal does not know it proves nothing, since runs are forgotten.
+ * The verdict on everything that carries one claim. It is removed only if it provably belongs to an operation that
+ * ended without success, or that another one superseded. That Temporal does not know it proves nothing: runs are
+ * forgotten.
  */
 export function judgeClaim(facts: ClaimFacts): ReconcileReason {
   const { claim, host, record, newest, own, isHere } = facts;

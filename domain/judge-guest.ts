@@ -26,7 +26,7 @@ export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleare
   if (domain === 'running') return 'runs already';
   if (domain === null) return { leftOff: 'libvirt has no domain with its claim' };
   if (wasOff) return { leftOff: 'it was shut off when it was last seen' };
-  if (isBeingCleared) return { leftOff: 'it was given up, and what is here of it is being removed' };
+  if (isBeingCleared) return { leftOff: 'it was abandoned, and a deferred cleanup is removing it' };
   if (newest === null) return 'start';
   const isElsewhere = newest.host !== null && newest.host !== host;
   if (newest.operation === 'delete' && isElsewhere) {

@@ -52,7 +52,7 @@ export interface DeleteInstanceResult {
   readonly host: string;
   /** False: there was nothing to delete. */
   readonly existed: boolean;
-  /** The host that was given up as gone: what it has is removed when it is back. Absent: nothing is left anywhere. */
+  /** The host that was abandoned: its orphans are removed when it is back. Absent: nothing is left anywhere. */
   readonly cleanupPendingOn?: string;
 }
 
@@ -126,7 +126,7 @@ export interface RetryRequest {
 export interface AbandonRequest {
   /** True: the host never comes back. Nothing is asked of it any more; a deferred cleanup stays for it. */
   readonly hostGone?: boolean;
-  /** The host that is meant: an operation that has moved to another one by then is not given up. Absent: whichever. */
+  /** The host that is meant: an operation that has moved to another one by then is not abandoned. Absent: whichever. */
   readonly host?: string;
 }
 
@@ -134,7 +134,7 @@ export interface AbandonRequest {
 export interface ParkedReport {
   readonly code: string;
   readonly message: string;
-  /** What a person does while it is parked. */
+  /** The action that a person takes while it is parked. */
   readonly remedy: string;
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];

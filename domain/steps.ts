@@ -16,7 +16,10 @@ export type StepKind = 'forward' | 'undo' | 'removal' | 'maintenance';
 type WhenParked = 'kept' | 'renewed' | 'shared';
 
 interface EveryStep {
-  /** What may write for long goes to `fetch` or `disk`, which have few slots; what must never wait behind it to `light`. */
+  /**
+   * Steps that may write for long go to `fetch` or `disk`, which have few slots; those that must never wait behind them
+   * to `light`.
+   */
   readonly lane: Lane;
   /** True: an operation may begin with it, see `firstContact`. */
   readonly opens: boolean;

@@ -19,8 +19,8 @@ const maxRemembered = 10_000;
 /**
  * Hands every step's failure over to Temporal: the code becomes the failure's type, and the table decides whether it is
  * tried again, for as long as the host is patient. That time begins with the first failure that this worker saw:
- * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails with.
- * Whatever is not ours is the operating system's word or a defect.
+ * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails
+ * with. Any other error is the operating system's word or a defect.
  */
 export function failureInterceptor(patience: Patience): (context: Context) => ActivityInboundCallsInterceptor {
   const failingSinceMs = new Map<string, number>();

@@ -127,7 +127,7 @@ interface Holding {
   readonly done: ReadonlyMap<string, unknown>;
 }
 
-/** What `undoOnFailure` asks and says, as events; and what an operator decides of an attempt that is parked. */
+/** The questions and reports of `undoOnFailure` as events, and an operator's decisions on a parked attempt. */
 function failureRules(
   course: Course,
   tracker: OperationTracker,

@@ -16,7 +16,7 @@ export async function reconcileHost({ host, dryRun }: WorkflowInput<'reconcileHo
   tracker.remark('reconcileHost', wordsOf(report));
   // After the reconciliation: what another host has by now is not started again.
   const resumed = report.resumeGuests
-    ? await stepsOn(host, tracker).resumeGuests(`start the guests that ran before ${host} was started`, undefined)
+    ? await stepsOn(host, tracker).resumeGuests(`start the guests that ran before ${host} was rebooted`, undefined)
     : null;
   if (resumed !== null) tracker.remark('resumeGuests', `${resumed.started} started, ${resumed.leftOff} left off`);
   tracker.enter('Done');

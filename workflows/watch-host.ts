@@ -15,9 +15,7 @@ import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
 export interface WatchRules<Made> {
-  /**
-   * For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, indefinitely.
-   */
+  /** How long the host may be away until that is reported, and the host perhaps abandoned. Absent: indefinitely. */
   readonly unreachableAfterMs?: number | undefined;
   /** Called each time that it has been away for so long. */
   readonly onUnreachable?: () => void;

@@ -73,7 +73,7 @@ function factsOf(run: Omit<WorkflowExecutionInfo, 'raw'>): OperationFacts {
   };
 }
 
-/** Whatever is not known to be an end is taken for open. */
+/** A state that is not known to be an end counts as open. */
 function outcomeOf(status: WorkflowExecutionInfo['status']['name']): OperationFacts['outcome'] {
   switch (status) {
     case 'COMPLETED':

@@ -69,7 +69,7 @@ export async function createInstance(
   }
   throw new EverbootFailure(
     'InstanceBusy',
-    `other operations on ${id} kept beginning while this one was to be started`,
+    `other operations on ${id} kept starting while this one was to be started`,
   );
 }
 

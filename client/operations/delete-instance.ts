@@ -61,7 +61,7 @@ export async function deleteInstance(
   }
   throw new EverbootFailure(
     'InstanceBusy',
-    `other operations on ${instanceId} kept beginning while it was to be deleted`,
+    `other operations on ${instanceId} kept starting while it was to be deleted`,
   );
 }
 

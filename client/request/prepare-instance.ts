@@ -39,7 +39,7 @@ export function prepareInstance(
   return prepared;
 }
 
-/** What a caller gave: a prepared instance as it is, a document read. */
+/** The instance that a caller gave: a prepared one as it is, a document read. */
 export function preparedFrom(given: unknown, settings: PrepareSettings): PreparedInstance {
   return isPrepared(given) ? given : prepareInstance(given, settings);
 }

@@ -37,9 +37,9 @@ export async function throwIfRefused(paths: HostPaths, order: BaseImageOrder): P
 }
 
 /**
- * What must be the same for a refusal to hold: the format it was declared to have, its version, size and digest, and
- * where it came from, so that a server with the wrong bytes is not held against another one with the right ones. Its
- * signature, too: an image that was refused by it may be taken where it is not asked for, and the other way round.
+ * The identity of an image for which a refusal holds: the format it was declared to have, its version, size and digest,
+ * and where it came from, so that a server with the wrong bytes is not held against another one with the right ones.
+ * Its signature, too: an image that was refused by it may be taken where it is not asked for, and the other way round.
  */
 function identity({ image }: BaseImageOrder): string {
   const { reference, format, version = null, sizeBytes, digest, signature = null } = image;

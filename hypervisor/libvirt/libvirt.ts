@@ -174,7 +174,7 @@ export async function closeLibvirt(): Promise<void> {
   await Promise.race([Promise.all(open.map((kept) => kept.close())), enough]);
 }
 
-/** What libvirt is asked for. */
+/** A request to libvirt. */
 interface LibvirtWork {
   /** Ends the sentence "libvirt did not …". */
   readonly purpose: string;

@@ -113,8 +113,8 @@ async function bootSectorRuns(): Promise<boolean> {
 }
 
 /**
- * What a guest printed; undefined when it ended with the boot sector's success. A guest that hangs, or makes QEMU stop,
- * has printed nothing that counts.
+ * Returns the output of a guest; undefined when it ended with the boot sector's success. A guest that hangs, or makes
+ * QEMU stop, has printed nothing that counts.
  */
 async function runGuest(args: readonly string[], timeoutMs: number): Promise<string | undefined> {
   try {

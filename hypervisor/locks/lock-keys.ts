@@ -16,7 +16,9 @@ const lockOrder = {
 
 export type LockKind = keyof typeof lockOrder;
 
-/** What one kernel lock stands for. `text` names its byte in the host's lock file, so it stays from release to release. */
+/**
+ * The subject of one kernel lock. `text` names its byte in the host's lock file, so it stays from release to release.
+ */
 export interface LockKey {
   readonly kind: LockKind;
   readonly text: string;

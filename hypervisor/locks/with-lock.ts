@@ -27,7 +27,7 @@ interface Holding {
   isHeld: boolean;
 }
 
-/** What the work at hand holds, whichever functions lie between the locks. */
+/** The locks that the work at hand holds, however many functions are between them. */
 const holdings = new AsyncLocalStorage<readonly Holding[]>();
 
 /**

@@ -53,7 +53,7 @@ export interface ProgramOutput {
 
 const defaultMaxOutputBytes = 1024 * 1024;
 
-/** What is kept of a program's last words, in characters: short enough for a history. */
+/** The characters that are kept of a program's last words: few enough for a history. */
 const maxTailLength = 600;
 
 /** The environment of a child: no credentials, and a locale whose messages can be parsed. */
@@ -176,8 +176,8 @@ export function startProgram(
 }
 
 /**
- * What stays with a program that must finish: a shell that holds the locks which the program may close, and that keeps
- * it from dying of a pipe which nobody reads any more.
+ * The shell around a program that must finish: it holds the locks which the program may close, and keeps the program
+ * from dying of a pipe which nobody reads any more.
  */
 const finisher = ['sh', '-c', `trap '' PIPE; "$@"; exit $?`, 'sh'];
 

@@ -1,5 +1,5 @@
 /*
- * What `rbd` and `ceph` of Ceph 16.2 say. `rbd` also ends with an error's number, `ceph` with none but 1.
+ * The messages of `rbd` and `ceph` of Ceph 16.2. `rbd` also ends with an error's number, `ceph` with none but 1.
  */
 
 /** Whether a monitor or an OSD has not answered in time. */

@@ -131,7 +131,7 @@ interface CephRefusal {
   readonly words: string;
 }
 
-/** What a program ended with that ended by itself; undefined for any other error. */
+/** The end of a program that ended by itself; undefined for any other error. */
 function refusalIn(error: unknown): CephRefusal | undefined {
   if (!isFailedProgram(error)) return undefined;
   const { exitCode, stderrTail, cut } = error.program;
@@ -149,8 +149,8 @@ function accessFailure({ conf, user }: CephCluster, words: string): EverbootFail
 }
 
 /**
- * What it means that a cluster does not answer: InsufficientSpace, since a full one does not refuse what would be written
- * but holds it until there is room again; StorageUnavailable.
+ * The failure for a cluster that does not answer: InsufficientSpace if it is full, since it then does not refuse a
+ * write but holds it until there is room again; else StorageUnavailable.
  */
 export async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
   const full = await fullness(cluster).catch(() => null);

@@ -152,7 +152,7 @@ test('a ready instance that a deferred cleanup is about to remove is not returne
       (name: string): Describe =>
       async (_runId, workflowId) =>
         workflowId === pendingCleanup ? { status: { name } } : undefined;
-    await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being cleared/));
+    await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being removed/));
     assert.deepEqual(await answer(host, { id }, saying('COMPLETED')), { plan: null, ready: result });
   }
 });

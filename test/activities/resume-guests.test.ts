@@ -83,7 +83,7 @@ test('a guest that a deferred cleanup is about to remove is not started', async 
   );
   assert.deepEqual(await states(claims), ['running', 'shut off', 'shut off']);
   const notes = guests.filter(({ outcome }) => outcome === 'left off').map(({ note }) => note);
-  assert.deepEqual(notes, Array(2).fill('it was given up, and what is here of it is being removed'));
+  assert.deepEqual(notes, Array(2).fill('it was abandoned, and a deferred cleanup is removing it'));
   await forget(claims);
 });
 

@@ -118,7 +118,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
   const created = await up.run(['create', '-f', '-'], JSON.stringify(asked));
   assert.equal(created.code, 4, created.stderr);
   assert.equal(created.stdout, '');
-  const end = `parked; it waits for an operator, and keeps its finished steps:\n  continue: everboot retry ${id} --set flavor.rootGb=N\n  give up:  everboot abandon ${id}\n`;
+  const end = `parked; it waits for an operator, and keeps its finished steps:\n  continue: everboot retry ${id} --set flavor.rootGb=N\n  abandon:  everboot abandon ${id}\n`;
   assert.ok(created.stderr.endsWith(end), created.stderr);
   assert.match(created.stderr, /^! waits for an operator for .*: FlavorDiskTooSmall/m);
 

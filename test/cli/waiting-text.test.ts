@@ -16,7 +16,7 @@ test('the ways on from a parked boot are those that fit its failure', () => {
     waysOn(id, code)
       .split('\n')
       .map((line) => line.trim().replace(/: +/, ': '));
-  const giveUp = `give up: everboot abandon ${id}`;
+  const giveUp = `abandon: everboot abandon ${id}`;
   assert.deepEqual(ways('FlavorDiskTooSmall'), [`continue: ${retry} --set flavor.rootGb=N`, giveUp]);
   assert.deepEqual(ways('FlavorMemoryTooSmall'), [`continue: ${retry} --set flavor.memoryMb=N`, giveUp]);
   assert.deepEqual(ways('SpecInvalid'), [`continue: ${retry} --set KEY=VALUE`, giveUp]);

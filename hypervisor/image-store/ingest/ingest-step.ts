@@ -12,7 +12,7 @@ import { dropLease, reportLease, takeLease } from '../fetch-lease.ts';
 import { rememberRefusal } from '../refusals.ts';
 import { findOrderedBase } from '../signed-base.ts';
 
-/** How long a step waits for a writer that was given up on, and still writes. */
+/** How long a step waits for a zombie attempt that still writes. */
 const lockWaitMs = 15_000;
 
 /**
@@ -54,12 +54,12 @@ export async function underFetchLock<Made>(
 }
 
 /**
- * Throws OperationSuperseded where the build has given its claim up. An attempt that was given up on may come here after
- * the undo, which takes the claim away first and then waits for the lock.
+ * Throws OperationSuperseded where the build has released its claim. A zombie attempt may come here after the undo,
+ * which takes the claim away first and then waits for the lock.
  */
 async function assertClaimed(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
   if ((await claimsOn(paths, cacheName)).includes(claimName(claim))) return;
-  throw new EverbootFailure('OperationSuperseded', `this fetch of ${cacheName} came too late: its claim is given up`);
+  throw new EverbootFailure('OperationSuperseded', `this fetch of ${cacheName} came too late: its claim was released`);
 }
 
 /** Passes progress on to the lease, at most once a second and one write at a time. */

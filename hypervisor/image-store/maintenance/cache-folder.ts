@@ -63,8 +63,8 @@ function isCacheName(name: string): boolean {
 }
 
 /**
- * What a file is. Whatever is not known to be ours is foreign: what is finished needs its mark, what is partial under
- * one of Nova's names needs what `ownPartialFiles` asks for, and no Nova uses the other names.
+ * The kind of a file. One that is not known to be ours is foreign: a finished file needs its mark, a partial one under
+ * a name that Nova uses needs what `ownPartialFiles` asks for, and Nova does not use the other names.
  */
 async function kindOf(
   paths: HostPaths,
