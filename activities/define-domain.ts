@@ -80,9 +80,9 @@ async function checkVolumesAgain(
 }
 
 /**
- * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that defines
- * or starts it, and that was given up on. One that comes later still finds no libvirt.xml to define it by: the operation
- * runs until its undo is done, so that Temporal would not turn it away.
+ * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that
+ * defines or starts it, and that was abandoned. One that comes later still finds no libvirt.xml to define it by: the
+ * operation runs until its undo is done, so that Temporal would not turn it away.
  */
 export async function removeDomain(
   { configuration, paths }: Host,

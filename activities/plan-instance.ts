@@ -28,7 +28,7 @@ import { hasPendingCleanup } from './fencing/pending-cleanup.ts';
  *
  * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
  * InstanceBusy for a ready instance that a deferred cleanup is about to remove, LibvirtUnavailable and, where disks are
- * kept in a Ceph, StorageUnavailable.
+ * kept in Ceph, StorageUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim } = request;

@@ -11,7 +11,7 @@ export async function askYes(question: string): Promise<boolean> {
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(`${question}\nIs that so? [y/N] `);
+    const answer = await terminal.question(`${question}\nContinue? [y/N] `);
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     terminal.close();

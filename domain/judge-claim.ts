@@ -57,7 +57,7 @@ const deleteHere =
   '`everboot delete ID --host NAME` removes it.';
 const lookAtIt = 'If it has no owner, remove it by hand.';
 
-/** Everything that a reconciliation may say of what it meets. */
+/** Every verdict of a reconciliation. */
 export const reconcileReasons = {
   Ended: { action: 'remove', meaning: 'Its operation failed, and its undo did not run.' },
   Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
@@ -179,7 +179,8 @@ function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts)
 
 /**
  * An operation on a ready instance may have succeeded without being the one that made it. Only what came before the one
- * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whoever's claim it carries.
+ * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whatever claim it
+ * carries.
  */
 function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: ClaimFacts): ReconcileReason {
   const { host, isHere, hasDomain } = facts;

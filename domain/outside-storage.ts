@@ -5,7 +5,7 @@ import type { InstanceRecord } from './instance-record.ts';
 
 /**
  * Where a plan's disks will be outside of the instance's directory; null where all of them are files. Throws
- * HostUnsuitable on a host that has not got that storage (any more).
+ * HostUnsuitable on a host that does not have that storage (any more).
  */
 export function plannedStorage(
   { root, ephemerals, swap }: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>,

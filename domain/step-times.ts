@@ -1,6 +1,6 @@
 /**
  * The times by which workflows wait for hosts, steps and operators, in ms. They are part of the workflow bundle and no
- * configuration: every worker carries on every operation, so a time that one host set would decide for all others. Only
+ * configuration: every worker continues every operation, so a time that one host set would decide for all others. Only
  * `bundleWorkflows` can put another module in this one's place, and only tests ask it to, so as not to wait themselves.
  */
 export interface StepTimes {

@@ -10,8 +10,8 @@ export type StepKind = 'forward' | 'undo' | 'removal' | 'maintenance';
 
 /**
  * A forward step's result while its boot is parked. `kept`: it is there when the boot resumes, and the step is not done
- * again. `renewed`: it is kept, and the step is done again all the same, since a reboot of the host takes the result away.
- * `shared`: it lies in the cache and is not this boot's alone, so it is not promised, and the step is done again.
+ * again. `renewed`: it is kept, and the step is done again all the same, since a reboot of the host takes the result
+ * away. `shared`: it is in the cache and not this boot's alone, so it is not promised, and the step is done again.
  */
 type WhenParked = 'kept' | 'renewed' | 'shared';
 

@@ -6,7 +6,7 @@ type AnyDisk = PlannedDisk | PlannedVolume;
 
 /**
  * Refuses disks that libvirt would not attach, before anything is made for them: libvirt says so only when the guest is
- * defined. What is on a bus that the machine has not got is refused when the disks are planned. Throws HostUnsuitable.
+ * defined. A disk on a bus that the machine does not have is refused when the disks are planned. Throws HostUnsuitable.
  */
 export function refuseUnattachableDisks(plan: DiskPlan, virtType: LibvirtSettings['virtType']): void {
   const { root, ephemerals, swap, volumes = [], config } = plan;

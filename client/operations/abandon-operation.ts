@@ -19,7 +19,7 @@ export interface AbandonOptions extends WaitOptions {
    */
   readonly hostGone?: boolean;
   /**
-   * The host that is said to be gone: an operation that has moved to another one is not given up. Absent: whichever.
+   * The host that is said to be gone: an operation that has moved to another one is not abandoned. Absent: whichever.
    */
   readonly host?: string;
   /** Called when the operation has accepted the update: from now on it ends whether or not anybody waits. */
@@ -39,7 +39,7 @@ export interface AbandonResult {
 }
 
 /**
- * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
+ * Abandons an operation and waits until it has ended: what a parked creation had made is undone; where the host is
  * gone, a creation or a deletion ends at once, and so does a deletion that has failed because nobody answered.
  *
  * Throws InstanceBusy (it is not parked, and its host not said to be gone; or it has just moved to another host),
@@ -78,8 +78,8 @@ function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<A
 }
 
 /**
- * A deletion that found no host to do it left the instance as it was: it is started once more, to be given up. One that
- * ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
+ * A deletion that found no host to do it left the instance as it was: it is started once more, to be abandoned. One
+ * that ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
  */
 async function continueDeleting(
   context: ClientContext,

@@ -13,7 +13,7 @@ export interface PrepareSettings extends SpecRules {
   readonly flavors?: Readonly<Record<string, Flavor>>;
 }
 
-/** The flavors of a client that is told of no others, by name. */
+/** The flavors of a client that has no others configured, by name. */
 export const defaultFlavors: Readonly<Record<string, Flavor>> = Object.fromEntries(
   builtInFlavors.map((flavor) => [flavor.name, flavor]),
 );

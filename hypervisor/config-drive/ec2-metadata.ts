@@ -65,7 +65,7 @@ function deviceMapping({ disks }: ConfigDriveContents): Readonly<Record<string, 
   };
 }
 
-/** An id of EC2's long form. Nova counts its instances and images in a database, which a host has not. */
+/** An id of EC2's long form. Nova counts its instances and images in a database, which a host does not have. */
 function shortId(prefix: string, hex: string): string {
   return `${prefix}-${hex.slice(0, 17)}`;
 }

@@ -141,7 +141,7 @@ function answerOf(response: IncomingMessage, url: URL, request: HttpRequest): Ht
 async function* bodyOf(response: IncomingMessage, url: URL, { stallTimeoutMs, signal }: HttpRequest) {
   const chunks = response[Symbol.asyncIterator]();
   const stalled = (): void => {
-    response.destroy(new Error(`no byte for ${stallTimeoutMs / 1000} s`));
+    response.destroy(new Error(`no data for ${stallTimeoutMs / 1000} s`));
   };
   try {
     for (;;) {

@@ -49,7 +49,7 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
 }
 
 /**
- * Gives up the claims of an instance, those of all its operations that are meant, and clears what killed steps left of
+ * Releases the claims of an instance, those of all its operations that are meant, and clears what killed steps left of
  * others' claims. Absence is success.
  */
 export async function releaseInstanceClaims(

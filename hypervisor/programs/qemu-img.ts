@@ -60,7 +60,7 @@ export interface DataExtent {
 /** More stretches than this are not listed, some 60 bytes each. */
 const maxMapBytes = 64 * 2 ** 20;
 
-/** Where a raw file of the host's own holds data, in order; what lies in between are holes. */
+/** Where a raw file of the host's own holds data, in order; between them are holes. */
 export async function dataExtents(
   path: string,
   heldLocks: readonly number[],

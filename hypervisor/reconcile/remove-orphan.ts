@@ -42,7 +42,7 @@ export async function removeOrphan(
   if (mayHaveDomain) await removeDomain(libvirt.connectionUri, claim);
   await removeOutsideDisks(settingsOfInstance(libvirt, record), claim, removing);
   await removeInstance(paths, claim, removing);
-  // A fetch whose claim was given up, and whose lease a crash left.
+  // A fetch whose claim was released, and whose lease a crash left.
   for (const cacheName of leases) await imageStore.release(paths, cacheName, claim);
 }
 

@@ -15,7 +15,7 @@ export async function takeInventory(place: InventoryPlace): Promise<Inventory> {
     notes: [],
     libvirtAnswered: false,
   };
-  // Folders first: their records say which volume groups and pools the others lie in.
+  // Folders first: their records say which volume groups and pools the others are in.
   await findInstanceFolders(place.paths, inventory);
   await findClaimedState(place.paths, inventory);
   await findDomains(place, inventory);

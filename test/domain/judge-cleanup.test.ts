@@ -11,7 +11,7 @@ const wait = 'wait';
 const deletion = { operation: 'delete' };
 const old = { operationId: 'old' };
 
-/** Of a deletion that was given up, on a host with claims of two operations: what goes. */
+/** Cases of an abandoned deletion, on a host with claims of two operations: the claims whose orphans are removed. */
 const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['its own run was the last one', { newest: run('succeeded', deletion), ready: 'old' }, ['old', 'new']],
   ['Temporal knows nothing', { newest: null, ready: 'old' }, ['old', 'new']],
@@ -32,7 +32,7 @@ for (const [title, given, expected] of ofDeletions) {
   });
 }
 
-/** Of an operation that was given up. */
+/** Cases of an abandoned operation. */
 const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['it failed', { newest: run('failed', old) }, ['old']],
   ['it failed after all was ready', { newest: run('failed', old), ready: 'old' }, ['old']],

@@ -142,7 +142,7 @@ describe('a sweep', () => {
       // Ours: a sidecar says so.
       [`${named('5')}.part`, true],
       [`${named('5')}.part.json`, true],
-      // A Nova's: nothing of ours knows them.
+      // Nova's: nothing of ours knows them.
       [`${named('6')}.part`, false],
       [`${named('6')}.converted`, false],
       [named('7'), false],

@@ -234,7 +234,7 @@ print(json.dumps([a['auth_url'], a['username'], a['password'], a['project_name']
   });
 });
 
-test('a worker whose cloud is missing does not start, and other commands do not maintenance', async (t) => {
+test('a worker whose cloud is missing does not start, and other commands do not need it', async (t) => {
   const { folder } = await machine(t, {});
   const environment = { EVERBOOT_GLANCE_CLOUD: 'absent', EVERBOOT_STATE_DIR: folder, HOME: folder };
   const worker = await runEverboot(['worker', '--json'], environment);

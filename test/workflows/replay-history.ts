@@ -14,6 +14,6 @@ export async function replayHistory(
     await Worker.runReplayHistory({ workflowBundle }, historyFromJSON(history));
   } catch (cause) {
     const words = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${workflowType} cannot carry on the history ${release}/${shape}: ${words}`, { cause });
+    throw new Error(`${workflowType} cannot continue the history ${release}/${shape}: ${words}`, { cause });
   }
 }

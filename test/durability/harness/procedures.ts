@@ -5,7 +5,7 @@ export type Step = StepName;
 
 /**
  * What is done with an instance: it is created; created, but never made ready, so that it is undone; deleted after it
- * was created; removed as what was left on a host that was given up.
+ * was created; removed as the orphan of an abandoned host.
  */
 export type ProcedureKind = 'create' | 'undo' | 'delete' | 'cleanup';
 
@@ -59,7 +59,7 @@ function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[]
   return stepsOfKind('forward').filter((step) => !left.includes(step));
 }
 
-/** The undos of a boot; a host that was given up has one of its own. */
+/** The undos of a boot; an abandoned host has one of its own. */
 export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeOrphans');
 
 /**
