@@ -39,7 +39,7 @@ test('an image is registered, then its bytes are sent', async () => {
   ]);
 });
 
-test('what Glance said when it refused the bytes is told', async () => {
+test('what Glance said when it refused the bytes is reported', async () => {
   uploadStatus = 413;
   await assert.rejects(uploadToGlance(glanceUrl, id, upload), {
     code: 'GlanceConnectionFailed',

@@ -189,7 +189,7 @@ test('what waits can be abandoned, cancelled and deleted, and nothing is left of
   assert.equal((await up.json(['retry', randomUUID()])).document.error.code, 'InstanceNotFound');
 });
 
-test('a host is given up only where somebody says yes', async () => {
+test('a host is abandoned only where somebody says yes', async () => {
   const { code, document } = await up.json(['abandon', forgotten.id, '--host-gone']);
   assert.deepEqual([code, document.error.code], [2, 'UsageInvalid']);
   const asked = document.error.message;

@@ -25,7 +25,7 @@ const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly s
   ['somebody made it again by hand', { newest: run('succeeded', { operationId: null }), ready: 'new' }, ['old']],
 ];
 for (const [title, given, expected] of ofDeletions) {
-  test(`a deletion that was given up, and ${title}: ${expected}`, () => {
+  test(`an abandoned deletion, and ${title}: ${expected}`, () => {
     const facts = { operationId: null, found: ['old', 'new'], ready: null, newest: null, ...given };
     const verdict = judgeCleanup(facts);
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
@@ -49,7 +49,7 @@ const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly 
   ['something runs that does not say what', { newest: run('open', { operationId: null }) }, wait],
 ];
 for (const [title, given, expected] of ofOperations) {
-  test(`an operation that was given up, and ${title}: ${expected}`, () => {
+  test(`an abandoned operation, and ${title}: ${expected}`, () => {
     const verdict = judgeCleanup({ operationId: 'old', found: [], ready: null, newest: null, ...given });
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
   });

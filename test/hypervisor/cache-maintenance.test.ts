@@ -135,7 +135,7 @@ describe('a sweep', () => {
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
-  test('clears what fetches left and nobody continues with; Nova’s partial files stay', async (t) => {
+  test('removes orphaned files of fetches; Nova’s partial files stay', async (t) => {
     const maintenance = await cacheOf(t);
     const { paths } = maintenance;
     const files = [
@@ -250,7 +250,7 @@ describe('a scrub', () => {
     assert.deepEqual(await readdir(maintenance.paths.cache), [damaged[0]?.quarantinedAs]);
   });
 
-  test('tells of a base that is gone from under a disk, so that it is fetched again', async (t) => {
+  test('reports a base that is gone from under a disk, so that it is fetched again', async (t) => {
     const maintenance = await cacheOf(t);
     const path = await base(maintenance.paths, named('b'));
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };

@@ -146,7 +146,7 @@ test('every key of a spec is on the drive, each under a name of its own', () => 
   });
 });
 
-test('a tagged card is told by its MAC address in lower case, and by its bus', () => {
+test('a tagged card is identified by its MAC address in lower case, and by its bus', () => {
   const mac = 'FA:16:3E:00:00:0A';
   const cards = [
     { type: 'network', source: 'default', mac, tag: 'front' },

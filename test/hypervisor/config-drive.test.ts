@@ -122,7 +122,7 @@ test('an instance with interfaces and no network data is left to DHCP', async ()
   assert.equal(String((await readIso(join(folder, 'disk.config'))).get('openstack/latest/network_data.json')), '{}');
 });
 
-test('the guest is told which device is which', async () => {
+test('the guest finds in its metadata which device is which', async () => {
   const path = join(folder, 'devices.config');
   const disks = {
     root: { kind: 'root', name: 'disk', format: 'qcow2', device: 'vda', bus: 'virtio', sizeBytes: null },

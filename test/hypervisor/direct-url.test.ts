@@ -56,8 +56,8 @@ async function isWhole({ partPath }: Roots): Promise<void> {
   assert.ok((await readFile(partPath)).equals(bytes), 'the part is the image');
 }
 
-describe('an image whose place Glance tells', () => {
-  test('is copied from there, wherever Glance tells it, and its bytes are never asked for', async (t) => {
+describe('an image whose location Glance shows', () => {
+  test('is copied from there, wherever Glance shows it, and its bytes are never asked for', async (t) => {
     const where = await folders(t);
     const file = join(where.root, 'stored image');
     await writeFile(file, bytes);

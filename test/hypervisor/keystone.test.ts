@@ -105,7 +105,7 @@ async function tokenOf({ tokens }: { tokens: GlanceTokens }): Promise<string> {
   return (await tokens.serverAt(tokens.catalogPlace, AbortSignal.timeout(60_000))).token ?? '';
 }
 
-describe('a Glance that asks for tokens', () => {
+describe('Glance that asks for tokens', () => {
   test('gives an image to a user with a password, and to nobody without', async (t) => {
     await fetchWhole(t, host({}, { apiServers: [glance.endpoint] }));
     const { tokens: _none, ...nobody } = host({}, { apiServers: [glance.endpoint] });

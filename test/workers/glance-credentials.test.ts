@@ -130,7 +130,7 @@ test('an application credential is known by its id, or by its name and its user'
   ]);
 });
 
-test('a cloud or a file that is missing, cannot be read, is no YAML or is too large is said', async (t) => {
+test('a cloud or a file that is missing, cannot be read, is no YAML or is too large is reported', async (t) => {
   const { folder, here, read } = await machine(t, {});
   await refused(read('mine'), /no clouds\.yaml with the cloud "mine" in .*here.*\/etc\/openstack/);
   const file = join(here, 'clouds.yaml');
