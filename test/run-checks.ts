@@ -19,7 +19,7 @@ interface Verdict {
   readonly passed: boolean;
   /** Why it could not be made here. */
   readonly skipped?: string;
-  /** What the tool that made it had to say. */
+  /** The output of the tool that found it. */
   readonly said?: string;
 }
 

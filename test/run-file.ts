@@ -25,7 +25,7 @@ export interface FileOptions {
 /** By it every process that a file has started is known. */
 const fileVariable = 'EVERBOOT_TEST_FILE';
 
-/** What a file's tests may take to end in good order once they are told to. */
+/** The time that a file's tests have to end in good order once they are asked to. */
 const graceMs = 10_000;
 
 const ownName = 'the file itself';

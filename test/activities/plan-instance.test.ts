@@ -48,7 +48,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A Glance that says of its images what the test has it say, and has no bytes. */
+/** A Glance server with the images' records that the test gives it, and without their bytes. */
 async function glanceWith(t: TestContext, images: Readonly<Record<string, object>>): Promise<Host> {
   const { url } = await imageServer(t, [
     (request, response) => {

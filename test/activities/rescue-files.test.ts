@@ -53,7 +53,7 @@ async function newDirectory({ paths }: Host, claim: Claim): Promise<string> {
   return directory;
 }
 
-/** What tells whether a file was touched: nothing is written without a new time of the last change. */
+/** Fingerprints that show whether a file was touched: every write changes the time of the last change. */
 async function fingerprints(directory: string, names: readonly string[]): Promise<readonly unknown[]> {
   return await Promise.all(
     names.map(async (name) => {

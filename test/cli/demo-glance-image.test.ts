@@ -51,7 +51,7 @@ test('removing an image that is not there is no failure', async () => {
   await removeFromGlance(glanceUrl, id);
 });
 
-test('a Glance that does not answer is named', async () => {
+test('a Glance server that does not answer is named', async () => {
   await assert.rejects(uploadToGlance('http://127.0.0.1:1', id, upload), {
     code: 'GlanceConnectionFailed',
     message: /http:\/\/127\.0\.0\.1:1\/v2\/images/,

@@ -21,7 +21,7 @@ async function find(toml = '', more: NodeJS.ProcessEnv = {}) {
   return await findTemporal({ configuration, stateDirectory: folder, environment });
 }
 
-/** What a running `up` leaves in the state folder; the pid says whether it still runs. */
+/** Runs with the file that a running `up` keeps in the state folder; the pid says whether it still runs. */
 async function withUpFile<Made>(pid: number, run: () => Promise<Made>): Promise<Made> {
   const file = join(folder, 'up.json');
   const up = { temporal: '127.0.0.1:7555', ui: null, host: 'host-a', namespace: 'home', pid };

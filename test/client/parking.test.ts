@@ -53,7 +53,7 @@ function failsWith(code: string, message: RegExp) {
   };
 }
 
-/** Fails a step permanently until it is told not to. */
+/** Fails a step permanently until the fault is taken back. */
 function failing(step = 'defineDomain'): { on: boolean } {
   const fault = { on: true };
   host.onStep = async (name) => {

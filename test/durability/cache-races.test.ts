@@ -62,7 +62,7 @@ async function deleteAll(ids: readonly string[]): Promise<void> {
   await assertCleanSlate(up.paths, ids);
 }
 
-/** The steps of an operation that has ended; its workflow tells them, once a worker has the time to ask it. */
+/** The steps of an operation that has ended; its workflow reports them, once a worker has the time to query it. */
 async function stepsOf(id: string): Promise<string[]> {
   for (;;) {
     const { steps } = await client.show(id);

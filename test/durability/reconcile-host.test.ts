@@ -45,7 +45,7 @@ async function reconcile(dryRun = false): Promise<ReconcileResult> {
   return await (await startWorkflow(host.client, 'reconcileHost', order, { workflowId: lastReconciliation })).result();
 }
 
-/** What a reconciliation says of an instance. */
+/** The items of an instance in a reconciliation. */
 function saidOf({ removed, kept }: ReconcileResult, instanceId: string): ReconciledItem[] {
   return [...removed, ...kept].filter(({ claim }) => claim?.instanceId === instanceId);
 }

@@ -130,7 +130,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** What is looked at may go away, or not be there yet, while it is looked at. */
+/** The thing that a test looks at may go away, or not be there yet, while it does. */
 function unlessGone(holds: () => Promise<boolean>): () => Promise<boolean> {
   return () => holds().catch(() => false);
 }

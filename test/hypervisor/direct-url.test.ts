@@ -22,14 +22,14 @@ async function described(glance: string, ...apiServers: string[]): Promise<Image
 }
 
 interface Told {
-  /** What `/locations` answers, as JSON, or an answer of another kind. */
+  /** The answer of `/locations`, as JSON, or one of another kind. */
   readonly locations?: readonly unknown[] | Answer;
-  /** What the image's record has besides. */
+  /** Further fields of the image's record. */
   readonly record?: object;
   readonly size?: number | null;
 }
 
-/** A Glance that says where the image lies, and counts how often its bytes are asked for. */
+/** A Glance server that shows the image's location, and counts how often its bytes are asked for. */
 async function glanceWithLocations(t: TestContext, { locations = [], record = {}, size = bytes.length }: Told) {
   const { algorithm, hex } = digestOf(bytes);
   const told = { id, name: 'told', status: 'active', disk_format: 'raw', container_format: 'bare', size, ...record };

@@ -65,7 +65,7 @@ async function allocatedBytes(path: string): Promise<number> {
   return (await stat(path)).blocks * 512;
 }
 
-/** What the guest would read of a disk, as a raw file. */
+/** A disk as the guest would read it, in a raw file. */
 function guestView(path: string, format: string): string {
   const view = join(folder, `view-${Math.random().toString(36).slice(2)}`);
   run('qemu-img', ['convert', '-f', format, '-O', 'raw', path, view]);

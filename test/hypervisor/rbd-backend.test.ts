@@ -84,7 +84,7 @@ function failsWith(code: FailureCode, words = /./) {
   return (error: unknown) => error instanceof EverbootFailure && error.code === code && words.test(error.message);
 }
 
-/** The image as a Glance with an rbd store would have made it. */
+/** The image as Glance with an rbd store would have made it. */
 async function glanceImage({ path }: BaseImage): Promise<RbdSnapshot> {
   const image = randomUUID();
   await ceph.rbd('import', '--no-progress', path, `${cephImagePool}/${image}`);

@@ -5,7 +5,7 @@ import type { FiguresByPath } from './figures.ts';
 /** Older runs go when another begins. */
 const keptRuns = 5;
 
-/** What stays of a run below the state folder. */
+/** The files that stay of a run below the state folder. */
 export interface RunFolder {
   readonly path: string;
   /** The folder of one file of tests, by its path in test/. */

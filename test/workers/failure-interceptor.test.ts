@@ -5,7 +5,7 @@ import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/
 import { EverbootFailure } from '../../domain/failures.ts';
 import { failureInterceptor } from '../../workers/failure-interceptor.ts';
 
-/** What the interceptor reads of an activity's context. */
+/** The part of an activity's context that the interceptor reads. */
 function contextOf(activityType: string, signal = new AbortController().signal): Context {
   const info = {
     activityType,

@@ -37,7 +37,7 @@ export async function sweepCrashPoints(t: TestContext, tracer: string, crash: Cr
 interface Sweep {
   readonly tracer: string;
   readonly lane: Lane;
-  /** What the undisturbed step leaves. */
+  /** The files that the undisturbed step leaves. */
   readonly expected: Tree;
 }
 
@@ -92,7 +92,7 @@ function withoutLeavings(tree: Tree): Record<string, string> {
   return Object.fromEntries([...tree].filter(([name]) => !leaving.test(name)));
 }
 
-/** What an undo has left besides the host's own folders, the lock file and what is whole in the cache. */
+/** The files that an undo has left besides the host's own folders, the lock file and whole files in the cache. */
 function leftIn(tree: Tree, before: Tree): string[] {
   const own = /^instances\/(_base|\.everboot)(\/|$)/;
   return [...tree].flatMap(([name, found]) => {

@@ -1,7 +1,7 @@
 import { steps } from '../../../domain/steps.ts';
 import { type Procedure, runsPrograms, type Step } from './procedures.ts';
 
-/** What is done to a step, by the worker that runs it, see `inject-faults.ts`. */
+/** The action on a step, by the worker that runs it, see `inject-faults.ts`. */
 export type FaultAction =
   | 'throwBefore'
   | 'throwAfter'
@@ -32,7 +32,7 @@ export interface Fault {
   readonly waits?: boolean;
   /** Where the instance's files lie. */
   readonly medium?: 'small' | 'failing';
-  /** What is done from outside while the step is held. */
+  /** The action from outside while the step is held. */
   readonly outside?: 'cancel' | 'terminate' | 'drain' | 'killTemporal';
 }
 

@@ -4,7 +4,7 @@ import { type StepName, type StepOfKind, steps, stepsOfKind } from '../../../dom
 export type Step = StepName;
 
 /**
- * What is done with an instance: it is created; created, but never made ready, so that it is undone; deleted after it
+ * The operations on an instance: it is created; created, but never made ready, so that it is undone; deleted after it
  * was created; removed as the orphan of an abandoned host.
  */
 export type ProcedureKind = 'create' | 'undo' | 'delete' | 'cleanup';

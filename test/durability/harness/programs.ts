@@ -2,7 +2,7 @@ import childProcess, { type ChildProcess } from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
 import { asyncLocalStorage } from '@temporalio/activity';
 
-/** What becomes of a program that a step starts: what stands before it, and who is told of it. */
+/** The watch on programs that a step starts: the command in front of them, and who is notified. */
 export interface ProgramWatch {
   /** A shell's words; `"$@"` is the program. Then it also outlives its worker, as a program that cannot be ended would. */
   readonly script?: string;
