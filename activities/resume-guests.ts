@@ -39,7 +39,7 @@ export async function lookAfterGuests(host: Host, inventory: Inventory): Promise
 /**
  * Starts every guest that ran when the machine went down, see `judgeGuest`. One that does not start keeps no other from
  * it. Carried out again it finds those that run. Throws LibvirtUnavailable, and TemporalUnreachable: whether a guest is
- * another host's by now must be known; both when every other guest has been seen to.
+ * another host's by now must be known; both when every other guest has been handled.
  */
 export async function resumeGuests(host: Host): Promise<ResumeReport> {
   const { configuration, paths, bootIdFile } = host;

@@ -6,7 +6,7 @@ import { EverbootFailure } from '../domain/failures.ts';
  */
 export async function askYes(question: string): Promise<boolean> {
   if (process.stdin.isTTY !== true) {
-    throw new EverbootFailure('UsageInvalid', question, { remedy: 'Say --yes where it is meant.' });
+    throw new EverbootFailure('UsageInvalid', question, { remedy: 'Repeat the command with --yes.' });
   }
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

@@ -2,7 +2,7 @@ import type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/ho
 import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 import { textTable } from './text-table.ts';
 
-/** A reconciliation as people read it: what goes, what stays and why, then what to do about it. */
+/** A reconciliation as people read it: what is removed, what stays and why, then what to do about it. */
 export function reconcileText({ host, dryRun, removed, kept, counts, notes, resumed }: ReconcileResult): string {
   const goes = dryRun ? 'would go' : 'removed';
   const rows = [

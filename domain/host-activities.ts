@@ -77,7 +77,7 @@ export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap' | 'volumes'>;
 }
 
-/** A root disk that is made, and of which a step changes what is in it. */
+/** A root disk that is made, and whose contents a step changes. */
 export type RootDiskChange = DiskOrder<PlannedRootDisk>;
 
 export interface InjectionOrder extends RootDiskChange {

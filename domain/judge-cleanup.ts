@@ -13,7 +13,7 @@ export interface CleanupFacts {
 }
 
 export type CleanupVerdict =
-  /** The operations of which everything goes. */
+  /** The operations whose orphans are removed. */
   | { readonly remove: readonly string[] }
   /** It is not decided yet, and why. */
   | { readonly wait: string };

@@ -2,9 +2,9 @@ import type { HostActivities } from './host-activities.ts';
 import type { Lane } from './task-queues.ts';
 
 /**
- * `forward` brings a boot closer to its instance. `undo` takes back what a boot made, and is tried again whatever it
- * fails with. `removal` takes an instance away permanently. `maintenance` looks at a host or looks after it: who asked
- * for it asks again where it failed.
+ * `forward` brings a boot closer to its instance. `undo` takes back what a boot made, and is retried whatever it fails
+ * with. `removal` takes an instance away permanently. `maintenance` inspects a host or maintains it: whoever asked for
+ * it asks again where it failed.
  */
 export type StepKind = 'forward' | 'undo' | 'removal' | 'maintenance';
 

@@ -5,9 +5,7 @@ import { reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
 import { isUndoStep } from '../domain/steps.ts';
 
-/**
- * For how long a step keeps trying in the face of a failure that may pass, in milliseconds; indefinitely where absent.
- */
+/** How long a step is retried after a failure that may pass, in milliseconds; absent: indefinitely. */
 export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
 
 /** Errors of the operating system that a full disk gives. */

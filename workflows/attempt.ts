@@ -53,7 +53,7 @@ export interface AttemptPlace {
 
 /**
  * Carries out an attempt until it ends, or its host is abandoned. `nextAttempt` alone decides its states; here the
- * events are brought to it, and what it has come to is carried out. Throws what the attempt failed with.
+ * events are brought to it, and the state that it returns is carried out. Throws what the attempt failed with.
  */
 export async function runAttempt(
   place: AttemptPlace,

@@ -6,7 +6,7 @@ import { trackOperation } from './operation-tracker.ts';
 import { reconcileDetails } from './reconcile-details.ts';
 
 /**
- * Looks over a host: what is left of operations that ended without success goes, and everything else that is worth a
+ * Reconciles a host: orphans of operations that ended without success are removed, and everything else that is worth a
  * word is reported with its reason. After a start of the machine, a host that is set to starts its guests again.
  */
 export async function reconcileHost({ host, dryRun }: WorkflowInput<'reconcileHost'>): Promise<ReconcileResult> {

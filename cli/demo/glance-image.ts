@@ -6,7 +6,7 @@ const requestTimeoutMs = 120_000;
 
 /**
  * Registers the guest's image under an id of our choice in a Glance without tokens, and uploads its bytes. Throws
- * GlanceConnectionFailed with what the server said; the image may be half there by then.
+ * GlanceConnectionFailed with what the server said; the image may be partial by then.
  */
 export async function uploadToGlance(
   glanceUrl: string,

@@ -173,7 +173,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
   assert.equal((await up.json(['delete', id])).document.existed, true);
 });
 
-test('what waits can be abandoned, cancelled and deleted, and nothing is left of it', async () => {
+test('a parked boot can be abandoned, cancelled and deleted, and nothing is left of it', async () => {
   const [abandoned, cancelled, deleted] = [tooLarge(), tooLarge(), tooLarge()];
   const ends = [abandoned, cancelled, deleted].map((asked) => up.json(['create', '-f', '-'], asked));
   for (const { code } of await Promise.all(ends)) assert.equal(code, 4);

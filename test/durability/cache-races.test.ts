@@ -155,7 +155,7 @@ async function fetchingProcess(): Promise<RunningEverboot> {
   throw new Error('no worker has a partial file open');
 }
 
-test('builds, sweeps and scrubs of the same image at once: no build fails, and no base goes under an instance', async () => {
+test('builds, sweeps and scrubs of the same image at once: no build fails, no instance loses its base', async () => {
   const image = await makeQcow2Image(up.folder, 'raced.qcow2', 24);
   const source = { file: image.path, digest: image.digest, format: 'qcow2' };
   let building = true;

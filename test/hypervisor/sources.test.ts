@@ -272,7 +272,7 @@ describe('an image in a file', () => {
     assert.equal((await lookAt(join(top, 'link', 'a.raw'), [join(top, 'link')])).sizeBytes, bytes.length);
   });
 
-  test('outside of the folders is not looked at, by whichever way', async (t) => {
+  test('outside of the folders is not looked at, by whichever path', async (t) => {
     const { top, root, lookAt } = await folders(t);
     await symlink(join(top, 'secret'), join(root, 'way-out'));
     await symlink(top, join(root, 'up'));

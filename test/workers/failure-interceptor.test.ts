@@ -39,7 +39,7 @@ function assertFails(failure: unknown, type: string, nonRetryable: boolean): voi
   assert.deepEqual({ type: failure.type, nonRetryable: failure.nonRetryable }, { type, nonRetryable });
 }
 
-test('patience begins with the first failure, however long the step waited before', async () => {
+test('the time for retries starts with the first failure, however long the step waited before', async () => {
   const intercept = failureInterceptor({ LibvirtUnavailable: 40 });
   const context = contextOf('defineDomain');
   const failure = new EverbootFailure('LibvirtUnavailable', 'x');

@@ -197,7 +197,7 @@ test('cacert names certificates, from home too, and nothing else of its file is 
   assert.equal((await read('mine'))?.caCertificates, `${one}\n${two}`);
 });
 
-test('a file says to us what it says to openstacksdk', async (t) => {
+test('a file means to us what it means to openstacksdk', async (t) => {
   const { home, here, read } = await machine(t, {
     'here/clouds.yaml': `
 x: &auth

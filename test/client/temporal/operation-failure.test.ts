@@ -54,7 +54,7 @@ test('a document says whether the same request may succeed later', () => {
   );
 });
 
-test('what is parked does not succeed by asking for the same again, whatever its code', () => {
+test('a parked operation does not succeed by asking for the same again, whatever its code', () => {
   const { retryable, parked } = failureDocument(
     parkedFailure(id, { code: 'InsufficientSpace', message: 'no room', remedy: 'Free some.', since: 0 }),
   );

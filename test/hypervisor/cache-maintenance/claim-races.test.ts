@@ -48,7 +48,7 @@ const building = `
     await sleep(Math.random() * 4);
   }`;
 
-test('no base goes from under a claim, however often two builds and two sweeps meet', {
+test('no base is removed under a claim, however often two builds and two sweeps meet', {
   timeout: 120_000,
 }, async (t) => {
   const maintenance = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });
