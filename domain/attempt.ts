@@ -6,7 +6,7 @@ import type { RequestedInstance } from './operations.ts';
  */
 export type Leftovers = 'nothing' | 'files' | 'domain';
 
-/** One attempt at an instance, on one host: what it is at, and what it knows that decides how it ends. */
+/** One attempt at an instance, on one host: its state, and the facts that decide how it ends. */
 export type AttemptState =
   | ({ readonly at: 'building' } & AttemptFacts)
   /** A step failed permanently, and an operator decides. */
@@ -16,7 +16,7 @@ export type AttemptState =
   | AttemptEnd;
 
 export type AttemptEnd =
-  /** The instance lives: nothing gives it up any more. */
+  /** The instance lives: nothing abandons it any more. */
   | { readonly at: 'made' }
   | { readonly at: 'failed'; readonly failure: unknown }
   /** An operator changed the request; what was made for the old one is undone. */

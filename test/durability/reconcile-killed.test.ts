@@ -51,7 +51,7 @@ test('a worker that is killed in the middle of a reconciliation leaves the rest 
   );
   await Promise.all(ids.map((id) => client.workflow.getHandle(instanceWorkflowId(id)).terminate('by a test')));
 
-  // Whoever gives up the last claim waits for this lock, with the directories gone and something left to do.
+  // Whoever releases the last claim waits for this lock, with the directories gone and something left to do.
   const [cacheName = ''] = await readdir(paths.claims);
   const request = { lockFile: paths.locks, key: lockKeys.fetch(cacheName).text };
   const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });

@@ -212,7 +212,7 @@ describe('a sweep', () => {
       t.after(() => child.kill('SIGKILL'));
       await once(child.stdout, 'data');
       for (const letter of letters) {
-        // As a build does: claimed before it is made, and given up afterwards.
+        // As a build does: claimed before it is made, and released afterwards.
         const claim = { instanceId: randomUUID(), operationId: randomUUID() };
         await addClaim(paths, named(letter), claim);
         await base(paths, named(letter), { bytes: 4096 });

@@ -96,7 +96,7 @@ test('a second claimant waits for the first one’s fetch, and gets what it publ
   assert.ok(notes.includes('fetched by web-1'));
 });
 
-test('a fetch whose instance gave up its claim is taken over at once', async () => {
+test('a fetch whose instance released its claim is taken over at once', async () => {
   const [first, second] = [newClaim(), newClaim()];
   await addClaim(paths, cacheName, first);
   await addClaim(paths, cacheName, second);
