@@ -1,8 +1,8 @@
 import { EverbootFailure } from '../domain/failures.ts';
 
 /**
- * Asks on the terminal whether something that cannot be taken back is meant. Throws UsageInvalid where nobody is there to be
- * asked.
+ * Asks on the terminal whether something that cannot be taken back is meant. Throws UsageInvalid where nobody is there
+ * to be asked.
  */
 export async function askYes(question: string): Promise<boolean> {
   if (process.stdin.isTTY !== true) {

@@ -17,7 +17,9 @@ interface FailureKind {
   readonly meaning: string;
   /** The action that a person takes. */
   readonly remedy: string;
-  /** The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host. */
+  /**
+   * The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host.
+   */
   readonly remedyWhenParked?: string;
 }
 

@@ -17,7 +17,9 @@ export interface InstanceRecord {
   readonly specDigest: string;
   /** Every name in the cache on which the instance has a claim. */
   readonly cacheNames: readonly string[];
-  /** Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases. */
+  /**
+   * Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases.
+   */
   readonly storage?: OutsideStorage | null;
   /** False: its plan has no domain, so that it needs no libvirt to be removed. Absent: it may have one. */
   readonly domain?: false;

@@ -18,8 +18,8 @@ export interface GuestFacts {
 export type GuestVerdict = 'start' | 'runs already' | 'not wanted' | { readonly leftOff: string };
 
 /**
- * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut off
- * stays off. A guest that is being deleted, or that another host has by now, must not run here.
+ * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut
+ * off stays off. A guest that is being deleted, or that another host has by now, must not run here.
  */
 export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleared }: GuestFacts): GuestVerdict {
   if (!wanted) return 'not wanted';

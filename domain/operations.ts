@@ -20,7 +20,10 @@ export interface CreateInstanceInput {
   readonly specDigest: string;
   /** Every host that may have the instance, `host` first; absent: `host` alone. */
   readonly hosts?: readonly string[];
-  /** For how long a host may be away until that is said, and the next one is taken. Absent in requests of earlier releases. */
+  /**
+   * For how long a host may be away until that is said, and the next one is taken. Absent in requests of earlier
+   * releases.
+   */
   readonly hostUnreachableAfterMs?: number;
 }
 
@@ -80,7 +83,9 @@ export interface InstancePlan {
   readonly disks: DiskPlan;
   /** Images to have in the cache, the root's first. */
   readonly bases: readonly BaseImageOrder[];
-  /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone. */
+  /**
+   * The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone.
+   */
   readonly image?: ImageDescription;
   /** True: the root disk's file system grows with the disk. Absent in plans of earlier releases. */
   readonly growFileSystem?: boolean;
@@ -191,8 +196,8 @@ export interface OperationMemo {
   readonly specDigest?: string;
   readonly host: string;
   /**
-   * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or may
-   * have. It counts after a creation that failed, too: that has taken back only what it made itself.
+   * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or
+   * may have. It counts after a creation that failed, too: that has taken back only what it made itself.
    */
   readonly pinned?: true;
   readonly name?: string;

@@ -106,7 +106,9 @@ function plannedRoot(
   };
 }
 
-/** The flavor's ephemeral disk is `disk.local`; those of mappings are `disk.eph0` and so on. Both count labels from 0. */
+/**
+ * The flavor's ephemeral disk is `disk.local`; those of mappings are `disk.eph0` and so on. Both count labels from 0.
+ */
 function plannedEphemerals(
   { spec, flavor, settings }: DiskPlanInput,
   { local, ephemerals }: DeviceMap,

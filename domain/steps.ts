@@ -99,8 +99,8 @@ export function isUndoStep(activityType: string): boolean {
 }
 
 /**
- * Whether a step has no limit over all its attempts: what an undo or a removal does not reach would stay on its host, so
- * they wait for the host however long that takes.
+ * Whether a step has no limit over all its attempts: what an undo or a removal does not reach would stay on its host,
+ * so they wait for the host however long that takes.
  */
 export function isEndless(step: StepName): boolean {
   const { kind } = steps[step];
@@ -113,7 +113,9 @@ export function isKeptWhileParked(step: StepName): boolean {
   return whenParked === 'kept' || whenParked === 'renewed';
 }
 
-/** Whether what a step made is there for certain when its operation resumes, so that the step need not be done again. */
+/**
+ * Whether what a step made is there for certain when its operation resumes, so that the step need not be done again.
+ */
 export function standsOverParking(step: StepName): boolean {
   return steps[step].whenParked === 'kept';
 }

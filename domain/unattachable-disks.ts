@@ -15,7 +15,10 @@ export function refuseUnattachableDisks(plan: DiskPlan, virtType: LibvirtSetting
   else for (const disk of disks) (virtType === 'uml' ? refuseUnreadable : refuseImpossible)(disk);
 }
 
-/** libvirt has no word for the bus that Nova would put volumes on; and the root's files are read from a file or a device. */
+/**
+ * libvirt has no word for the bus that Nova would put volumes on; and the root's files are read from a file or a
+ * device.
+ */
 function refuseForContainer(root: DiskPlan['root'], volumes: readonly PlannedVolume[]): void {
   if (volumes.length > 0) throw new EverbootFailure('HostUnsuitable', 'a container cannot have volumes');
   if (root?.storage !== 'rbd') return;

@@ -24,8 +24,8 @@ interface Verdict {
 }
 
 /**
- * A rule of our own over the checkout at `root`: returns what breaks it, one line each (`path:line: what is wrong`), and
- * nothing where it holds. Such a rule is a file of test/checks and a row of the table below.
+ * A rule of our own over the checkout at `root`: returns what breaks it, one line each (`path:line: what is wrong`),
+ * and nothing where it holds. Such a rule is a file of test/checks and a row of the table below.
  */
 export type Rule = (root: string) => Promise<readonly string[]>;
 

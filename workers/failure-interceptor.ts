@@ -64,7 +64,9 @@ function isStopping({ cancellationSignal, cancellationDetails }: Context): boole
   return cancellationSignal.aborted && cancellationDetails?.workerShutdown === true;
 }
 
-/** The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay. */
+/**
+ * The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay.
+ */
 function stoppingFailure(): EverbootFailure {
   return new EverbootFailure('WorkerStopping', 'the worker was stopped in the middle of this step', {
     retryAfterMs: 1,
@@ -85,7 +87,10 @@ function classify(error: unknown): EverbootFailure {
   return new EverbootFailure('InternalError', text.slice(0, 500), { cause: error });
 }
 
-/** As Temporal carries it. Only a defect needs its stack; of everything else the history would show paths and nothing more. */
+/**
+ * As Temporal carries it. Only a defect needs its stack; of everything else the history would show paths and nothing
+ * more.
+ */
 function carried(failure: EverbootFailure, retryable: boolean): Error {
   const { code, cause, retryAfterMs } = failure;
   const defect = code === 'InternalError' && cause instanceof Error ? { cause } : {};

@@ -99,8 +99,8 @@ async function untilBack(
 const maxSilences = 6;
 
 /**
- * Whether a worker of the host is there. Only a ping that nobody took says that none is. One that somebody took, and did
- * not answer, may have gone to the connection of a machine that is dead, which Temporal sees after a minute.
+ * Whether a worker of the host is there. Only a ping that nobody took says that none is. One that somebody took, and
+ * did not answer, may have gone to the connection of a machine that is dead, which Temporal sees after a minute.
  */
 async function answers(host: string, within: number): Promise<boolean> {
   for (let silences = 0; silences < maxSilences; silences += 1) {

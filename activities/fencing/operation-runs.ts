@@ -26,8 +26,8 @@ export function newestRuns(): NewestRuns {
 }
 
 /**
- * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which lags.
- * Throws what the client throws when no answer comes.
+ * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which
+ * lags. Throws what the client throws when no answer comes.
  */
 async function newestRun(instanceId: string): Promise<OperationFacts | null> {
   const run = await describeRun({ workflowId: instanceWorkflowId(instanceId) });

@@ -20,8 +20,8 @@ export interface ModuleFile {
 }
 
 /**
- * The files to load for these modules, each after those that it needs. `dependencies` is the text of modules.dep: a line
- * a module, with what it needs after a colon, the nearest first.
+ * The files to load for these modules, each after those that it needs. `dependencies` is the text of modules.dep: a
+ * line a module, with what it needs after a colon, the nearest first.
  */
 export function modulesInOrder(dependencies: string, wanted: readonly string[] = wantedModules): ModuleFile[] {
   const needs = new Map<string, string[]>();

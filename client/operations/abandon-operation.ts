@@ -14,8 +14,8 @@ import { notParked, runningOperation, updateOperation } from './update-operation
 
 export interface AbandonOptions extends WaitOptions {
   /**
-   * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should it
-   * come back all the same, it removes what it has.
+   * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should
+   * it come back all the same, it removes what it has.
    */
   readonly hostGone?: boolean;
   /**
@@ -95,7 +95,9 @@ async function continueDeleting(
   }
 }
 
-/** The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now. */
+/**
+ * The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now.
+ */
 async function hostToCleanUp(
   context: ClientContext,
   { instanceId, memo }: OperationRun,

@@ -113,7 +113,9 @@ export async function startDeletion(
   });
 }
 
-/** A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one. */
+/**
+ * A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one.
+ */
 async function checkNotElsewhere(context: ClientContext, last: DescribedRun | null, namedHost: string): Promise<void> {
   if (last === null) return;
   const host = await findKeptHost(context, last);

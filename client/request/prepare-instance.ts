@@ -19,8 +19,9 @@ export const defaultFlavors: Readonly<Record<string, Flavor>> = Object.fromEntri
 );
 
 /**
- * Of each prepared instance, whether its id was made for it here and was sent nowhere yet: such an id is nobody else's, so
- * neither Temporal nor a host need be asked about it. A caller cannot say so, since a mistake would build a second instance.
+ * Of each prepared instance, whether its id was made for it here and was sent nowhere yet: such an id is nobody else's,
+ * so neither Temporal nor a host need be asked about it. A caller cannot say so, since a mistake would build a second
+ * instance.
  */
 const hasUnsentId = new WeakMap<object, boolean>();
 
@@ -44,7 +45,9 @@ export function preparedFrom(given: unknown, settings: PrepareSettings): Prepare
   return isPrepared(given) ? given : prepareInstance(given, settings);
 }
 
-/** Whether nobody can have the instance yet. True at most once, as what was sent may have arrived, whatever came back. */
+/**
+ * Whether nobody can have the instance yet. True at most once, as what was sent may have arrived, whatever came back.
+ */
 export function takeUnsentId(prepared: PreparedInstance): boolean {
   const isUnsent = hasUnsentId.get(prepared) === true;
   hasUnsentId.set(prepared, false);

@@ -76,7 +76,9 @@ function imageId(prefix: 'ami' | 'aki' | 'ari', image: ImageReference): string {
   return shortId(prefix, createHash('sha256').update(identity).digest('hex'));
 }
 
-/** The first IPv4 address that `networkData` gives the guest. It is the tenant's text, so nothing of its shape is sure. */
+/**
+ * The first IPv4 address that `networkData` gives the guest. It is the tenant's text, so nothing of its shape is sure.
+ */
 function firstFixedAddress(networkData: ConfigDriveContents['spec']['networkData']): string | null {
   const networks = networkData?.networks;
   if (!Array.isArray(networks)) return null;

@@ -20,7 +20,9 @@ export function refusalPath(paths: HostPaths, cacheName: string): string {
   return `${paths.refusals}/${cacheName}.json`;
 }
 
-/** Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept. */
+/**
+ * Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept.
+ */
 export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, error: unknown): Promise<void> {
   if (!(error instanceof EverbootFailure) || failureKind(error.code).imageRefused !== true) return;
   const refusal: Refusal = { code: error.code, message: error.message, image: identity(order), atMs: Date.now() };

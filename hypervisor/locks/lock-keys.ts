@@ -1,6 +1,6 @@
 /**
- * Every kind of kernel lock, in the order in which they are taken: whoever holds one may only take those below it. So no
- * two steps can wait for each other. A kind's text says what its lock keeps apart.
+ * Every kind of kernel lock, in the order in which they are taken: whoever holds one may only take those below it. So
+ * no two steps can wait for each other. A kind's text says what its lock keeps apart.
  */
 const lockOrder = {
   scrub: 'scrubs of the image store: one at a time',

@@ -57,11 +57,11 @@ export interface CephAnswer {
 }
 
 /**
- * Runs a program of Ceph's that ends with the number of an error: `rbd`. Without the limits on each wait a dead OSD would
- * be waited for until the program's whole time is over. An error in `expected` is an answer.
+ * Runs a program of Ceph's that ends with the number of an error: `rbd`. Without the limits on each wait a dead OSD
+ * would be waited for until the program's whole time is over. An error in `expected` is an answer.
  *
- * Throws StorageUnavailable (no answer in time), InsufficientSpace (the cluster is full), HostUnsuitable (the cluster, the
- * pool or the right to use it is missing), ProgramFailed with the program's words.
+ * Throws StorageUnavailable (no answer in time), InsufficientSpace (the cluster is full), HostUnsuitable (the cluster,
+ * the pool or the right to use it is missing), ProgramFailed with the program's words.
  */
 export async function runCephProgram(
   program: 'rbd',

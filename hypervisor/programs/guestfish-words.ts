@@ -23,7 +23,9 @@ export function diskErrorIn(kernelLog: string): string | undefined {
   return diskErrors.exec(kernelLog)?.[0];
 }
 
-/** Without warnings and without "*stdin*:12: libguestfs: error:" in front, on one line, and short enough for a history. */
+/**
+ * Without warnings and without "*stdin*:12: libguestfs: error:" in front, on one line, and short enough for a history.
+ */
 export function plainWords(complaint: string): string {
   return complaint
     .replaceAll(/^\*stdin\*:\d+: /gm, '')

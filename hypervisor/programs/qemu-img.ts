@@ -107,8 +107,8 @@ export interface DeviceConversion extends ImageConversion {
 }
 
 /**
- * Converts an image straight into a block device that is large enough, around the page cache. Where the image is empty it
- * writes zeros, unless the device has them. The caller syncs it. Throws ImageUnacceptable when it cannot be read.
+ * Converts an image straight into a block device that is large enough, around the page cache. Where the image is empty
+ * it writes zeros, unless the device has them. The caller syncs it. Throws ImageUnacceptable when it cannot be read.
  */
 export async function convertIntoDevice(conversion: DeviceConversion, control: WorkControl): Promise<void> {
   const { source, sourceFormat, destination, virtualSizeBytes, isZero, heldLocks } = conversion;

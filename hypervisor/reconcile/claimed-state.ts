@@ -6,7 +6,10 @@ import { promisesByClaim } from '../space/space-ledger.ts';
 import { type Inventory, orphanOf } from './inventory.ts';
 import { recordUnreadable } from './record-unreadable.ts';
 
-/** Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not ours. */
+/**
+ * Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not
+ * ours.
+ */
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {
     await recordUnreadable(`${paths.claims}/${cacheName}`, inventory, async () => {

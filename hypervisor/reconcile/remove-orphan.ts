@@ -21,8 +21,8 @@ interface OrphanRemoval {
 
 /**
  * Removes what an operation left, in the order of its undos: the domain, its disks outside of the directory, the
- * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt is
- * not asked: a host that makes only disks may have none. Throws what the undos throw.
+ * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt
+ * is not asked: a host that makes only disks may have none. Throws what the undos throw.
  */
 export async function removeOrphan(
   { configuration, paths }: { readonly configuration: Configuration; readonly paths: HostPaths },

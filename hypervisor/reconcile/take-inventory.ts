@@ -4,7 +4,10 @@ import { findInstanceFolders } from './instance-folders.ts';
 import type { Inventory, InventoryPlace } from './inventory.ts';
 import { findStoredDisks } from './stored-disks.ts';
 
-/** Finds it all. Changes nothing. What does not answer, such as libvirt, is noted and keeps nothing else from being found. */
+/**
+ * Finds it all. Changes nothing. What does not answer, such as libvirt, is noted and keeps nothing else from being
+ * found.
+ */
 export async function takeInventory(place: InventoryPlace): Promise<Inventory> {
   const inventory: Inventory = {
     records: new Map(),

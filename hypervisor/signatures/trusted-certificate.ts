@@ -14,8 +14,8 @@ export async function trustFolderProblem(folder: string): Promise<string | undef
 }
 
 /**
- * Reads a trusted certificate, `<folder>/<id>.pem`, PEM or DER. The id is a UUID. Throws ImageSignatureInvalid when it is
- * absent, when others than the worker's user or root could have put it there, or when it is not valid today.
+ * Reads a trusted certificate, `<folder>/<id>.pem`, PEM or DER. The id is a UUID. Throws ImageSignatureInvalid when it
+ * is absent, when others than the worker's user or root could have put it there, or when it is not valid today.
  */
 export async function trustedCertificate(folder: string, id: string): Promise<X509Certificate> {
   const inFolder = await trustFolderProblem(folder);

@@ -12,8 +12,9 @@ const exceptions: Readonly<Record<string, string>> = {
 };
 
 /**
- * No function of the checkout has `maxLines` or more, from the line of its name or parameters to that of its last brace,
- * comments and blank lines counted. A group of tests (`describe`) is a list and no function: its lines are not counted.
+ * No function of the checkout has `maxLines` or more, from the line of its name or parameters to that of its last
+ * brace, comments and blank lines counted. A group of tests (`describe`) is a list and no function: its lines are not
+ * counted.
  */
 export async function functionLengths(root: string): Promise<readonly string[]> {
   const found = longFunctions(root);

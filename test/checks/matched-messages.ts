@@ -50,7 +50,10 @@ const receivers = ['match', 'matchAll', 'includes', 'startsWith', 'endsWith', 's
   '|',
 );
 
-/** Finds every place in these files where a message is matched, through variables and through the functions it is given to. */
+/**
+ * Finds every place in these files where a message is matched, through variables and through the functions it is given
+ * to.
+ */
 export function matchedMessages(files: readonly { readonly file: string; readonly text: string }[]): Finding[] {
   const read = files.map(({ file, text }): SourceFile => ({ file, text: withoutComments(text), names: new Set() }));
   let known = -1;

@@ -35,7 +35,10 @@ beforeEach(() => {
   host.onStep = async () => undefined;
 });
 
-/** A deletion on a host that does not take it up. That takes ten seconds of the bundle's, in which the other tests are done. */
+/**
+ * A deletion on a host that does not take it up. That takes ten seconds of the bundle's, in which the other tests are
+ * done.
+ */
 async function deletionWithoutHost(): Promise<{ instanceId: string; deletion: Promise<unknown> }> {
   const { instanceId } = await client.createInstance(smallSpec({ host: 'host-lost' }));
   await temporal.workflow.getHandle(`instance/${instanceId}`).terminate('a test wants a deletion without its host');

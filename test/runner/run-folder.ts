@@ -12,7 +12,10 @@ export interface RunFolder {
   readonly ofFile: (testPath: string) => string;
   /** Removes the folder of a file that passed. */
   readonly drop: (testPath: string) => Promise<void>;
-  /** Keeps the titles of all tests that ran, as `file: title`, sorted, so that two runs can be compared. Returns the file's path. */
+  /**
+   * Keeps the titles of all tests that ran, as `file: title`, sorted, so that two runs can be compared. Returns the
+   * file's path.
+   */
   readonly keepTitles: (titles: readonly string[]) => Promise<string>;
   readonly keepFigures: (figures: FiguresByPath) => Promise<void>;
   /** Keeps a Temporal's database, in which are the histories of what failed. */

@@ -3,8 +3,8 @@ import { Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { KeptHistory } from './kept-histories.ts';
 
 /**
- * Carries a kept history on with such workflows. Throws, naming the workflow and the history, where they would have gone
- * another way than what is recorded.
+ * Carries a kept history on with such workflows. Throws, naming the workflow and the history, where they would have
+ * gone another way than what is recorded.
  */
 export async function replayHistory(
   workflowBundle: WorkflowBundle,

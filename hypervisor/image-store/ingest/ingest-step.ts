@@ -16,9 +16,10 @@ import { findOrderedBase } from '../signed-base.ts';
 const lockWaitMs = 15_000;
 
 /**
- * Runs one step of an ingestion: only while this build has its claim and the lease, and under the kernel lock that keeps every other
- * writer of these files out. When the file is in the cache already, the step has nothing to do and returns it.
- * A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes with the file.
+ * Runs one step of an ingestion: only while this build has its claim and the lease, and under the kernel lock that
+ * keeps every other writer of these files out. When the file is in the cache already, the step has nothing to do and
+ * returns it. A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes
+ * with the file.
  */
 export async function underFetchLock<Made>(
   paths: HostPaths,

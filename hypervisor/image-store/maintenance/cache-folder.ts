@@ -36,7 +36,9 @@ export function isSameFile(found: Stats, now: Stats): boolean {
   return found.ino === now.ino && found.birthtimeMs === now.birthtimeMs;
 }
 
-/** Every regular file of the cache, with what it is. Links and folders are nobody's that everboot knows, and left out. */
+/**
+ * Every regular file of the cache, with what it is. Links and folders are nobody's that everboot knows, and left out.
+ */
 export async function readCacheFolder(paths: HostPaths): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
   for (const name of (await listFolder(paths.cache)).slice(0, maxFiles)) {

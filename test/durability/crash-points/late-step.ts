@@ -31,8 +31,8 @@ export interface Stop {
 }
 
 /**
- * Runs a step in a process of its own and stops that with SIGSTOP before the first call that is due, as a host does that
- * stands still for longer than anybody waits for it.
+ * Runs a step in a process of its own and stops that with SIGSTOP before the first call that is due, as a host does
+ * that stands still for longer than anybody waits for it.
  */
 export async function stopStep(t: TestContext, step: StepOrder, stop: Stop): Promise<LateStep> {
   const { program, folder, mode, isDue } = stop;

@@ -110,8 +110,8 @@ export const procedures: readonly Procedure[] = [
 ];
 
 /**
- * Whether a step runs programs in a procedure: with them, a program's own death is a fault too. Proven by undisturbed runs.
- * Of the downloads only a kernel's runs one.
+ * Whether a step runs programs in a procedure: with them, a program's own death is a fault too. Proven by undisturbed
+ * runs. Of the downloads only a kernel's runs one.
  */
 export function runsPrograms(step: Step, { kernel }: Pick<Procedure, 'kernel'>): boolean {
   return steps[step].runsPrograms === 'always' || (step === 'downloadImage' && kernel);

@@ -11,8 +11,8 @@ import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
 const timeoutMs = 60_000;
 
 /**
- * Asserts that an instance is complete, and like the one that an undisturbed run made: the root disk and the kernel byte by
- * byte, what has a random id in it (file systems, the config drive) by everything but that.
+ * Asserts that an instance is complete, and like the one that an undisturbed run made: the root disk and the kernel
+ * byte by byte, what has a random id in it (file systems, the config drive) by everything but that.
  */
 export async function assertSameInstance(made: InstanceResult, reference: InstanceResult): Promise<void> {
   assert.deepEqual(

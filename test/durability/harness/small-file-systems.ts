@@ -41,7 +41,9 @@ export interface FailingFileSystem {
   unmount(): Promise<void>;
 }
 
-/** Mounts a folder of a file system of our own over the disk's: what it answers is the kernel's word for every program. */
+/**
+ * Mounts a folder of a file system of our own over the disk's: what it answers is the kernel's word for every program.
+ */
 export async function mountFailing(backing: string, folder: string): Promise<FailingFileSystem> {
   await mkdir(backing, { recursive: true });
   await mkdir(folder, { recursive: true });

@@ -7,8 +7,8 @@ import { killProcess, named, orderOf, startProcess, testCache } from '../../fixt
 after(closeLibvirt);
 
 /**
- * A build, again and again: claims a file, makes it as a fetch does where it is missing, and looks for a while whether it
- * stays. It ends with a line as soon as a file vanished under its claim.
+ * A build, again and again: claims a file, makes it as a fetch does where it is missing, and looks for a while whether
+ * it stays. It ends with a line as soon as a file vanished under its claim.
  */
 const building = `
   const { randomUUID } = await import('node:crypto');

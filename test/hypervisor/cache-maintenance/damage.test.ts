@@ -147,7 +147,9 @@ test('a base on a disk with a bad block is quarantined, and the others are compa
   });
 });
 
-/** Runs with a file system of its own in a folder, whose disk is a file that may be cut off. Skips where that cannot be. */
+/**
+ * Runs with a file system of its own in a folder, whose disk is a file that may be cut off. Skips where that cannot be.
+ */
 async function onSmallDisk(t: TestContext, folder: string, work: (disk: string) => Promise<void>): Promise<void> {
   const disk = join(folder, '..', 'disk.img');
   await writeFile(disk, '');
