@@ -114,7 +114,7 @@ test('a guest whose start fails in any other way is left off with its reason', a
   await forget(claims);
 });
 
-test('a guest whose start failed does not count as shut off by somebody, nor after the next host reboot', async () => {
+test('a guest that did not start does not count as shut off by somebody, nor after the next host reboot', async () => {
   const claims = await guestsThatRan(3);
   const [odd, wanted] = claims.map(({ instanceId }) => instanceId);
   assert.ok(odd !== undefined && wanted !== undefined);
