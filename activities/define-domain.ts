@@ -38,9 +38,9 @@ export async function defineDomain(
 }
 
 /**
- * Starts the domain; one that runs already is left alone. Throws OperationSuperseded where the operation has ended or gone
- * to another host: it may have done so in the very moment of the start, so that is asked before and after it, and a guest
- * that nobody wants is taken away at once; it may be one of an earlier attempt, too.
+ * Starts the domain; one that runs already is left alone. Throws OperationSuperseded where the operation has ended or
+ * gone to another host: it may have done so in the very moment of the start, so that is asked before and after it, and
+ * a guest that nobody wants is taken away at once; it may be one of an earlier attempt, too.
  */
 export async function startDomain({ configuration, paths }: Host, { claim, volumes }: DomainOrder): Promise<void> {
   await withWorkControl(({ signal }) =>
@@ -68,8 +68,9 @@ async function removeUnlessWanted(paths: HostPaths, connectionUri: string, claim
 }
 
 /**
- * A long time may lie between the plan and the guest, with a restart of the host in it: a name may lead to another disk by
- * now, the host may have taken one into use, or its operator off the list. A guest that runs has its volumes already.
+ * A long time may lie between the plan and the guest, with a restart of the host in it: a name may lead to another disk
+ * by now, the host may have taken one into use, or its operator off the list. A guest that runs has its volumes
+ * already.
  */
 async function checkVolumesAgain(
   { host, libvirt }: Configuration,
@@ -80,9 +81,9 @@ async function checkVolumesAgain(
 }
 
 /**
- * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that defines
- * or starts it, and that was given up on. One that comes later still finds no libvirt.xml to define it by: the operation
- * runs until its undo is done, so that Temporal would not turn it away.
+ * Stops and forgets the domain, if it carries this operation's claim. Absence is success. It waits for a step that
+ * defines or starts it, and that was abandoned. One that comes later still finds no libvirt.xml to define it by: the
+ * operation runs until its undo is done, so that Temporal would not turn it away.
  */
 export async function removeDomain(
   { configuration, paths }: Host,

@@ -11,8 +11,8 @@ import { withWorkControl } from './context/work-control.ts';
 import { fenceOperation } from './fencing/fence-operation.ts';
 
 /**
- * Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it. Throws
- * OperationSuperseded where the operation has lost its claim, has ended or gone to another host.
+ * Writes into the instance's record that it is ready, and what was made: the truth when Temporal has forgotten it.
+ * Throws OperationSuperseded where the operation has lost its claim, has ended or gone to another host.
  */
 export async function markReady(
   { paths }: Host,

@@ -28,7 +28,7 @@ import { hasPendingCleanup } from './fencing/pending-cleanup.ts';
  *
  * Throws what the sources say of the images, FlavorDiskTooSmall, FlavorMemoryTooSmall, HostUnsuitable, InstanceExists,
  * InstanceBusy for a ready instance that a deferred cleanup is about to remove, LibvirtUnavailable and, where disks are
- * kept in a Ceph, StorageUnavailable.
+ * kept in Ceph, StorageUnavailable.
  */
 export async function planInstance(host: Host, request: InstanceRequest): Promise<PlannedInstance> {
   const { claim } = request;
@@ -107,7 +107,7 @@ async function readyResult(host: Host, { claim, specDigest }: InstanceRequest): 
   if (await hasPendingCleanup(hostName, claim.instanceId, record.claim.operationId)) {
     throw new EverbootFailure(
       'InstanceBusy',
-      `the instance ${claim.instanceId} ("${record.name}") was given up, and is being cleared from ${hostName}`,
+      `the instance ${claim.instanceId} ("${record.name}") was abandoned, and is being removed from ${hostName}`,
       {
         remedy: 'Start the same request again in a moment: nothing of the old instance is there then.',
         remedyWhenParked: 'Retry in a moment: nothing of the old instance is there then.',

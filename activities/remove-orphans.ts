@@ -12,10 +12,10 @@ import { withWorkControl } from './context/work-control.ts';
 import { askForNewestRun } from './fencing/operation-runs.ts';
 
 /**
- * Removes what an operation left on this host when the host was given up, its domain first. Without an operation's id
- * it is a deletion that was given up: then whatever is there of the instance goes, but what was made again since.
- * Absence is success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeCleanup`; HostIoError
- * where the record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
+ * Removes the orphans of an operation whose host was abandoned, its domain first. Without an operation's id it was a
+ * deletion that was abandoned: then everything of the instance is removed, but what was made again since. Absence is
+ * success. Throws InstanceBusy while it is not decided yet what is orphaned, see `judgeCleanup`; HostIoError where the
+ * record cannot be read; TemporalUnreachable; and with a domain LibvirtUnavailable.
  */
 export async function removeOrphans(host: Host, order: CleanupOrder): Promise<void> {
   const { instanceId, operationId, withDomain = true } = order;

@@ -20,8 +20,8 @@ import { withWorkControl } from './context/work-control.ts';
 import { fenceOperation } from './fencing/fence-operation.ts';
 
 /**
- * Takes the instance's directory, with its record, and puts the domain's XML and an empty console log into it. All of it
- * before any disk is made, as Nova does, and whatever the boot mode: so an operator sees what was meant. Throws
+ * Takes the instance's directory, with its record, and puts the domain's XML and an empty console log into it. All of
+ * it before any disk is made, as Nova does, and whatever the boot mode: so an operator sees what was meant. Throws
  * OperationSuperseded where the operation has ended or gone to another host.
  */
 export async function reserveInstance(
@@ -38,7 +38,7 @@ export async function reserveInstance(
     const virtType = await resolveVirtType(configuration.libvirt.virtType, host.stateDirectory, signal);
     await prepareFolders(paths);
     await withInstanceLock(paths, claim.instanceId, { shared: false, signal }, async ({ descriptor }) => {
-      // An attempt that was given up on would clear what a later operation is building.
+      // A zombie attempt would clear what a later operation is building.
       await fenceOperation(claim);
       const record = {
         version: 1,

@@ -39,7 +39,7 @@ export async function lookAfterGuests(host: Host, inventory: Inventory): Promise
 /**
  * Starts every guest that ran when the machine went down, see `judgeGuest`. One that does not start keeps no other from
  * it. Carried out again it finds those that run. Throws LibvirtUnavailable, and TemporalUnreachable: whether a guest is
- * another host's by now must be known; both when every other guest has been seen to.
+ * another host's by now must be known; both when every other guest has been handled.
  */
 export async function resumeGuests(host: Host): Promise<ResumeReport> {
   const { configuration, paths, bootIdFile } = host;
@@ -122,6 +122,6 @@ function reportOf(host: string, guests: readonly ResumedGuest[]): ResumeReport {
   const leftOff = guests.filter(({ outcome }) => outcome === 'left off');
   const others = guests.filter(({ outcome }) => outcome !== 'left off');
   const started = guests.filter(({ outcome }) => outcome === 'started').length;
-  log.warn(`guests after the start of the machine: ${started} started, ${leftOff.length} left off`);
+  log.warn(`guests after a host reboot: ${started} started, ${leftOff.length} left off`);
   return { host, guests: [...leftOff, ...others].slice(0, maxListed), started, leftOff: leftOff.length };
 }

@@ -5,7 +5,9 @@ import type { Host } from './context/host.ts';
 import { openSecretsOf } from './context/open-secrets.ts';
 import { makingDisk } from './disks/make-disk.ts';
 
-/** Writes the config drive, which holds all secrets of the spec in plain. An instance that has one is not injected into. */
+/**
+ * Writes the config drive, which holds all secrets of the spec in plain. An instance that has one is not injected into.
+ */
 export async function writeConfigDrive(host: Host, order: ConfigDriveOrder): Promise<InstanceDisk> {
   const { claim, disk, spec, disks } = order;
   const { configuration } = host;

@@ -1,4 +1,7 @@
-/** Preloaded into a worker: notes each program that it starts, a line each, in the file that EVERBOOT_BENCH_PROGRAMS names. */
+/**
+ * Preloaded into a worker: notes each program that it starts, a line each, in the file that EVERBOOT_BENCH_PROGRAMS
+ * names.
+ */
 
 import { subscribe } from 'node:diagnostics_channel';
 import { appendFileSync } from 'node:fs';

@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
-/** Serves one file on loopback, as fast as it can, to everybody who is measured. Its address is the first line it prints. */
+/**
+ * Serves one file on loopback, as fast as it can, to everybody who is measured. Its address is the first line it
+ * prints.
+ */
 const path = process.argv[2] ?? '';
 const file = await open(path);
 const { size } = await file.stat();

@@ -6,8 +6,8 @@ import type { Output } from './output.ts';
 import { showProgress } from './watch-operation.ts';
 
 /**
- * Looks on while an instance is created, and prints what was made. The boot is Temporal’s by now, so a Ctrl-C only ends the
- * looking on. Throws what the creation failed with or is parked with.
+ * Looks on while an instance is created, and prints what was made. The boot is Temporal’s by now, so a Ctrl-C only ends
+ * the looking on. Throws what the creation failed with or is parked with.
  */
 export async function awaitInstance(
   client: EverbootClient,

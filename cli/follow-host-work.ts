@@ -7,7 +7,7 @@ import { type Output, outputOf } from './output.ts';
 import { showProgress } from './watch-operation.ts';
 import { withClient } from './with-client.ts';
 
-/** Waits for work on a host and shows how it goes. A Ctrl-C ends the looking on; undefined: that is what happened. */
+/** Waits for work on a host and shows its progress. A Ctrl-C ends the watching; undefined: that happened. */
 export async function followHostWork<Result>(
   command: Command,
   textOf: (result: Result) => string,

@@ -22,7 +22,9 @@ export function outputOf(command: Command): Output {
   };
 }
 
-/** Takes what leaves the terminal alone out of words that came from elsewhere: no escape sequence of theirs is obeyed. */
+/**
+ * Takes what leaves the terminal alone out of words that came from elsewhere: no escape sequence of theirs is obeyed.
+ */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '�');

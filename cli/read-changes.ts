@@ -4,8 +4,9 @@ import { secretFields } from '../domain/sealing.ts';
 import { readSpecDocument } from './read-spec.ts';
 
 /**
- * What `retry` is to change: the fields of a file (`-`: of standard input), then single values, `place=value` each. Undefined:
- * nothing. Throws UsageInvalid for what cannot be read or is no such pair, SpecInvalid for a file that is neither JSON nor YAML.
+ * The changes for `retry`: the fields of a file (`-`: of standard input), then single values, `place=value` each.
+ * Undefined: none. Throws UsageInvalid for what cannot be read or is no such pair, SpecInvalid for a file that is
+ * neither JSON nor YAML.
  */
 export async function readChanges(options: {
   readonly file?: string;

@@ -2,7 +2,7 @@ import type { ReconciledItem, ReconcileResult, ResumeReport } from '../domain/ho
 import { type ReconcileReason, reconcileReasons } from '../domain/judge-claim.ts';
 import { textTable } from './text-table.ts';
 
-/** A reconciliation as people read it: what goes, what stays and why, then what to do about it. */
+/** A reconciliation as people read it: what is removed, what stays and why, then what to do about it. */
 export function reconcileText({ host, dryRun, removed, kept, counts, notes, resumed }: ReconcileResult): string {
   const goes = dryRun ? 'would go' : 'removed';
   const rows = [
@@ -37,5 +37,5 @@ function totals(counts: ReconcileResult['counts'], dryRun: boolean): string {
 
 function resumedLines({ guests, started, leftOff }: ResumeReport): string[] {
   const rows = guests.map(({ instanceId, name, outcome, note }) => [outcome, name, instanceId, note]);
-  return [...textTable(rows, '  '), `guests after the host’s start: ${started} started, ${leftOff} left off`];
+  return [...textTable(rows, '  '), `guests after the host’s reboot: ${started} started, ${leftOff} left off`];
 }

@@ -46,7 +46,7 @@ export function waysOn(instanceId: string, code?: string): string {
   return [
     ...(change === undefined ? [`  continue: ${retry}`] : [`  continue: ${retry} --set ${change}`]),
     ...(change === undefined && mayChange ? [`  changed:  ${retry} --set KEY=VALUE`] : []),
-    `  give up:  everboot abandon ${instanceId}`,
+    `  abandon:  everboot abandon ${instanceId}`,
   ].join('\n');
 }
 

@@ -17,8 +17,8 @@ interface Screen {
 }
 
 /**
- * Shows on standard error how an operation goes: as a table that is redrawn on a terminal, as a line for each change
- * elsewhere. Returns what ends the showing, after a last look.
+ * Shows on standard error the progress of an operation: as a table that is redrawn on a terminal, as a line for each
+ * change elsewhere. Returns what ends the showing, after a last look.
  */
 export function showProgress(lookAt: () => Promise<OperationView>): () => Promise<void> {
   const stopping = new AbortController();

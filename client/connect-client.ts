@@ -37,8 +37,8 @@ export interface ClientSettings {
   /** Flavors that specs may name, by name; absent: the built-in ones. */
   readonly flavors?: Readonly<Record<string, Flavor>>;
   /**
-   * For how long a host may be away until its operations say so, and boots with several `hosts` go to the next one; 300 000
-   * where it is absent.
+   * For how long a host may be away until its operations say so, and boots with several `hosts` go to the next one; 300
+   * 000 where it is absent.
    */
   readonly hostUnreachableAfterMs?: number;
   /** True: specs may name images without a digest, for hosts with `[glance] allow_unverified`. */
@@ -48,8 +48,8 @@ export interface ClientSettings {
 /** Everything a control plane does with instances. Each method throws EverbootFailure, and nothing else on purpose. */
 export interface EverbootClient {
   /**
-   * Starts a creation, or joins the same one; see `createInstance`. It takes a spec's document, as JSON or YAML give it, or
-   * what `prepareInstance` made of one.
+   * Starts a creation, or joins the same one; see `createInstance`. It takes a spec's document, as JSON or YAML give
+   * it, or what `prepareInstance` made of one.
    */
   createInstance(spec: unknown, options?: CreateOptions): Promise<StartedInstance>;
   /**
@@ -67,8 +67,8 @@ export interface EverbootClient {
    */
   retry(instanceId: string, change?: SpecChange): Promise<StartedInstance>;
   /**
-   * Gives up what waits for an operator, or for a host that is gone, and waits until it has ended; see `abandonOperation`.
-   * Throws InstanceBusy when it does not wait, OperationEnded.
+   * Gives up what waits for an operator, or for a host that is gone, and waits until it has ended; see
+   * `abandonOperation`. Throws InstanceBusy when it does not wait, OperationEnded.
    */
   abandon(instanceId: string, options?: AbandonOptions): Promise<AbandonResult>;
   /** Cancels what is being done, and waits until it is undone. */

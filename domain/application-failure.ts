@@ -27,7 +27,9 @@ export function toApplicationFailure(
   });
 }
 
-/** The report that an error carries; undefined where it is no ApplicationFailure: a timeout, a cancellation, a defect. */
+/**
+ * The report that an error carries; undefined where it is no ApplicationFailure: a timeout, a cancellation, a defect.
+ */
 export function reportIn(error: unknown): FailureReport | undefined {
   return error instanceof ApplicationFailure ? decodeReport(error) : undefined;
 }

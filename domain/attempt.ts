@@ -1,22 +1,22 @@
 import type { RequestedInstance } from './operations.ts';
 
 /**
- * What a host that is given up has to remove: nothing, what lies in files and claims, or a domain as well. Each holds what
- * the ones before it hold.
+ * The orphans on an abandoned host: none, files and claims, or a domain as well. Each value includes the ones before
+ * it.
  */
 export type Leftovers = 'nothing' | 'files' | 'domain';
 
-/** One attempt at an instance, on one host: what it is at, and what it knows that decides how it ends. */
+/** One attempt at an instance, on one host: its state, and the facts that decide how it ends. */
 export type AttemptState =
   | ({ readonly at: 'building' } & AttemptFacts)
   /** A step failed permanently, and an operator decides. */
   | ({ readonly at: 'parked'; readonly failure: unknown } & AttemptFacts)
-  /** What was made is being taken back; `end` is what the attempt ends as then. */
+  /** Its steps are being undone; `end` is how the attempt ends then. */
   | { readonly at: 'undoing'; readonly leaves: Leftovers; readonly failure: unknown; readonly end: AttemptEnd }
   | AttemptEnd;
 
 export type AttemptEnd =
-  /** The instance lives: nothing gives it up any more. */
+  /** The instance lives: nothing abandons it any more. */
   | { readonly at: 'made' }
   | { readonly at: 'failed'; readonly failure: unknown }
   /** An operator changed the request; what was made for the old one is undone. */
@@ -62,7 +62,7 @@ export type AttemptEvent =
 type StateAt<At extends AttemptState['at']> = Extract<AttemptState, { readonly at: At }>;
 type EventOf<Kind extends AttemptEvent['kind']> = Extract<AttemptEvent, { readonly kind: Kind }>;
 
-/** What the events do that mean something in a state. */
+/** The transitions out of a state, by event; an event without one changes nothing. */
 type Transitions<At extends AttemptState['at']> = {
   readonly [Kind in AttemptEvent['kind']]?: (state: StateAt<At>, event: EventOf<Kind>) => AttemptState;
 };
@@ -115,7 +115,7 @@ export function newAttempt({ mayMove, holds }: Pick<AttemptFacts, 'mayMove' | 'h
   return { at: 'building', leaves: 'nothing', mayMove, holds };
 }
 
-/** What an attempt is at after an event. One that means nothing in this state changes nothing, and no end is left again. */
+/** The state after an event. One without a transition in this state changes nothing, and no end is left again. */
 export function nextAttempt(state: AttemptState, event: AttemptEvent): AttemptState {
   // The compiler does not see that both indexes belong to the arguments that follow.
   const transition = transitions[state.at][event.kind] as

@@ -1,8 +1,8 @@
 import type { BaseImage, BaseImageOrder, ImageReference } from './image.ts';
 
 /**
- * What a file of the cache is: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something partial, or
- * a file that everboot did not make. Nova may have left the last here; it is never touched.
+ * The kind of a file in the cache: a fetched image, a formatted blank disk (`ephemeral_…`, `swap_…`), something
+ * partial, or a file that everboot did not make. Nova may have left the last here; it is never touched.
  */
 export type CachedFileKind = 'image' | 'blank' | 'temporary' | 'quarantined' | 'foreign';
 

@@ -5,7 +5,9 @@ import { z } from 'zod';
  * says them whatever is wrong with a value: "expected a whole number from 1 to 64".
  */
 
-/** Control characters, halves of characters, and what XML cannot hold: in a name or a command line they are a mistake. */
+/**
+ * Control characters, halves of characters, and what XML cannot hold: in a name or a command line they are a mistake.
+ */
 const unwritable = '\\p{Cc}\\p{Cs}\\uFFFE\\uFFFF';
 const writable = new RegExp(`^[^${unwritable}]*$`, 'u');
 

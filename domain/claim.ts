@@ -15,7 +15,9 @@ export function claimName(claim: Claim): string {
   return `${claim.instanceId}~${claim.operationId}`;
 }
 
-/** Whether both ids are what they must be, as of a claim that was read from something that everboot did not just write. */
+/**
+ * Whether both ids are what they must be, as of a claim that was read from something that everboot did not just write.
+ */
 export function isClaim(claim: Partial<Claim> | undefined): claim is Claim {
   return isInstanceId(String(claim?.instanceId)) && isInstanceId(String(claim?.operationId));
 }

@@ -10,7 +10,7 @@ export interface HostSettings {
   readonly reconcileInterval: number;
   readonly reservedDiskMb: number;
   readonly maxConcurrentDownloads: number;
-  /** For all fetches of one worker together; null: as fast as it goes. */
+  /** For all fetches of one worker together; null: unlimited. */
   readonly maxDownloadBytesPerSecond: number | null;
   readonly maxConcurrentDiskOps: number;
   readonly fileImageRoots: readonly string[];

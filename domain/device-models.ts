@@ -33,8 +33,8 @@ const known = {
 /**
  * Reads the `hw_…` properties of an image, named as Glance documents them. The machine is `pc` by default: the cloud
  * kernels of the distributions have no AHCI, which the CD drive of a q35 would need. `hw_rng_model` is read for its one
- * value only: as in Nova, every guest has a source of random bytes. Throws HostUnsuitable for a value that is not known,
- * with the property's name.
+ * value only: as in Nova, every guest has a source of random bytes. Throws HostUnsuitable for a value that is not
+ * known, with the property's name.
  */
 export function deviceModels(properties: Readonly<Record<string, string>>): DeviceModels {
   const read = (name: string, { pattern, words }: KnownValues): string | undefined => {

@@ -31,8 +31,9 @@ export interface DeviceBuses {
 
 /**
  * The buses for disks and CD-ROMs: what the image asks for (`hw_disk_bus`, `hw_cdrom_bus`), else virtio, and for
- * CD-ROMs IDE, which the machine type q35 has not. A container and User Mode Linux have one bus for everything. After
- * Nova's get_disk_bus_for_device_type, for x86_64. Throws HostUnsuitable, naming a bus that the machine has not.
+ * CD-ROMs IDE, which the machine type q35 does not have. A container and User Mode Linux have one bus for everything.
+ * After Nova's get_disk_bus_for_device_type, for x86_64. Throws HostUnsuitable, naming a bus that the machine does not
+ * have.
  */
 export function deviceBuses(
   imageProperties: Readonly<Record<string, string>>,
@@ -51,8 +52,8 @@ export function deviceBuses(
 }
 
 /**
- * Nova's SUPPORTED_DEVICE_BUSES, without what libvirt refuses when all disks are made: `fdc`, on which nothing but floppies
- * may be, and the IDE that a q35 has not.
+ * Nova's SUPPORTED_DEVICE_BUSES, without what libvirt refuses when all disks are made: `fdc`, on which nothing but
+ * floppies may be, and the IDE that a q35 does not have.
  */
 function busesOf(virtType: LibvirtSettings['virtType'], isQ35: boolean): readonly DiskBus[] {
   if (virtType === 'lxc' || virtType === 'uml') return [virtType];

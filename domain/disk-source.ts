@@ -28,8 +28,8 @@ export interface DiskPlace {
 }
 
 /**
- * Where a disk of an instance is, or will be. A logical volume and an image in a Ceph pool are called
- * `<instance id>_<disk>`, as in Nova. Throws HostUnsuitable on a host that has not got that storage.
+ * Where a disk of an instance is, or will be. A logical volume and an image in a Ceph pool are called `<instance
+ * id>_<disk>`, as in Nova. Throws HostUnsuitable on a host without that storage.
  */
 export function diskSource(
   { name, storage }: { readonly name: string; readonly storage?: DiskStorage },

@@ -82,7 +82,7 @@ export function decodeReport({ type, message, details }: CarriedFailure): Failur
 }
 
 /**
- * The failure that a report tells of. One with a code of a later release becomes UnknownCode: its code and message are
+ * The failure that a report describes. One with a code of a later release becomes UnknownCode: its code and message are
  * the message, and its remedy stays.
  */
 export function failureOf({

@@ -17,7 +17,9 @@ interface FailureKind {
   readonly meaning: string;
   /** The action that a person takes. */
   readonly remedy: string;
-  /** The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host. */
+  /**
+   * The remedy while the boot is parked, where it differs: it is not started again but retried, and on its own host.
+   */
   readonly remedyWhenParked?: string;
 }
 
@@ -85,7 +87,7 @@ export const failureTable = {
   },
   ImageRefInvalid: {
     retryable: false,
-    meaning: 'The image reference is neither an image id nor an URL of a Glance image.',
+    meaning: 'The image reference is neither an image id nor the URL of a Glance image.',
     remedy: 'Give the image’s UUID, or scheme://host:port/v2/images/<id>.',
   },
   ImageNotFound: {

@@ -12,7 +12,9 @@ export type GlanceLogin =
       readonly secret: string;
     };
 
-/** One cloud of clouds.yaml, or of the `OS_*` variables. It holds a secret, so it goes into no message and no history. */
+/**
+ * One cloud of clouds.yaml, or of the `OS_*` variables. It holds a secret, so it goes into no message and no history.
+ */
 export interface GlanceCredentials {
   /** How messages call it: its name in clouds.yaml, or `envvars`. */
   readonly cloud: string;

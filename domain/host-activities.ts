@@ -77,7 +77,7 @@ export interface ConfigDriveOrder extends DiskOrder<PlannedConfigDrive> {
   readonly disks: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap' | 'volumes'>;
 }
 
-/** A root disk that is made, and of which a step changes what is in it. */
+/** A root disk that is made, and whose contents a step changes. */
 export type RootDiskChange = DiskOrder<PlannedRootDisk>;
 
 export interface InjectionOrder extends RootDiskChange {
@@ -136,8 +136,8 @@ export interface CleanupOrder {
 }
 
 /**
- * Every step that a host's worker carries out, by its activity's name; steps.ts has the nature of each. Each may run twice, and each that makes
- * something carries the claim of the operation it makes it for.
+ * Every step that a host's worker carries out, by its activity's name; steps.ts has the nature of each. Each may run
+ * twice, and each that makes something carries the claim of the operation it makes it for.
  */
 export interface HostActivities {
   planInstance(request: InstanceRequest): Promise<PlannedInstance>;

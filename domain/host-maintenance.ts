@@ -1,7 +1,7 @@
 import type { Claim } from './claim.ts';
 import type { ReconcileReason } from './judge-claim.ts';
 
-/** Something that a reconciliation met, and why it stays or goes; see docs/reconciling.md. */
+/** Something that a reconciliation found, and why it stays or is removed; see docs/reconciling.md. */
 export interface ReconciledItem {
   /** For people: `instance 5f0c…`, `the domain web-1`. */
   readonly subject: string;

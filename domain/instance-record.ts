@@ -6,7 +6,7 @@ import type { InstanceResult } from './operations.ts';
 export const instanceRecordName = 'everboot.json';
 
 /**
- * What a host knows of an instance: its claims while it is built, its result when it is ready. It is the truth after
+ * A host's knowledge of an instance: its claims while it is built, its result when it is ready. It is the truth after
  * Temporal has forgotten the instance. It never holds a secret.
  */
 export interface InstanceRecord {
@@ -17,7 +17,9 @@ export interface InstanceRecord {
   readonly specDigest: string;
   /** Every name in the cache on which the instance has a claim. */
   readonly cacheNames: readonly string[];
-  /** Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases. */
+  /**
+   * Where those of its disks are that are no files in its directory; null: none. Absent in records of earlier releases.
+   */
   readonly storage?: OutsideStorage | null;
   /** False: its plan has no domain, so that it needs no libvirt to be removed. Absent: it may have one. */
   readonly domain?: false;

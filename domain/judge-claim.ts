@@ -57,7 +57,7 @@ const deleteHere =
   '`everboot delete ID --host NAME` removes it.';
 const lookAtIt = 'If it has no owner, remove it by hand.';
 
-/** Everything that a reconciliation may say of what it meets. */
+/** Every verdict of a reconciliation. */
 export const reconcileReasons = {
   Ended: { action: 'remove', meaning: 'Its operation ended without success, and its undo did not reach it.' },
   Superseded: { action: 'remove', meaning: 'A later operation, or a later attempt on another host, replaced it.' },
@@ -142,8 +142,9 @@ export const graceMs = 60_000;
 const fileGraceMs = 3_600_000;
 
 /**
- * What becomes of everything that carries one claim. Only what provably is of an operation that ended without success,
- * or that another one followed, goes; that Temporal does not know it proves nothing, since runs are forgotten.
+ * The verdict on everything that carries one claim. It is removed only if it provably belongs to an operation that
+ * ended without success, or that another one superseded. That Temporal does not know it proves nothing: runs are
+ * forgotten.
  */
 export function judgeClaim(facts: ClaimFacts): ReconcileReason {
   const { claim, host, record, newest, own, isHere } = facts;
@@ -178,7 +179,8 @@ function readyReason({ hasDomain, operationId }: RecordFacts, facts: ClaimFacts)
 
 /**
  * An operation on a ready instance may have succeeded without being the one that made it. Only what came before the one
- * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whoever's claim it carries.
+ * that did is superseded, as an earlier attempt of the same run is; and a domain is the guest's, whatever claim it
+ * carries.
  */
 function besideReadyReason(record: RecordFacts, newest: OperationFacts, facts: ClaimFacts): ReconcileReason {
   const { host, isHere, hasDomain } = facts;

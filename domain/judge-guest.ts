@@ -18,15 +18,15 @@ export interface GuestFacts {
 export type GuestVerdict = 'start' | 'runs already' | 'not wanted' | { readonly leftOff: string };
 
 /**
- * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut off
- * stays off. A guest that is being deleted, or that another host has by now, must not run here.
+ * Whether a guest is started again after its host was. As with Nova, what counts is that it ran: one that somebody shut
+ * off stays off. A guest that is being deleted, or that another host has by now, must not run here.
  */
 export function judgeGuest({ host, wanted, domain, wasOff, newest, isBeingCleared }: GuestFacts): GuestVerdict {
   if (!wanted) return 'not wanted';
   if (domain === 'running') return 'runs already';
   if (domain === null) return { leftOff: 'libvirt has no domain with its claim' };
   if (wasOff) return { leftOff: 'it was shut off when it was last seen' };
-  if (isBeingCleared) return { leftOff: 'it was given up, and what is here of it is being removed' };
+  if (isBeingCleared) return { leftOff: 'it was abandoned, and a deferred cleanup is removing it' };
   if (newest === null) return 'start';
   const isElsewhere = newest.host !== null && newest.host !== host;
   if (newest.operation === 'delete' && isElsewhere) {

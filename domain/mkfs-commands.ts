@@ -4,8 +4,8 @@ import type { OsType } from './os-types.ts';
 export const targetWord = '%(target)s';
 
 /**
- * One entry of `virt_mkfs`, in Nova's form: `linux=mkfs.ext4 -L %(fs_label)s %(target)s`. A percent sign that stands for
- * itself is doubled, since the values are put in as Python does.
+ * One entry of `virt_mkfs`, in Nova's form: `linux=mkfs.ext4 -L %(fs_label)s %(target)s`. A percent sign that stands
+ * for itself is doubled, since the values are put in as Python does.
  */
 export const mkfsEntryPattern =
   /^(?:linux|windows|default)=(?:[^%\p{Cc}\p{Cs}]|%%|%\((?:fs_label|target)\)s)*%\(target\)s(?:[^%\p{Cc}\p{Cs}]|%%|%\((?:fs_label|target)\)s)*$/u;
@@ -23,8 +23,8 @@ export function ownMkfsCommand(entries: readonly string[], osType: OsType): stri
 }
 
 /**
- * A command's words with the label put in; the disk's place is still open. The words are split first: neither a label nor
- * a path can become two of them, and no shell reads them.
+ * A command's words with the label put in; the disk's place is still open. The words are split first: neither a label
+ * nor a path can become two of them, and no shell reads them.
  */
 export function mkfsWords(command: string, label: string): readonly string[] {
   return command

@@ -20,7 +20,10 @@ export interface CreateInstanceInput {
   readonly specDigest: string;
   /** Every host that may have the instance, `host` first; absent: `host` alone. */
   readonly hosts?: readonly string[];
-  /** For how long a host may be away until that is said, and the next one is taken. Absent in requests of earlier releases. */
+  /**
+   * For how long a host may be away until that is said, and the next one is taken. Absent in requests of earlier
+   * releases.
+   */
   readonly hostUnreachableAfterMs?: number;
 }
 
@@ -52,7 +55,7 @@ export interface DeleteInstanceResult {
   readonly host: string;
   /** False: there was nothing to delete. */
   readonly existed: boolean;
-  /** The host that was given up as gone: what it has is removed when it is back. Absent: nothing is left anywhere. */
+  /** The host that was abandoned: its orphans are removed when it is back. Absent: nothing is left anywhere. */
   readonly cleanupPendingOn?: string;
 }
 
@@ -80,7 +83,9 @@ export interface InstancePlan {
   readonly disks: DiskPlan;
   /** Images to have in the cache, the root's first. */
   readonly bases: readonly BaseImageOrder[];
-  /** The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone. */
+  /**
+   * The image whose properties shape the guest, where it is none of these: the guest boots from a volume or a clone.
+   */
   readonly image?: ImageDescription;
   /** True: the root disk's file system grows with the disk. Absent in plans of earlier releases. */
   readonly growFileSystem?: boolean;
@@ -126,7 +131,7 @@ export interface RetryRequest {
 export interface AbandonRequest {
   /** True: the host never comes back. Nothing is asked of it any more; a deferred cleanup stays for it. */
   readonly hostGone?: boolean;
-  /** The host that is meant: an operation that has moved to another one by then is not given up. Absent: whichever. */
+  /** The host that is meant: an operation that has moved to another one by then is not abandoned. Absent: whichever. */
   readonly host?: string;
 }
 
@@ -134,7 +139,7 @@ export interface AbandonRequest {
 export interface ParkedReport {
   readonly code: string;
   readonly message: string;
-  /** What a person does while it is parked. */
+  /** The action that a person takes while it is parked. */
   readonly remedy: string;
   /** One line for each mistake, where several were found together. */
   readonly problems?: readonly string[];
@@ -191,8 +196,8 @@ export interface OperationMemo {
   readonly specDigest?: string;
   readonly host: string;
   /**
-   * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or may
-   * have. It counts after a creation that failed, too: that has taken back only what it made itself.
+   * Present on a creation that may run on this host alone, since an earlier operation has left the instance there, or
+   * may have. It counts after a creation that failed, too: that has taken back only what it made itself.
    */
   readonly pinned?: true;
   readonly name?: string;

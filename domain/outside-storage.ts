@@ -5,7 +5,7 @@ import type { InstanceRecord } from './instance-record.ts';
 
 /**
  * Where a plan's disks will be outside of the instance's directory; null where all of them are files. Throws
- * HostUnsuitable on a host that has not got that storage (any more).
+ * HostUnsuitable on a host that does not have that storage (any more).
  */
 export function plannedStorage(
   { root, ephemerals, swap }: Pick<DiskPlan, 'root' | 'ephemerals' | 'swap'>,
@@ -17,8 +17,8 @@ export function plannedStorage(
 
 /**
  * The host's settings as they are right for one instance: its disks stay where its record says, whatever the host makes
- * now. How a host gets to its Ceph is not recorded. Without a record no disk was made outside, as the record comes first;
- * should somebody have removed it, and in one of an earlier release, what the host makes now decides.
+ * now. How a host gets to its Ceph is not recorded. Without a record no disk was made outside, as the record comes
+ * first; should somebody have removed it, and in one of an earlier release, what the host makes now decides.
  */
 export function settingsOfInstance<Settings extends StorageSettings & Pick<LibvirtSettings, 'imagesType'>>(
   settings: Settings,

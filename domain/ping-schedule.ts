@@ -15,9 +15,9 @@ export interface PingTimes {
 }
 
 /**
- * The pause until an operation pings its host again, in ms. An absence is seen within about the
- * time after which it counts; in an operation that has lasted long, within a fiftieth of that, so that one which waits for
- * years (an undo that fails again and again) still has a history of some hundred pings.
+ * The pause until an operation pings its host again, in ms. An absence is seen within about the time after which it
+ * counts; in an operation that has lasted long, within a fiftieth of that, so that one which waits for years (an undo
+ * that fails again and again) still has a history of some hundred pings.
  */
 export function pauseBeforePing({ pauseMs, pingingForMs, unreachableAfterMs }: PingTimes): number {
   const { firstPingAfterMs, longestPauseBetweenLooksMs } = stepTimes;

@@ -41,7 +41,7 @@ export interface DeviceMapInput {
  * The root is first, then come the ephemeral disks, the swap, the volumes, and the config drive. A name that the spec
  * gives is respected, and the others leave it free.
  *
- * Throws SpecInvalid for a name that two of them would have, HostUnsuitable for a bus that the host has not.
+ * Throws SpecInvalid for a name that two of them would have, HostUnsuitable for a bus that the host does not have.
  */
 export function mapDevices(input: DeviceMapInput): DeviceMap {
   const { spec, flavor, buses, configDrive } = input;

@@ -45,12 +45,13 @@ export interface DiskPlanInput {
 }
 
 /**
- * Decides which files an instance gets, how large they are and as which devices the guest sees them and its volumes. The
- * rules are those of Nova's `_create_image` and `blockinfo`. A rescue makes a root disk and a config drive of its own, and
- * leaves all other disks alone.
+ * Decides which files an instance gets, how large they are and as which devices the guest sees them and its volumes.
+ * The rules are those of Nova's `_create_image` and `blockinfo`. A rescue makes a root disk and a config drive of its
+ * own, and leaves all other disks alone.
  *
  * Throws SpecInvalid (unknown os type, ramdisk without kernel, disks larger than the flavor's, one device for two),
- * FlavorDiskTooSmall, FlavorMemoryTooSmall and HostUnsuitable (a bus that the host has not, an unknown image property).
+ * FlavorDiskTooSmall, FlavorMemoryTooSmall and HostUnsuitable (a bus that the host does not have, an unknown image
+ * property).
  */
 export function planDisks(input: DiskPlanInput): DiskPlan {
   const { spec, flavor, rootImage, settings, suffix } = input;
@@ -105,7 +106,9 @@ function plannedRoot(
   };
 }
 
-/** The flavor's ephemeral disk is `disk.local`; those of mappings are `disk.eph0` and so on. Both count labels from 0. */
+/**
+ * The flavor's ephemeral disk is `disk.local`; those of mappings are `disk.eph0` and so on. Both count labels from 0.
+ */
 function plannedEphemerals(
   { spec, flavor, settings }: DiskPlanInput,
   { local, ephemerals }: DeviceMap,

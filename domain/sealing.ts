@@ -27,8 +27,8 @@ export const maxVendorDataBytes = 64 * 1024;
 export const maxSealedLength = 256 * 1024;
 
 /**
- * What is encrypted, as JSON. The instance's id and the field's name are inside, so that a sealed value that was seen
- * in one history is of no use in another instance's spec, or in another field of the same one.
+ * The plain text of a sealed value, as JSON. The instance's id and the field's name are inside, so that a sealed value
+ * that was seen in one history is of no use in another instance's spec, or in another field of the same one.
  */
 export interface SealedPayload {
   readonly instanceId: string;

@@ -14,8 +14,8 @@ export function sizeText(bytes: number): string {
 }
 
 /**
- * A size in whole MiB, or in KiB below one, for those that are set against each other: rounded to GiB, what is needed and
- * what is there could read the same.
+ * A size in whole MiB, or in KiB below one, for those that are set against each other: rounded to GiB, what is needed
+ * and what is there could read the same.
  */
 export function spaceText(bytes: number): string {
   return bytes < mebibyte ? `${Math.ceil(Math.max(0, bytes) / 1024)} KiB` : `${Math.floor(bytes / mebibyte)} MiB`;

@@ -62,7 +62,9 @@ export interface InjectedFile {
   readonly mode?: string;
 }
 
-/** The secret parts of a spec, in plain. They exist in the client, and in a host that writes them into a guest's disk. */
+/**
+ * The secret parts of a spec, in plain. They exist in the client, and in a host that writes them into a guest's disk.
+ */
 export interface InstanceSecrets {
   /** Base64 of the bytes. */
   readonly userData?: string;

@@ -1,14 +1,19 @@
 /**
  * The times by which workflows wait for hosts, steps and operators, in ms. They are part of the workflow bundle and no
- * configuration: every worker carries on every operation, so a time that one host set would decide for all others. Only
+ * configuration: every worker continues every operation, so a time that one host set would decide for all others. Only
  * `bundleWorkflows` can put another module in this one's place, and only tests ask it to, so as not to wait themselves.
  */
 export interface StepTimes {
   /** A worker that says nothing for this long is taken for dead, and the step is given to the next one. */
   readonly heartbeatTimeoutMs: number;
-  /** The time in which a host's worker has to take the first step of an operation; a host that is never there shows here. */
+  /**
+   * The time in which a host's worker has to take the first step of an operation; a host that is never there shows
+   * here.
+   */
   readonly firstContactTimeoutMs: number;
-  /** The most that a forward step may take with all its attempts, the host away in between; and one attempt of an undo. */
+  /**
+   * The most that a forward step may take with all its attempts, the host away in between; and one attempt of an undo.
+   */
   readonly stepTimeoutMs: number;
   /** The pause before a step's second attempt; each further pause is twice as long. */
   readonly firstRetryAfterMs: number;
@@ -18,7 +23,9 @@ export interface StepTimes {
   /** The first ping of a host comes after this: an operation that is quick costs none. */
   readonly firstPingAfterMs: number;
   readonly longestPauseBetweenLooksMs: number;
-  /** A host whose worker takes no ping within this time is away; where an operation's limit is short, within half of it. */
+  /**
+   * A host whose worker takes no ping within this time is away; where an operation's limit is short, within half of it.
+   */
   readonly awayAfterMs: number;
   /** The time in which a worker that took a ping has to answer it. */
   readonly pingTimeoutMs: number;

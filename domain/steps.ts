@@ -2,21 +2,24 @@ import type { HostActivities } from './host-activities.ts';
 import type { Lane } from './task-queues.ts';
 
 /**
- * `forward` brings a boot closer to its instance. `undo` takes back what a boot made, and is tried again whatever it
- * fails with. `removal` takes an instance away permanently. `maintenance` looks at a host or looks after it: who asked
- * for it asks again where it failed.
+ * `forward` brings a boot closer to its instance. `undo` takes back what a boot made, and is retried whatever it fails
+ * with. `removal` takes an instance away permanently. `maintenance` inspects a host or maintains it: whoever asked for
+ * it asks again where it failed.
  */
 export type StepKind = 'forward' | 'undo' | 'removal' | 'maintenance';
 
 /**
  * A forward step's result while its boot is parked. `kept`: it is there when the boot resumes, and the step is not done
- * again. `renewed`: it is kept, and the step is done again all the same, since a reboot of the host takes the result away.
- * `shared`: it lies in the cache and is not this boot's alone, so it is not promised, and the step is done again.
+ * again. `renewed`: it is kept, and the step is done again all the same, since a reboot of the host takes the result
+ * away. `shared`: it is in the cache and not this boot's alone, so it is not promised, and the step is done again.
  */
 type WhenParked = 'kept' | 'renewed' | 'shared';
 
 interface EveryStep {
-  /** What may write for long goes to `fetch` or `disk`, which have few slots; what must never wait behind it to `light`. */
+  /**
+   * Steps that may write for long go to `fetch` or `disk`, which have few slots; those that must never wait behind them
+   * to `light`.
+   */
   readonly lane: Lane;
   /** True: an operation may begin with it, see `firstContact`. */
   readonly opens: boolean;
@@ -96,8 +99,8 @@ export function isUndoStep(activityType: string): boolean {
 }
 
 /**
- * Whether a step has no limit over all its attempts: what an undo or a removal does not reach would stay on its host, so
- * they wait for the host however long that takes.
+ * Whether a step has no limit over all its attempts: what an undo or a removal does not reach would stay on its host,
+ * so they wait for the host however long that takes.
  */
 export function isEndless(step: StepName): boolean {
   const { kind } = steps[step];
@@ -110,7 +113,9 @@ export function isKeptWhileParked(step: StepName): boolean {
   return whenParked === 'kept' || whenParked === 'renewed';
 }
 
-/** Whether what a step made is there for certain when its operation resumes, so that the step need not be done again. */
+/**
+ * Whether what a step made is there for certain when its operation resumes, so that the step need not be done again.
+ */
 export function standsOverParking(step: StepName): boolean {
   return steps[step].whenParked === 'kept';
 }

@@ -6,7 +6,7 @@ type AnyDisk = PlannedDisk | PlannedVolume;
 
 /**
  * Refuses disks that libvirt would not attach, before anything is made for them: libvirt says so only when the guest is
- * defined. What is on a bus that the machine has not got is refused when the disks are planned. Throws HostUnsuitable.
+ * defined. A disk on a bus that the machine does not have is refused when the disks are planned. Throws HostUnsuitable.
  */
 export function refuseUnattachableDisks(plan: DiskPlan, virtType: LibvirtSettings['virtType']): void {
   const { root, ephemerals, swap, volumes = [], config } = plan;
@@ -15,7 +15,10 @@ export function refuseUnattachableDisks(plan: DiskPlan, virtType: LibvirtSetting
   else for (const disk of disks) (virtType === 'uml' ? refuseUnreadable : refuseImpossible)(disk);
 }
 
-/** libvirt has no word for the bus that Nova would put volumes on; and the root's files are read from a file or a device. */
+/**
+ * libvirt has no word for the bus that Nova would put volumes on; and the root's files are read from a file or a
+ * device.
+ */
 function refuseForContainer(root: DiskPlan['root'], volumes: readonly PlannedVolume[]): void {
   if (volumes.length > 0) throw new EverbootFailure('HostUnsuitable', 'a container cannot have volumes');
   if (root?.storage !== 'rbd') return;

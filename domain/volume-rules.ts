@@ -11,9 +11,9 @@ export type VolumeSettings = Pick<HostSettings, 'volumeDeviceRoots' | 'volumeSer
 const ownDisk = /(?:^|\/)everboot_base_|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_(?:disk|kernel|ramdisk)/;
 
 /**
- * Whether a guest of this host may have a volume that a spec names. Everything is forbidden that the host's configuration
- * does not name: whoever writes specs could otherwise read the host's own disks, and reach every server that it reaches.
- * Nor may it be a disk that was made for an instance. Throws HostUnsuitable.
+ * Whether a guest of this host may have a volume that a spec names. Everything is forbidden that the host's
+ * configuration does not name: whoever writes specs could otherwise read the host's own disks, and reach every server
+ * that it reaches. Nor may it be a disk that was made for an instance. Throws HostUnsuitable.
  */
 export function refuseForeignVolume(source: VolumeSource, settings: VolumeSettings): void {
   if ('block' in source) {

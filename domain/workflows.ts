@@ -38,13 +38,18 @@ export type WorkflowResult<Name extends WorkflowName> = Awaited<ReturnType<Workf
 /** The workflows that are operations on an instance. */
 export type OperationName = Extract<WorkflowName, 'createInstance' | 'deleteInstance'>;
 
-/** The queries that workflows answer, by name: what each returns. Every workflow answers `progress`, a creation `request`. */
+/**
+ * The queries that workflows answer, by name: what each returns. Every workflow answers `progress`, a creation
+ * `request`.
+ */
 export interface WorkflowQueries {
   readonly progress: OperationProgress;
   readonly request: RequestedInstance;
 }
 
-/** The updates that operations accept, by name: what each is sent. `retry` resumes a parked creation, `abandon` ends it. */
+/**
+ * The updates that operations accept, by name: what each is sent. `retry` resumes a parked creation, `abandon` ends it.
+ */
 export interface WorkflowUpdates {
   readonly retry: RetryRequest;
   readonly abandon: AbandonRequest;

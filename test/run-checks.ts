@@ -19,13 +19,13 @@ interface Verdict {
   readonly passed: boolean;
   /** Why it could not be made here. */
   readonly skipped?: string;
-  /** What the tool that made it had to say. */
+  /** The output of the tool that found it. */
   readonly said?: string;
 }
 
 /**
- * A rule of our own over the checkout at `root`: returns what breaks it, one line each (`path:line: what is wrong`), and
- * nothing where it holds. Such a rule is a file of test/checks and a row of the table below.
+ * A rule of our own over the checkout at `root`: returns what breaks it, one line each (`path:line: what is wrong`),
+ * and nothing where it holds. Such a rule is a file of test/checks and a row of the table below.
  */
 export type Rule = (root: string) => Promise<readonly string[]>;
 

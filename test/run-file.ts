@@ -25,7 +25,7 @@ export interface FileOptions {
 /** By it every process that a file has started is known. */
 const fileVariable = 'EVERBOOT_TEST_FILE';
 
-/** What a file's tests may take to end in good order once they are told to. */
+/** The time that a file's tests have to end in good order once they are asked to. */
 const graceMs = 10_000;
 
 const ownName = 'the file itself';
@@ -38,9 +38,9 @@ if [ $status -gt 128 ]; then kill -$((status - 128)) $$; fi
 exit $status`;
 
 /**
- * Runs one file of tests in a process of its own. It prints into a file and not into a pipe, which a process left behind
- * would hold open, so that its end would never be seen. A file that takes too long is ended, and so is every process
- * that one leaves behind; both are failures.
+ * Runs one file of tests in a process of its own. It prints into a file and not into a pipe, which a process left
+ * behind would hold open, so that its end would never be seen. A file that takes too long is ended, and so is every
+ * process that one leaves behind; both are failures.
  */
 export async function runFile(file: string, options: FileOptions): Promise<FileRun> {
   const { folder } = options;

@@ -41,8 +41,9 @@ interface Run {
 
 /**
  * Runs the named suites and test files, or all, and prints what they do; the last line is `N passed, N failed`, and the
- * one before it says how many could not run here. Above them stand the failures, the slowest files, and where the run keeps its
- * list of titles. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is nothing that runs.
+ * one before it says how many could not run here. Above them stand the failures, the slowest files, and where the run
+ * keeps its list of titles. Returns the exit code: 1 when a test failed or none ran, 2 for a name that is nothing that
+ * runs.
  */
 export async function runSuites(names: readonly string[], { seed = newSeed() }: RunOptions = {}): Promise<number> {
   const selection = await selectTests(names, import.meta.dirname).catch((error: unknown) => {

@@ -15,8 +15,8 @@ export interface RepeatedWork {
 
 /**
  * Makes the Temporal Schedule of some work, where it is absent. One that is there keeps what an operator made of it
- * (paused, moved); only its interval follows the configuration, if that has changed. A server that refuses schedules is no
- * reason not to boot guests, so this only says so.
+ * (paused, moved); only its interval follows the configuration, if that has changed. A server that refuses schedules is
+ * no reason not to boot guests, so this only says so.
  */
 export async function ensureSchedule({ schedule }: Client, work: RepeatedWork): Promise<void> {
   const { scheduleId } = work;

@@ -5,9 +5,7 @@ import { reportOf } from '../domain/failure-report.ts';
 import { EverbootFailure, type FailureCode, failureKind, isFailureCode } from '../domain/failures.ts';
 import { isUndoStep } from '../domain/steps.ts';
 
-/**
- * For how long a step keeps trying in the face of a failure that may pass, in milliseconds; indefinitely where absent.
- */
+/** How long a step is retried after a failure that may pass, in milliseconds; absent: indefinitely. */
 export type Patience = Readonly<Partial<Record<FailureCode, number>>>;
 
 /** Errors of the operating system that a full disk gives. */
@@ -19,8 +17,8 @@ const maxRemembered = 10_000;
 /**
  * Hands every step's failure over to Temporal: the code becomes the failure's type, and the table decides whether it is
  * tried again, for as long as the host is patient. That time begins with the first failure that this worker saw:
- * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails with.
- * Whatever is not ours is the operating system's word or a defect.
+ * neither waiting for a slot nor a host that was away is the step's fault. An undo is tried again whatever it fails
+ * with. Any other error is the operating system's word or a defect.
  */
 export function failureInterceptor(patience: Patience): (context: Context) => ActivityInboundCallsInterceptor {
   const failingSinceMs = new Map<string, number>();
@@ -66,7 +64,9 @@ function isStopping({ cancellationSignal, cancellationDetails }: Context): boole
   return cancellationSignal.aborted && cancellationDetails?.workerShutdown === true;
 }
 
-/** The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay. */
+/**
+ * The next worker takes the step up at once: nothing has to get better first. Zero would mean the policy’s own delay.
+ */
 function stoppingFailure(): EverbootFailure {
   return new EverbootFailure('WorkerStopping', 'the worker was stopped in the middle of this step', {
     retryAfterMs: 1,
@@ -87,7 +87,10 @@ function classify(error: unknown): EverbootFailure {
   return new EverbootFailure('InternalError', text.slice(0, 500), { cause: error });
 }
 
-/** As Temporal carries it. Only a defect needs its stack; of everything else the history would show paths and nothing more. */
+/**
+ * As Temporal carries it. Only a defect needs its stack; of everything else the history would show paths and nothing
+ * more.
+ */
 function carried(failure: EverbootFailure, retryable: boolean): Error {
   const { code, cause, retryAfterMs } = failure;
   const defect = code === 'InternalError' && cause instanceof Error ? { cause } : {};

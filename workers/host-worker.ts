@@ -83,7 +83,7 @@ export async function startHostWorker(options: HostWorkerOptions): Promise<HostW
   return { identity, ...runWorkers(workers, running) };
 }
 
-/** How long a step of this host keeps trying in the face of failures that may pass. */
+/** How long a step of this host is retried after failures that may pass. */
 function patience({ glance, libvirt }: Configuration) {
   const fetchMs = glance.imageFetchTimeout * 1000;
   return {

@@ -1,7 +1,9 @@
 import { DefaultLogger, type LogLevel } from '@temporalio/worker';
 import { destination, pino } from 'pino';
 
-/** The worker's log: one JSON object a line on standard error. Secrets never get here; inputs of steps are not logged. */
+/**
+ * The worker's log: one JSON object a line on standard error. Secrets never get here; inputs of steps are not logged.
+ */
 export const log = pino({ name: 'everboot', base: null, level: 'info' }, destination({ fd: 2, sync: false }));
 
 const levels: Readonly<Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'>> = {

@@ -31,8 +31,9 @@ export interface UpOptions {
 }
 
 /**
- * Runs everything that one machine needs: a Temporal server where none answers at a loopback address, the keys for sealed
- * secrets, and this host's worker. Stops the worker first, so that its last words reach the server, then the server.
+ * Runs everything that one machine needs: a Temporal server where none answers at a loopback address, the keys for
+ * sealed secrets, and this host's worker. Stops the worker first, so that its last words reach the server, then the
+ * server.
  */
 export async function runUp(configuration: Configuration, options: UpOptions): Promise<void> {
   const { stateDirectory, signal, onReady } = options;

@@ -32,9 +32,9 @@ const connectTimeoutMs = 10_000;
 const startCallsMs = 10_000;
 
 /**
- * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment to
- * end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work.
- * Throws ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted, and
+ * Runs this host's worker until the signal says stop, then drains it: nothing new is taken, running steps get a moment
+ * to end, and what is left is given to the next worker. Calls `onReady` when Temporal has seen it ask for work. Throws
+ * ConfigInvalid for credentials that are missing or incomplete and for certificates that may not be trusted, and
  * TemporalUnreachable when no server answers at the start; one that goes away later is waited for.
  */
 export async function runWorker(

@@ -7,8 +7,8 @@ import { searchAttributeNames } from '../domain/operations.ts';
 import { type RunningProgram, startProgram } from '../hypervisor/process/run-program.ts';
 
 /**
- * What a self-hosted server needs to be quick: by default it looks at a shard's tasks 20 times a second at most, which
- * makes each step of a single workflow wait for up to 50 ms, however idle the machine is.
+ * The settings that make a self-hosted server quick: by default it looks at a shard's tasks 20 times a second at most,
+ * which makes each step of a single workflow wait for up to 50 ms, however idle the machine is.
  */
 const dynamicConfiguration = {
   'history.transferProcessorMaxPollRPS': 2000,

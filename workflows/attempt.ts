@@ -23,7 +23,7 @@ export interface Attempt {
   readonly host: string;
   readonly claim: Claim;
   readonly request: RequestedInstance;
-  /** The operation's, for as long as this attempt is not given up. */
+  /** The operation's, for as long as this attempt is not abandoned. */
   readonly tracker: OperationTracker;
   /** Of its steps, which a parked attempt does not repeat; and of which attempt they are. */
   readonly history: StepHistory;
@@ -52,8 +52,8 @@ export interface AttemptPlace {
 }
 
 /**
- * Carries out an attempt until it ends, or its host is given up. What becomes of it is decided by `nextAttempt` alone; here
- * the events are brought to it, and what it has come to is carried out. Throws what the attempt failed with.
+ * Carries out an attempt until it ends, or its host is abandoned. `nextAttempt` alone decides its states; here the
+ * events are brought to it, and the state that it returns is carried out. Throws what the attempt failed with.
  */
 export async function runAttempt(
   place: AttemptPlace,
@@ -87,7 +87,7 @@ export async function runAttempt(
 interface Course {
   on(event: AttemptEvent): AttemptState;
   isGivenUp(): boolean;
-  /** Settles when the attempt is given up; never before. */
+  /** Settles when the attempt is abandoned; never before. */
   readonly givenUp: Promise<GivenUp>;
 }
 
@@ -127,7 +127,7 @@ interface Holding {
   readonly done: ReadonlyMap<string, unknown>;
 }
 
-/** What `undoOnFailure` asks and says, as events; and what an operator decides of an attempt that is parked. */
+/** The questions and reports of `undoOnFailure` as events, and an operator's decisions on a parked attempt. */
 function failureRules(
   course: Course,
   tracker: OperationTracker,

@@ -3,8 +3,8 @@ import { stepsOn } from './host-steps.ts';
 import { trackOperation } from './operation-tracker.ts';
 
 /**
- * The deferred cleanup of an operation on a host that was given up: as soon as the host is back, it removes there what
- * the operation had made, its domain first. It waits for the host indefinitely; terminate it where the host never comes
+ * The deferred cleanup of an operation on an abandoned host: as soon as the host is back, it removes there what the
+ * operation had made, its domain first. It waits for the host indefinitely; terminate it where the host never comes
  * back.
  */
 export async function cleanUpHost({ host, name, ...cleanup }: CleanUpHostInput): Promise<void> {

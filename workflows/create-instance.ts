@@ -51,7 +51,7 @@ async function buildInstance(attempt: Attempt): Promise<InstanceResult> {
       const { plan, ready } = await firstContact(hostName, tracker, 'planInstance', title, request, history);
       if (ready !== null) return ready;
 
-      // One undo takes back everything up to the domain: every file lies in the reserved directory, and every claim on
+      // One undo takes back everything up to the domain: every file is in the reserved directory, and every claim on
       // the cache and every promise of space carries this operation's id.
       undo('releaseInstance', () => host.releaseInstance(`remove what was made for ${spec.name}`, { claim }));
       const { reserved: _, ...images } = await concurrently({

@@ -4,8 +4,8 @@ import { type CleanUpHostInput, cleanupWorkflowId } from '../domain/operations.t
 import { type Workflows, workflowStart } from '../domain/workflows.ts';
 
 /**
- * Leaves word for a host that was given up: a workflow of its own, `cleanUpHost`, which waits on the host's queue for
- * as long as it takes and removes what the operation left there. It outlives this operation.
+ * Defers the cleanup of an abandoned host: starts a workflow of its own, `cleanUpHost`, which waits on the host's queue
+ * for as long as it takes and removes what the operation left there. It outlives this operation.
  */
 export async function deferCleanup(input: CleanUpHostInput): Promise<void> {
   const { workflowType, args } = workflowStart('cleanUpHost', input);

@@ -9,7 +9,7 @@ import { watchingHost } from './watch-host.ts';
 /**
  * Deletes an instance: its domain first, so that nothing uses the disks, then its files and its claims on the cache.
  * Deleting continues until it is done; what is not there counts as deleted. Where an operator says that the host is
- * gone permanently, the deletion ends at once, and the host clears itself when it is back after all.
+ * gone permanently, the deletion ends at once, and the host removes its orphans when it is back after all.
  */
 export async function deleteInstance(input: DeleteInstanceInput): Promise<DeleteInstanceResult> {
   const { host, instanceId, hostUnreachableAfterMs } = input;

@@ -32,16 +32,16 @@ function parkedLines(
     ...(problems.length === 0
       ? []
       : [...problems.slice(0, maxProblems).map((problem) => `- ${cell(problem, 300)}`), '']),
-    `What to do: ${cell(remedy, 600)} To retry: \`everboot retry ${id}\`; to give it up: \`everboot abandon ${id}\`.`,
+    `What to do: ${cell(remedy, 600)} To retry: \`everboot retry ${id}\`; to abandon it: \`everboot abandon ${id}\`.`,
     '',
-    `It waits since ${time(since)}; at ${time(Date.now())} that was ${span(Date.now() - since)}${end}. It has no slot and no ` +
+    `It has waited since ${time(since)}; at ${time(Date.now())} that was ${span(Date.now() - since)}${end}. It has no slot and no ` +
       `reserved space, and keeps what these steps made: ${cell(keeps.join(', '), 600) || 'none'}.`,
     '',
   ];
 }
 
 function awayLine(host: string, since: number, id: string): string {
-  return `No worker of ${cell(host)} answers since ${time(since)}. Start it, or give the host up: \`everboot abandon ${id} --host-gone\`.\n`;
+  return `No worker of ${cell(host)} has answered since ${time(since)}. Start it, or abandon the operation: \`everboot abandon ${id} --host-gone\`.\n`;
 }
 
 function state({ state, startedAt, endedAt }: StepReport): string {

@@ -33,9 +33,7 @@ type Step<Name extends StepName> = (
 
 export type HostSteps = { readonly [Name in StepName]: Step<Name> };
 
-/**
- * What steps made, by their activities' ids: an operation that continues after it was parked finds in it what was done.
- */
+/** The results of steps, by their activities' ids: an operation that continues after it was parked finds them here. */
 type DoneSteps = Map<string, unknown>;
 
 /** The step history of an operation that is not at its first attempt. */

@@ -92,7 +92,9 @@ async function fetchAgain(
   }
 }
 
-/** Fetches an image under a claim of its own, which is given up when the file is in the cache, or the fetch has failed. */
+/**
+ * Fetches an image under a claim of its own, which is released when the file is in the cache, or the fetch has failed.
+ */
 async function withoutInstance(
   steps: HostSteps,
   tracker: OperationTracker,
@@ -100,7 +102,7 @@ async function withoutInstance(
   whileClaimed: (base: BaseImage) => Promise<void>,
 ): Promise<BaseImage> {
   const claim = { instanceId: uuid4(), operationId: uuid4() };
-  const release = () => steps.releaseInstance(`give up the claim on ${imageLabel(base)}`, { claim });
+  const release = () => steps.releaseInstance(`release the claim on ${imageLabel(base)}`, { claim });
   return await undoOnFailure(tracker, async (undo) => {
     undo('releaseInstance', release);
     const fetched = await haveBaseImage(steps, { claim, instanceName: 'the cache', base }, () => undefined);

@@ -66,7 +66,7 @@ export async function makeDisks(host: HostSteps, { claim, plan, spec, images }: 
 }
 
 /**
- * What is done inside the root disk, once it has its size and before its guest sees it; a container's files are taken out
+ * The steps inside the root disk, once it has its size and before its guest sees it; a container's files are taken out
  * of it at the end, with all that was written into it.
  */
 export async function fillRootDisk(

@@ -56,6 +56,6 @@ async function leaveWord(left: Omit<CleanUpHostInput, 'withDomain'>, leaves: Lef
 }
 
 function givenUp(host: string): Error {
-  const message = `an operator gave the host ${host} up; it removes what it has when it is back`;
+  const message = `an operator abandoned the host ${host}; its orphans are removed when it is back`;
   return everbootFailure('HostUnreachable', message);
 }

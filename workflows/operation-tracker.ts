@@ -97,7 +97,7 @@ export function trackOperation(
   };
 }
 
-/** The tracker as one attempt has it: when the attempt was given up, whatever its steps still do is not heard. */
+/** The tracker of one attempt: once the attempt is abandoned, reports of its steps are ignored. */
 export function untilGivenUp(tracker: OperationTracker, isGivenUp: () => boolean): OperationTracker {
   return {
     ...tracker,

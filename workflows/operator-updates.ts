@@ -106,8 +106,8 @@ function handleAbandon(tracker: OperationTracker, { mayAbandon, onAbandon }: Aba
 }
 
 /**
- * The client checks a changed request as it checks a new one, and the host once more; here only that it is one, and for the
- * same instance. Whoever sends something else by hand must not lose what the operation keeps.
+ * The client checks a changed request as it checks a new one, and the host once more; here only that it is one, and for
+ * the same instance. Whoever sends something else by hand must not lose what the operation keeps.
  */
 function checkChange(change: RequestedInstance, { spec }: RequestedInstance): void {
   const wrong = (what: string) => everbootFailure('SpecInvalid', `the changed request ${what}`);

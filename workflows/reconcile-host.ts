@@ -6,7 +6,7 @@ import { trackOperation } from './operation-tracker.ts';
 import { reconcileDetails } from './reconcile-details.ts';
 
 /**
- * Looks over a host: what is left of operations that ended without success goes, and everything else that is worth a
+ * Reconciles a host: orphans of operations that ended without success are removed, and everything else that is worth a
  * word is reported with its reason. After a start of the machine, a host that is set to starts its guests again.
  */
 export async function reconcileHost({ host, dryRun }: WorkflowInput<'reconcileHost'>): Promise<ReconcileResult> {
@@ -16,7 +16,7 @@ export async function reconcileHost({ host, dryRun }: WorkflowInput<'reconcileHo
   tracker.remark('reconcileHost', wordsOf(report));
   // After the reconciliation: what another host has by now is not started again.
   const resumed = report.resumeGuests
-    ? await stepsOn(host, tracker).resumeGuests(`start the guests that ran before ${host} was started`, undefined)
+    ? await stepsOn(host, tracker).resumeGuests(`start the guests that ran before ${host} was rebooted`, undefined)
     : null;
   if (resumed !== null) tracker.remark('resumeGuests', `${resumed.started} started, ${resumed.leftOff} left off`);
   tracker.enter('Done');

@@ -12,8 +12,8 @@ export function everbootFailure(code: FailureCode, message: string, step?: strin
 }
 
 /**
- * What the operation fails with when a step has: the step's own code, message and remedy, and the step's name. A step
- * whose time is over fails with its last attempt's failure, if it had one. A cancellation stays one.
+ * The operation's failure after a step's: the step's own code, message and remedy, and the step's name. A step whose
+ * time is over fails with its last attempt's failure, if it had one. A cancellation stays one.
  */
 export function failedStep(step: string, host: string, error: unknown): Error {
   if (isCancellation(error)) return new CancelledFailure('the operation was cancelled');

@@ -26,7 +26,7 @@ export function stepTable(rows: StepReport[], onChange: () => void): StepTable {
   };
   const end = (index: number, state: StepReport['state']): void => {
     const row = rows[index];
-    // The step of a host that was given up has its end already.
+    // The step of an abandoned host has its end already.
     if (row === undefined || row.endedAt !== undefined) return;
     change(index, { ...row, state, endedAt: Date.now() });
   };

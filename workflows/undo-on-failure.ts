@@ -16,9 +16,9 @@ export interface FailureRules {
   readonly decide?: (error: unknown) => Promise<'undo' | 'again'>;
   /** Called with each undo as it is registered. */
   readonly onRegister?: (name: string) => void;
-  /** Called with the operation's failure, before the undo that may take indefinitely. */
+  /** Called with the operation's failure, before the undo, which may take any time. */
   readonly onUndo?: (failure: unknown) => void;
-  /** True: the host was given up, and whoever gave it up sees to what is there. */
+  /** True: the host was abandoned, and whoever abandoned it sees to its orphans. */
   readonly isGivenUp?: () => boolean;
 }
 

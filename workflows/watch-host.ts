@@ -15,9 +15,7 @@ import { hostTaskQueue } from '../domain/task-queues.ts';
 import type { OperationTracker } from './operation-tracker.ts';
 
 export interface WatchRules<Made> {
-  /**
-   * For how long the host may be away until that is said, and perhaps given up. Absent: it is waited for, indefinitely.
-   */
+  /** How long the host may be away until that is reported, and the host perhaps abandoned. Absent: indefinitely. */
   readonly unreachableAfterMs?: number | undefined;
   /** Called each time that it has been away for so long. */
   readonly onUnreachable?: () => void;
@@ -101,8 +99,8 @@ async function untilBack(
 const maxSilences = 6;
 
 /**
- * Whether a worker of the host is there. Only a ping that nobody took says that none is. One that somebody took, and did
- * not answer, may have gone to the connection of a machine that is dead, which Temporal sees after a minute.
+ * Whether a worker of the host is there. Only a ping that nobody took says that none is. One that somebody took, and
+ * did not answer, may have gone to the connection of a machine that is dead, which Temporal sees after a minute.
  */
 async function answers(host: string, within: number): Promise<boolean> {
   for (let silences = 0; silences < maxSilences; silences += 1) {

@@ -10,9 +10,9 @@ import { rootGuestDisk } from './root-guest-disk.ts';
 const changeBytes = 128 * 2 ** 20;
 
 /**
- * What every step that changes what is in the root disk has in common with the one that made it: the locks, so that an
- * earlier attempt's programs have ended; and its space. The private folder bears the disk's temporary name, so that the
- * next attempt clears away a killed one's.
+ * The frame of every step that changes the contents of the root disk, the same as of the step that made it: the locks,
+ * so that an earlier attempt's programs have ended; and its space. The private folder bears the disk's temporary name,
+ * so that the next attempt clears away a killed one's.
  */
 export async function changingRootDisk<Made>(
   host: Host,

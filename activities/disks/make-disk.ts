@@ -21,9 +21,9 @@ interface DiskWork {
 }
 
 /**
- * What every step that makes a file of an instance has in common: only in the directory that carries this operation's
- * claim, under the locks that keep earlier attempts and undos out, in the storage that the record names, and with its
- * space promised before the first byte.
+ * The frame of every step that makes a file of an instance: only in the directory that carries this operation's claim,
+ * under the locks that keep earlier attempts and undos out, in the storage that the record names, and with its space
+ * promised before the first byte.
  */
 export async function makingDisk<Made>(
   host: Host,
@@ -51,7 +51,7 @@ export async function makingDisk<Made>(
   );
 }
 
-/** An attempt that was given up on may come back when the directory is another operation's, or gone. */
+/** A zombie attempt may come back when the directory is another operation's, or gone. */
 function lostClaim(directory: string): EverbootFailure {
   return new EverbootFailure(
     'OperationSuperseded',

@@ -6,8 +6,9 @@ import type { GuestDisk } from '../../hypervisor/programs/guestfish.ts';
 import type { Host } from '../context/host.ts';
 
 /**
- * A root disk as libguestfs' appliance is given it, and whether the appliance has to do without KVM: as the host's guests
- * do, or where these are no machines, as it is found out. Throws HostUnsuitable for a disk that the appliance cannot have.
+ * A root disk as libguestfs' appliance is given it, and whether the appliance has to do without KVM: as the host's
+ * guests do, or where these are no machines, as it is found out. Throws HostUnsuitable for a disk that the appliance
+ * cannot have.
  */
 export async function rootGuestDisk(
   { configuration: { libvirt }, stateDirectory }: Host,

@@ -4,9 +4,10 @@ import { instanceWorkflowId, type OperationMemo } from '../../domain/operations.
 import { askForRun } from './describe-run.ts';
 
 /**
- * Throws OperationSuperseded unless the operation that carries the claim is the one that runs on the instance now. A host
- * that was cut off from Temporal, or stood still, may come back with a step of an operation that has moved to another
- * host or has ended; nothing of it may become a guest. Throws TemporalUnreachable when that cannot be found out.
+ * Throws OperationSuperseded unless the operation that carries the claim is the one that runs on the instance now. A
+ * host that was cut off from Temporal, or stood still, may come back with a step of an operation that has moved to
+ * another host or has ended; nothing of it may become a guest. Throws TemporalUnreachable when that cannot be found
+ * out.
  */
 export async function fenceOperation(claim: Claim): Promise<void> {
   const running = await runningOperation(claim.instanceId);

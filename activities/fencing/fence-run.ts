@@ -6,9 +6,9 @@ import { askForRun } from './describe-run.ts';
 
 /**
  * Throws OperationSuperseded unless the workflow run that ordered this step is still open. A step that names only an
- * instance, and not an operation on it, must not come after its own run: another instance may have the id by then. Ask it
- * under the lock that keeps that other instance's steps out. Where a claim is given, the run must also still work under
- * it: an operation that moved to another host, or was started again, is the same run under another one. Throws
+ * instance, and not an operation on it, must not come after its own run: another instance may have the id by then. Ask
+ * it under the lock that keeps that other instance's steps out. Where a claim is given, the run must also still work
+ * under it: an operation that moved to another host, or was started again, is the same run under another one. Throws
  * TemporalUnreachable when it cannot be found out.
  */
 export async function fenceRun(claim?: Claim): Promise<void> {

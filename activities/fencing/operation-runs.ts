@@ -26,8 +26,8 @@ export function newestRuns(): NewestRuns {
 }
 
 /**
- * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which lags.
- * Throws what the client throws when no answer comes.
+ * The newest run on an instance, as the server knows it now; null: it knows none. The answer is not a list's, which
+ * lags. Throws what the client throws when no answer comes.
  */
 async function newestRun(instanceId: string): Promise<OperationFacts | null> {
   const run = await describeRun({ workflowId: instanceWorkflowId(instanceId) });
@@ -73,7 +73,7 @@ function factsOf(run: Omit<WorkflowExecutionInfo, 'raw'>): OperationFacts {
   };
 }
 
-/** Whatever is not known to be an end is taken for open. */
+/** A state that is not known to be an end counts as open. */
 function outcomeOf(status: WorkflowExecutionInfo['status']['name']): OperationFacts['outcome'] {
   switch (status) {
     case 'COMPLETED':

@@ -33,7 +33,7 @@ export function addAbandonCommand(program: Command): void {
 
 /** The host that somebody says is gone; null: they do not. */
 async function confirmedHost(client: EverbootClient, id: string): Promise<string | null> {
-  // Of what Temporal does not know there is nothing to give up, whatever a host may have of it.
+  // What Temporal does not know cannot be abandoned, whatever a host may have of it.
   await client.progress(id);
   const view = await client.show(id);
   return (await askYes(hostGoneQuestion(view))) ? view.host : null;
@@ -47,7 +47,7 @@ export function hostGoneQuestion({ instanceId, name, operation, host }: Instance
   );
 }
 
-/** Gives it up and shows how that goes. A Ctrl-C ends the looking on, and not the giving up. */
+/** Abandons it and shows the progress. A Ctrl-C ends the watching, and not the abandoning. */
 async function abandon(client: EverbootClient, output: Output, id: string, options: AbandonOptions): Promise<void> {
   const signal = abortOn('SIGINT');
   let endProgress: (() => Promise<void>) | undefined;

@@ -68,7 +68,7 @@ function addPrecacheCommand(command: Command): void {
     .description('fetch an image into the cache: a Glance id or URL; with --digest and --format any URL, or a file')
     .option('--digest <digest>', 'sha256:<hex> or sha512:<hex> of the image’s bytes')
     .addOption(new Option('--format <format>', 'the image’s format').choices(imageFormats))
-    .option('--pin', 'and keep it from every sweep')
+    .option('--pin', 'keep it from every sweep, too')
     .option('--every <seconds>', 'repeat by a Temporal Schedule; 0 removes the schedule', Number)
     .action(async (image: string, { host, pin = false, every, ...named }: PrecacheOptions, ran: Command) => {
       const reference = imageReference(image, named);

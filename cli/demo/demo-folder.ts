@@ -22,8 +22,8 @@ export interface DemoFolder {
 }
 
 /**
- * Makes the demo's folder in the state folder, with a configuration of its own. Throws HostUnsuitable where somebody else
- * took the place of the instances.
+ * Makes the demo's folder in the state folder, with a configuration of its own. Throws HostUnsuitable where somebody
+ * else took the place of the instances.
  */
 export async function prepareDemoFolder(stateDirectory: string, environment: Environment): Promise<DemoFolder> {
   const path = join(stateDirectory, 'demo');
@@ -62,8 +62,9 @@ export async function clearInstances({ instances }: DemoFolder): Promise<void> {
 }
 
 /**
- * The user's environment, where it says how to reach libvirt or a Temporal, but nothing else of everboot's: the demo has
- * its own configuration. Without TEMPORAL_ADDRESS, a profile for some other Temporal must not lead the commands there.
+ * The user's environment, where it says how to reach libvirt or a Temporal, but nothing else of everboot's: the demo
+ * has its own configuration. Without TEMPORAL_ADDRESS, a profile for some other Temporal must not lead the commands
+ * there.
  */
 function commandEnvironment(
   environment: Environment,

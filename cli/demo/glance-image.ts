@@ -5,8 +5,8 @@ import type { GuestImage } from './guest-image.ts';
 const requestTimeoutMs = 120_000;
 
 /**
- * Registers the guest's image under an id of our choice with a Glance that asks for no token, and uploads its bytes.
- * Throws GlanceConnectionFailed with what the server said; the image may be half there by then.
+ * Registers the guest's image under an id of our choice in a Glance without tokens, and uploads its bytes. Throws
+ * GlanceConnectionFailed with what the server said; the image may be partial by then.
  */
 export async function uploadToGlance(
   glanceUrl: string,

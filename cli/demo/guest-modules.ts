@@ -5,8 +5,8 @@ import { EverbootFailure } from '../../domain/failures.ts';
 import { runProgram } from '../../hypervisor/process/run-program.ts';
 
 /**
- * What a guest of ours needs to see its disks. Distributions differ in what of it is a module; what is none, or is not
- * there, is left out.
+ * The modules that a guest of ours needs to see its disks. Distributions build some of them into the kernel; one that
+ * is not there is left out.
  */
 const wantedModules = [
   ...['virtio_pci', 'virtio_mmio', 'virtio_blk', 'virtio_scsi', 'ata_piix', 'ahci', 'sd_mod', 'sr_mod'],
@@ -20,8 +20,8 @@ export interface ModuleFile {
 }
 
 /**
- * The files to load for these modules, each after those that it needs. `dependencies` is the text of modules.dep: a line
- * a module, with what it needs after a colon, the nearest first.
+ * The files to load for these modules, each after those that it needs. `dependencies` is the text of modules.dep: a
+ * line a module, with what it needs after a colon, the nearest first.
  */
 export function modulesInOrder(dependencies: string, wanted: readonly string[] = wantedModules): ModuleFile[] {
   const needs = new Map<string, string[]>();

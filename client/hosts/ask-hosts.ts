@@ -16,8 +16,8 @@ const maxHostsAsked = 32;
 const answerTimeoutMs = 60_000;
 
 /**
- * Asks hosts for their record of an instance that Temporal has forgotten: the one that is named, or all that poll. Null:
- * none of them has it. Throws what `askEach` throws, and HostUnreachable when nobody polls.
+ * Asks hosts for their record of an instance that Temporal has forgotten: the one that is named, or all that poll.
+ * Null: none of them has it. Throws what `askEach` throws, and HostUnreachable when nobody polls.
  */
 export async function askHosts(
   context: ClientContext,

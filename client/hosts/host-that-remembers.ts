@@ -4,9 +4,10 @@ import { askEach } from './ask-hosts.ts';
 import { pollingHosts } from './hosts.ts';
 
 /**
- * The host that has an instance of which Temporal knows nothing (any more); null: none that answers. It may have come to be
- * on any of several hosts, so that each of them that polls is asked before the instance is built again. A host that does not answer
- * keeps nobody from building elsewhere: that is what several hosts are named for. A host that is the only one looks by itself.
+ * The host that has an instance of which Temporal knows nothing (any more); null: none that answers. It may have come
+ * to be on any of several hosts, so that each of them that polls is asked before the instance is built again. A host that does
+ * not answer keeps nobody from building elsewhere: that is what several hosts are named for. A host that is the only
+ * one looks by itself.
  *
  * Throws NotManaged where files that are not everboot's are in its place.
  */

@@ -32,7 +32,7 @@ export async function findKeptHost(context: ClientContext, last: OperationRun): 
 /** The remedy where the named host does not have the instance, and another one has it, or may have it. */
 export function elsewhereRemedy(instanceId: string, host: string): string {
   return (
-    `Delete it where it is: \`everboot delete ${instanceId}\`, without \`--host\`. Where ${host} never comes back, give ` +
-    `that deletion up: \`everboot abandon ${instanceId} --host-gone\`. Then its id is free.`
+    `Delete it where it is: \`everboot delete ${instanceId}\`, without \`--host\`. If ${host} never comes back, ` +
+    `abandon that deletion: \`everboot abandon ${instanceId} --host-gone\`. Then its id is free.`
   );
 }

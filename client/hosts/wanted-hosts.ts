@@ -4,8 +4,8 @@ import type { ClientContext } from '../temporal/client-context.ts';
 import { checkOnePolls, checkSomebodyPolls, theOnlyHost } from './hosts.ts';
 
 /**
- * The hosts that a request names, in the order in which they are tried; null: it leaves that open. `named` is a host beside
- * the spec. Throws SpecInvalid when the two say different things.
+ * The hosts that a request names, in the order in which they are tried; null: it leaves that open. `named` is a host
+ * beside the spec. Throws SpecInvalid when the two say different things.
  */
 export function wantedHosts(
   { host, hosts }: Pick<InstanceSpec, 'host' | 'hosts'>,

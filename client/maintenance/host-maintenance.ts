@@ -6,7 +6,10 @@ import { type HostRun, startHostWork } from './host-run.ts';
 
 /** The control plane's calls to whole hosts. */
 export interface HostClient {
-  /** Removes what operations without success left on a host, and reports what else is there without an owner. Throws HostUnreachable. */
+  /**
+   * Removes what operations without success left on a host, and reports what else is there without an owner. Throws
+   * HostUnreachable.
+   */
   reconcile(options?: OnHost & { readonly dryRun?: boolean }): Promise<HostRun<ReconcileResult>>;
 }
 

@@ -13,7 +13,10 @@ const leastSeconds = 60;
 /** Fetching an image again and again. */
 export type RepeatableWork = CacheWork<'precacheImage'> & { readonly once: string };
 
-/** Makes, changes or (0 seconds) removes the Temporal Schedule of work on a cache. Throws SpecInvalid for a short interval. */
+/**
+ * Makes, changes or (0 seconds) removes the Temporal Schedule of work on a cache. Throws SpecInvalid for a short
+ * interval.
+ */
 export async function scheduleCacheWork(
   context: ClientContext,
   work: RepeatableWork,

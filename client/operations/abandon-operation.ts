@@ -14,12 +14,12 @@ import { notParked, runningOperation, updateOperation } from './update-operation
 
 export interface AbandonOptions extends WaitOptions {
   /**
-   * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should it
-   * come back all the same, it removes what it has.
+   * True: the host never comes back, or must not. Nothing is asked of it any more, whatever the operation is at; should
+   * it come back all the same, it removes what it has.
    */
   readonly hostGone?: boolean;
   /**
-   * The host that is said to be gone: an operation that has moved to another one is not given up. Absent: whichever.
+   * The host that is said to be gone: an operation that has moved to another one is not abandoned. Absent: whichever.
    */
   readonly host?: string;
   /** Called when the operation has accepted the update: from now on it ends whether or not anybody waits. */
@@ -39,7 +39,7 @@ export interface AbandonResult {
 }
 
 /**
- * Gives an operation up and waits until it has ended: what a parked creation had made is taken back; where the host is
+ * Abandons an operation and waits until it has ended: what a parked creation had made is undone; where the host is
  * gone, a creation or a deletion ends at once, and so does a deletion that has failed because nobody answered.
  *
  * Throws InstanceBusy (it is not parked, and its host not said to be gone; or it has just moved to another host),
@@ -78,8 +78,8 @@ function hostMeant({ memo }: OperationRun, saidGone: string | undefined): Pick<A
 }
 
 /**
- * A deletion that found no host to do it left the instance as it was: it is started once more, to be given up. One that
- * ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
+ * A deletion that found no host to do it left the instance as it was: it is started once more, to be abandoned. One
+ * that ended for another reason is not: its host may be there, and would delete what somebody perhaps wants to keep.
  */
 async function continueDeleting(
   context: ClientContext,
@@ -95,7 +95,9 @@ async function continueDeleting(
   }
 }
 
-/** The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now. */
+/**
+ * The host that has yet to remove what is left there; null: nothing is, since nothing was made or it is removed by now.
+ */
 async function hostToCleanUp(
   context: ClientContext,
   { instanceId, memo }: OperationRun,

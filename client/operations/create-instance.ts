@@ -34,12 +34,12 @@ const maxAttempts = 5;
 
 /**
  * Starts the creation of an instance, from a spec's document or from what `prepareInstance` made of one, and returns as
- * soon as Temporal has taken it. The same request again joins the one that is running; where the instance is ready, the run
- * that is started answers with it.
+ * soon as Temporal has taken it. The same request again joins the one that is running; where the instance is ready, the
+ * run that is started answers with it.
  *
  * Throws SpecInvalid, SecretKeyMissing, InstanceExists (the id is taken by another request), InstanceBusy (it is being
- * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does; or Temporal has forgotten the id, and one of
- * several hosts does not say whether it has the instance), NotManaged (one of them has a directory of that id which
+ * deleted), HostUnreachable (nobody polls, or none of the spec’s hosts does; or Temporal has forgotten the id, and one
+ * of several hosts does not say whether it has the instance), NotManaged (one of them has a directory of that id which
  * everboot did not make), TemporalUnreachable.
  */
 export async function createInstance(
@@ -67,10 +67,7 @@ export async function createInstance(
     if (started !== null) return started;
     mayExist = true;
   }
-  throw new EverbootFailure(
-    'InstanceBusy',
-    `other operations on ${id} kept beginning while this one was to be started`,
-  );
+  throw new EverbootFailure('InstanceBusy', `other operations on ${id} kept starting while this one was to be started`);
 }
 
 /** Another operation on the same id is running: it is this very request, or in its way. */
@@ -104,8 +101,8 @@ async function hostThatHas(
 }
 
 /**
- * The host that keeps the instance, by what the last operation on it says. Throws InstanceExists where that made it from
- * another spec.
+ * The host that keeps the instance, by what the last operation on it says. Throws InstanceExists where that made it
+ * from another spec.
  */
 async function hostThatKeeps(
   context: ClientContext,

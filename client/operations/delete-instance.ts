@@ -28,12 +28,12 @@ export interface DeleteOptions extends WaitOptions {
 }
 
 /**
- * Deletes an instance and waits until it is gone. One that is being created is cancelled first; one that is being deleted
- * is waited for; one that is not there counts as deleted, and so does one whose host was given up and removes it when it is
- * back.
+ * Deletes an instance and waits until it is gone. One that is being created is cancelled first; one that is being
+ * deleted is waited for; one that is not there counts as deleted, and so does one whose host was abandoned and removes
+ * it when it is back.
  *
- * Throws HostUnreachable, InstanceExists (on another host than the one that is named, or perhaps there), NotManaged (its
- * directory or its domain on the host is not everboot’s), Terminated, TemporalUnreachable.
+ * Throws HostUnreachable, InstanceExists (on another host than the one that is named, or perhaps there), NotManaged
+ * (its directory or its domain on the host is not everboot’s), Terminated, TemporalUnreachable.
  */
 export async function deleteInstance(
   context: ClientContext,
@@ -61,7 +61,7 @@ export async function deleteInstance(
   }
   throw new EverbootFailure(
     'InstanceBusy',
-    `other operations on ${instanceId} kept beginning while it was to be deleted`,
+    `other operations on ${instanceId} kept starting while it was to be deleted`,
   );
 }
 
@@ -113,7 +113,9 @@ export async function startDeletion(
   });
 }
 
-/** A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one. */
+/**
+ * A deletion frees the id, so that it must not be done where the instance is not: there would come to be a second one.
+ */
 async function checkNotElsewhere(context: ClientContext, last: DescribedRun | null, namedHost: string): Promise<void> {
   if (last === null) return;
   const host = await findKeptHost(context, last);

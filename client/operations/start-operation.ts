@@ -30,8 +30,8 @@ export interface OperationToStart<Name extends OperationName> {
 }
 
 /**
- * Starts an operation on an instance and returns its run’s id; null when one is running already, which the server decides
- * and nobody else. Throws SpecInvalid for an input that is too large for a history.
+ * Starts an operation on an instance and returns its run’s id; null when one is running already, which the server
+ * decides and nobody else. Throws SpecInvalid for an input that is too large for a history.
  */
 export async function startOperation<Name extends OperationName>(
   context: ClientContext,

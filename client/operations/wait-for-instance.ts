@@ -12,10 +12,11 @@ import type { StartedInstance } from './create-instance.ts';
 type AwaitedRun = Pick<StartedInstance, 'instanceId' | 'runId' | 'onFailure'>;
 
 /**
- * Waits until an instance is ready and returns what was made. Given an id, it is the newest operation that is waited for.
+ * Waits until an instance is ready and returns what was made. Given an id, it is the newest operation that is waited
+ * for.
  *
- * Throws the operation’s own failure, with the step that failed, and `parked: true` when it waits for an operator instead of
- * having ended; Cancelled; InstanceNotFound, InstanceBusy where the newest operation is a deletion.
+ * Throws the operation’s own failure, with the step that failed, and `parked: true` when it waits for an operator
+ * instead of having ended; Cancelled; InstanceNotFound, InstanceBusy where the newest operation is a deletion.
  */
 export async function waitForInstance(
   context: ClientContext,

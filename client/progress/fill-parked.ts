@@ -13,8 +13,8 @@ interface ListedInstance {
 type Filled<Listed> = Listed & { readonly parked?: ParkedView };
 
 /**
- * Adds to a list of parked instances why each is parked, which only its workflow knows. One that is not parked any more is
- * left out; one whose workflow does not answer stays, without its reason.
+ * Adds to a list of parked instances why each is parked, which only its workflow knows. One that is not parked any more
+ * is left out; one whose workflow does not answer stays, without its reason.
  */
 export async function fillParked<Listed extends ListedInstance>(
   context: ClientContext,

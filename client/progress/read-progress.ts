@@ -98,7 +98,7 @@ export function progressOf(run: RunView, reported: OperationProgress | null): Op
     stepView(step, step.state === 'running' ? pending.get(step.activityId) : undefined),
   );
   const { operation, phase, host } = reported;
-  // The two were asked concurrently: of an operation that has ended, its end is what counts.
+  // The two were asked concurrently: of an operation that has ended, its end counts.
   if (run.status !== 'running') return { operation, phase: run.phase, host, steps };
   return { operation, phase, host, steps, ...waitsOf(reported) };
 }

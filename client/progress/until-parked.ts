@@ -11,8 +11,8 @@ const longestPauseMs = 5000;
 const growth = 1.2;
 
 /**
- * Looks now and then whether an instance’s creation waits for an operator, and returns with what; null when it has ended or
- * is no creation any more. Temporal going away does not end the looking. Throws the signal’s reason.
+ * Looks now and then whether an instance’s creation waits for an operator, and returns with what; null when it has
+ * ended or is no creation any more. Temporal going away does not end the looking. Throws the signal’s reason.
  */
 export async function untilParked(
   context: ClientContext,

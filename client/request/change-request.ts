@@ -43,8 +43,8 @@ export async function changeRequest(
 }
 
 /**
- * The change with `7` and `true` as texts where the spec takes them only so: whoever writes single values on a command line
- * cannot say which is meant.
+ * The change with `7` and `true` as texts where the spec takes them only so: whoever writes single values on a command
+ * line cannot say which is meant.
  */
 function withTexts(request: RequestedInstance, change: SpecChange, rules: ClientContext['specRules']): SpecChange {
   const { values = {} } = change;

@@ -16,7 +16,8 @@ export function checkInstanceId(id: string): void {
 }
 
 /**
- * A spec’s document with an id: its own, or a new one. What is no map is returned as it is; reading the spec refuses it.
+ * A spec’s document with an id: its own, or a new one. What is no map is returned as it is; reading the spec refuses
+ * it.
  */
 export function withInstanceId(document: unknown): unknown {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return document;

@@ -13,14 +13,15 @@ export interface PrepareSettings extends SpecRules {
   readonly flavors?: Readonly<Record<string, Flavor>>;
 }
 
-/** The flavors of a client that is told of no others, by name. */
+/** The flavors of a client that has no others configured, by name. */
 export const defaultFlavors: Readonly<Record<string, Flavor>> = Object.fromEntries(
   builtInFlavors.map((flavor) => [flavor.name, flavor]),
 );
 
 /**
- * Of each prepared instance, whether its id was made for it here and was sent nowhere yet: such an id is nobody else's, so
- * neither Temporal nor a host need be asked about it. A caller cannot say so, since a mistake would build a second instance.
+ * Of each prepared instance, whether its id was made for it here and was sent nowhere yet: such an id is nobody else's,
+ * so neither Temporal nor a host need be asked about it. A caller cannot say so, since a mistake would build a second
+ * instance.
  */
 const hasUnsentId = new WeakMap<object, boolean>();
 
@@ -39,12 +40,14 @@ export function prepareInstance(
   return prepared;
 }
 
-/** What a caller gave: a prepared instance as it is, a document read. */
+/** The instance that a caller gave: a prepared one as it is, a document read. */
 export function preparedFrom(given: unknown, settings: PrepareSettings): PreparedInstance {
   return isPrepared(given) ? given : prepareInstance(given, settings);
 }
 
-/** Whether nobody can have the instance yet. True at most once, as what was sent may have arrived, whatever came back. */
+/**
+ * Whether nobody can have the instance yet. True at most once, as what was sent may have arrived, whatever came back.
+ */
 export function takeUnsentId(prepared: PreparedInstance): boolean {
   const isUnsent = hasUnsentId.get(prepared) === true;
   hasUnsentId.set(prepared, false);

@@ -31,7 +31,9 @@ export async function sealSecrets(
   return Object.fromEntries<Sealed>(sealed) satisfies { [Field in SecretField]?: Sealed };
 }
 
-/** The key that seals: the newest, which is the last, of a public key file. Throws SecretKeyMissing and ConfigInvalid. */
+/**
+ * The key that seals: the newest, which is the last, of a public key file. Throws SecretKeyMissing and ConfigInvalid.
+ */
 export async function readPublicKey(path: string | null): Promise<PublicJwk> {
   if (path === null) {
     throw new EverbootFailure('SecretKeyMissing', 'the spec has secrets, and [secrets] public_key_file is not set');

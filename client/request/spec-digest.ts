@@ -43,7 +43,9 @@ function shapeOfSealed({ userData, adminPassword, files, vendorData }: SealedSec
   };
 }
 
-/** JSON with every object’s keys in one order, so that equal values have equal texts. Absent and undefined are the same. */
+/**
+ * JSON with every object’s keys in one order, so that equal values have equal texts. Absent and undefined are the same.
+ */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);

@@ -48,7 +48,10 @@ export function isWithoutPoller(error: unknown): boolean {
   return grpcStatusOf(error)?.code === grpcStatus.failedPrecondition;
 }
 
-/** As Temporal's server 1.32 says that a namespace lacks a search attribute; the code alone says only that the call is wrong. */
+/**
+ * As Temporal's server 1.32 says that a namespace lacks a search attribute; the code alone says only that the call is
+ * wrong.
+ */
 const missingAttribute = /search attribute/i;
 
 function failureOfCall({ address, namespace }: ClientContext, error: unknown): unknown {

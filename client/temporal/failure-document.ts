@@ -13,7 +13,10 @@ export interface FailureDocument {
   readonly code: FailureCode;
   readonly message: string;
   readonly remedy: string;
-  /** Whether the same request may succeed later unchanged. What is parked waits for a decision: the request only joins it. */
+  /**
+   * Whether the same request may succeed later unchanged. What is parked waits for a decision: the request only joins
+   * it.
+   */
   readonly retryable: boolean;
   readonly instanceId?: string;
   readonly step?: string;

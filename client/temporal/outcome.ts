@@ -32,8 +32,9 @@ const pauseMs = 1000;
 const lookMs = 4000;
 
 /**
- * Waits until an operation has ended, however long that takes: Temporal going away in the meantime does not end it, so it
- * does not end the waiting either. Throws InstanceNotFound when Temporal does not know the run, and the signal’s reason.
+ * Waits until an operation has ended, however long that takes: Temporal going away in the meantime does not end it, so
+ * it does not end the waiting either. Throws InstanceNotFound when Temporal does not know the run, and the signal’s
+ * reason.
  */
 export async function waitForOutcome(
   context: ClientContext,

@@ -10,7 +10,10 @@ import {
   workflowStart,
 } from '../../domain/workflows.ts';
 
-/** Temporal's options of a start; the name and the input are the workflow's own, and so is the queue unless one is given. */
+/**
+ * Temporal's options of a start; the name and the input are the workflow's own, and so is the queue unless one is
+ * given.
+ */
 export type StartOptions = Omit<WorkflowStartOptions, 'args' | 'taskQueue'> & { readonly taskQueue?: string };
 
 /** A run that was started or joined, whose result has the workflow's own type. */

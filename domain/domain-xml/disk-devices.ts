@@ -18,8 +18,8 @@ interface AttachedDisk {
 }
 
 /**
- * The disks in Nova's order: root, ephemerals, swap, volumes, config drive; behind them the controller of those on SCSI.
- * A container has its root as a folder instead.
+ * The disks in Nova's order: root, ephemerals, swap, volumes, config drive; behind them the controller of those on
+ * SCSI. A container has its root as a folder instead.
  */
 export function diskDevices(description: DomainDescription): readonly XmlElement[] {
   if (description.virtType === 'lxc') return containerRoot(description);
@@ -70,8 +70,8 @@ function diskDevice(disk: AttachedDisk, { cacheMode, virtType }: DomainDescripti
 }
 
 /**
- * The root of a container is a folder, made from its root disk; its other disks are made as for any instance and are not
- * attached, as in Nova.
+ * The root of a container is a folder, made from its root disk; its other disks are made as for any instance and are
+ * not attached, as in Nova.
  */
 function containerRoot({ plan, directory }: DomainDescription): readonly XmlElement[] {
   if (plan.root === null) return [];

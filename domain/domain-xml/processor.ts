@@ -13,9 +13,9 @@ export function processor({ settings, virtType }: DomainDescription): XmlElement
 }
 
 /**
- * What every machine has, and what Windows knows KVM by, after Nova's `_set_features`. Nova gives that to Windows without
- * KVM as well, where QEMU ignores it. A container loses the right to make files that nobody can remove (`chattr +i`),
- * which libvirt's `lxcContainerDropCapabilities` leaves to it, or its directory could never be emptied.
+ * The features of every machine, and those by which Windows knows KVM, after Nova's `_set_features`. Nova gives that to
+ * Windows without KVM as well, where QEMU ignores it. A container loses the right to make files that nobody can remove
+ * (`chattr +i`), which libvirt's `lxcContainerDropCapabilities` leaves to it, or its directory could never be emptied.
  */
 export function features(virtType: VirtType, osType: string): XmlElement | undefined {
   if (virtType === 'lxc') {

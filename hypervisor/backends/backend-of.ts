@@ -18,9 +18,9 @@ export function backendOf(
 }
 
 /**
- * Removes every disk of the owner's that is no file in its instance's directory. The settings are those that are right for
- * the instance: only the storage that they name is asked, so that an instance of files needs neither lvm2 nor Ceph. Throws
- * StorageUnavailable where that storage is not there.
+ * Removes every disk of the owner's that is no file in its instance's directory. The settings are those that are right
+ * for the instance: only the storage that they name is asked, so that an instance of files needs neither lvm2 nor Ceph.
+ * Throws StorageUnavailable where that storage is not there.
  */
 export async function removeOutsideDisks(
   settings: LibvirtSettings,

@@ -7,8 +7,8 @@ const pollMs = 250;
 let taken = 0;
 
 /**
- * Removals run concurrently in their hundreds, and each would clear a volume: so many of them do at a time, and the
- * others wait. Throws the signal's reason when it is aborted before a slot is free.
+ * Hundreds of removals run concurrently, and each would clear a volume: so many of them do at a time, and the others
+ * wait. Throws the signal's reason when it is aborted before a slot is free.
  */
 export async function withClearingSlot(slots: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   while (taken >= slots) await sleep(pollMs, undefined, { signal });

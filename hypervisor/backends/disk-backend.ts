@@ -28,9 +28,10 @@ export interface RemovalControl extends WorkControl {
 export type Preallocation = DiskContext['preallocate'];
 
 /**
- * One way of keeping disks. Each of its steps may run twice, and finds what an earlier run has made; a disk has its final
- * name only when it is whole. Throws FlavorDiskTooSmall, InsufficientSpace, InstanceExists (something of that name is
- * there that the step would not have made; it is left alone), NotManaged (it is not everboot's), ProgramMissing.
+ * One way of keeping disks. Each of its steps may run twice, and finds what an earlier run has made; a disk has its
+ * final name only when it is whole. Throws FlavorDiskTooSmall, InsufficientSpace, InstanceExists (something of that
+ * name is there that the step would not have made; it is left alone), NotManaged (it is not everboot's),
+ * ProgramMissing.
  */
 export interface DiskBackend {
   /** The most that a root disk takes of the file system of the instances, in bytes. */

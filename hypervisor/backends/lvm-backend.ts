@@ -20,9 +20,9 @@ import { findVolume, growVolume, publishVolume } from './lvm-volume.ts';
 const zeroAlignmentBytes = 2 ** 20;
 
 /**
- * Logical volumes `<instance id>_<disk>` in the host's volume group, as Nova's `lvm`: with extents of their own, or thin
- * ones in the group's pool. The image is converted straight into its volume. They take nothing of the file system of the
- * instances, and outlive the directory, so they are removed by their claim.
+ * Logical volumes `<instance id>_<disk>` in the host's volume group, as Nova's `lvm`: with extents of their own, or
+ * thin ones in the group's pool. The image is converted straight into its volume. They take nothing of the file system
+ * of the instances, and outlive the directory, so they are removed by their claim.
  */
 export function lvmBackend(settings: LibvirtSettings): DiskBackend {
   return {
@@ -55,9 +55,9 @@ async function makeRoot(
 }
 
 /**
- * Fills a volume with an image and then with zeros. Its extents may have been another tenant's, so every byte of them is
- * written, where the image has holes and beyond its end too. The end goes first: an image may end within a sector, which
- * is then written whole with what follows it.
+ * Fills a volume with an image and then with zeros. Its extents may have been another tenant's, so every byte of them
+ * is written, where the image has holes and beyond its end too. The end goes first: an image may end within a sector,
+ * which is then written whole with what follows it.
  */
 async function writeImage(
   volume: LogicalVolume,

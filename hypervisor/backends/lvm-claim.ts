@@ -8,7 +8,9 @@ const operationTagStart = 'everboot.operation.';
 const staleTag = 'everboot.stale-from.';
 const clearedTag = 'everboot.cleared-to.';
 
-/** A volume's claim is in its tags, which lvm2 writes in the same moment as the volume, and keeps when it is renamed. */
+/**
+ * A volume's claim is in its tags, which lvm2 writes in the same moment as the volume, and keeps when it is renamed.
+ */
 export function claimTags({ instanceId, operationId }: Claim): readonly string[] {
   return [instanceTag(instanceId), `${operationTagStart}${operationId}`];
 }

@@ -46,12 +46,13 @@ export async function removeOwnedVolumes(
 
 /**
  * Removes a volume after it was cleared as the host is set to, so that no extent goes back to its group with a tenant's
- * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off is
- * started again by whoever finds it.
+ * data. It gets a temporary name first: nobody then takes half a disk for a whole one, and a removal that was cut off
+ * is started again by whoever finds it.
  *
  * Throws HostIoError for a volume with a snapshot that somebody took: lvm2 would remove that, too.
  *
- * A thin volume is not cleared, which would fill its pool: what it gives back is zeroed by the pool before the next use.
+ * A thin volume is not cleared, which would fill its pool: what it gives back is zeroed by the pool before the next
+ * use.
  */
 export async function clearAndRemove(
   volume: LogicalVolume,

@@ -21,8 +21,8 @@ import { clearAndRemove } from './lvm-remove.ts';
 import { fullPoolFailure, requireGroupSpace, requirePoolSpace, thinPoolOf, wholeExtents } from './lvm-space.ts';
 
 /**
- * Whether a host that is set to logical volumes can make them. Throws ProgramMissing without lvm2, HostUnsuitable without
- * the volume group, or without a thin pool where volumes are thin.
+ * Whether a host that is set to logical volumes can make them. Throws ProgramMissing without lvm2, HostUnsuitable
+ * without the volume group, or without a thin pool where volumes are thin.
  */
 export async function checkVolumeGroup(settings: LibvirtSettings, signal: AbortSignal): Promise<void> {
   if (settings.imagesType !== 'lvm') return;

@@ -5,8 +5,8 @@ import { imageStore } from '../image-store/image-store.ts';
 import type { DiskBackend } from './disk-backend.ts';
 
 /**
- * Overlays in the instance's directory: the root's on its image, the others on formatted files of the cache, which every
- * instance with such a disk shares. Removed with the directory.
+ * Overlays in the instance's directory: the root's on its image, the others on formatted files of the cache, which
+ * every instance with such a disk shares. Removed with the directory.
  */
 export const qcow2Backend: DiskBackend = {
   rootBytes: async (disk, base, preallocate) =>

@@ -28,8 +28,8 @@ import { importRawFile } from './rbd-import.ts';
 const draftMode = 0o600;
 
 /**
- * Images in a Ceph pool, `<instance id>_<disk>` as Nova's class Rbd names them. A root disk is a copy-on-write clone: of
- * the image's own snapshot where Glance keeps it in the same cluster, else of the base, which is imported once.
+ * Images in a Ceph pool, `<instance id>_<disk>` as Nova's class Rbd names them. A root disk is a copy-on-write clone:
+ * of the image's own snapshot where Glance keeps it in the same cluster, else of the base, which is imported once.
  */
 export function rbdBackend(settings: LibvirtSettings): DiskBackend {
   const pool: RbdPool = { cluster: cephCluster(settings), pool: poolOf(settings) };

@@ -21,7 +21,10 @@ import {
 } from './rbd-images.ts';
 import { importRawFile } from './rbd-import.ts';
 
-/** For so long a build waits for another one that imports the same image; then it gives its place back, and Temporal waits. */
+/**
+ * For so long a build waits for another one that imports the same image; then it gives its place back, and Temporal
+ * waits.
+ */
 const waitForOtherMs = 2000;
 
 /**
@@ -100,8 +103,9 @@ async function importedName({ cacheName, virtualSizeBytes }: BaseImage, { paths 
 }
 
 /**
- * `everboot_base_<name in the cache>_<8 hex digits>`. Hosts share the pool, though perhaps not the Glance that they know an
- * image of by the same id, so the digits stand for its content: the digest that it verified with, or what is known else.
+ * `everboot_base_<name in the cache>_<8 hex digits>`. Hosts share the pool, though perhaps not the Glance that they
+ * know an image of by the same id, so the digits stand for its content: the digest that it verified with, or what is
+ * known else.
  */
 export function importedBaseName(cacheName: string, content: string): string {
   return `${basePrefix}${cacheName}_${createHash('sha1').update(content).digest('hex').slice(0, 8)}`;

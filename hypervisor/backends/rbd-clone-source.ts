@@ -19,8 +19,8 @@ interface CloneSettings {
 }
 
 /**
- * The snapshot that a root disk is cloned from instead of being made of a fetched image: one that Glance names as a place
- * of the image, or what any host has imported of it. Null: the image is fetched.
+ * The snapshot that a root disk is cloned from instead of being made of a fetched image: one that Glance names as a
+ * place of the image, or what any host has imported of it. Null: the image is fetched.
  *
  * Nobody reads the bytes then, so nobody verifies them: where the host verifies signatures every image is fetched.
  *

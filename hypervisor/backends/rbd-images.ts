@@ -40,8 +40,8 @@ function claimedName(image: string, claim: Claim): string {
 
 /**
  * Makes an image under a temporary name, and gives it its final one when it is whole. The temporary name carries the
- * claim, so that what a crash leaves is provably the operation's from its first moment on. False: the final name is taken
- * by another image, and the new one is gone again.
+ * claim, so that what a crash leaves is provably the operation's from its first moment on. False: the final name is
+ * taken by another image, and the new one is gone again.
  */
 export async function publishRbdImage(
   { cluster, pool }: RbdPool,
@@ -74,8 +74,8 @@ export async function publishRbdImage(
 }
 
 /**
- * Removes what earlier attempts of an operation left of an image. It goes before the look at the final name: of a rename
- * that was cut short both names lead to the same image, and then neither may be taken for whole.
+ * Removes what earlier attempts of an operation left of an image. It goes before the look at the final name: of a
+ * rename that was cut short both names lead to the same image, and then neither may be taken for whole.
  */
 export async function removePartialImages(
   { cluster, pool }: RbdPool,
@@ -88,7 +88,9 @@ export async function removePartialImages(
   }
 }
 
-/** The size of an image with an operation's claim; undefined where there is none. Throws `imageExists` for any other. */
+/**
+ * The size of an image with an operation's claim; undefined where there is none. Throws `imageExists` for any other.
+ */
 export async function claimedImageSize(
   { cluster, pool }: RbdPool,
   { image, claim }: { readonly image: string; readonly claim: Claim },

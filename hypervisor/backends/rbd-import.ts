@@ -15,8 +15,8 @@ export interface RawFile {
 }
 
 /**
- * Makes an image of a raw file, and reads only the file's data. `rbd import` reads the holes as well, to find them empty:
- * an ephemeral disk of 20 GiB takes it most of a minute, this a fraction of a second.
+ * Makes an image of a raw file, and reads only the file's data. `rbd import` reads the holes as well, to find them
+ * empty: an ephemeral disk of 20 GiB takes it most of a minute, this a fraction of a second.
  */
 export async function importRawFile(
   cluster: CephCluster,

@@ -65,7 +65,7 @@ function deviceMapping({ disks }: ConfigDriveContents): Readonly<Record<string, 
   };
 }
 
-/** An id of EC2's long form. Nova counts its instances and images in a database, which a host has not. */
+/** An id of EC2's long form. Nova counts its instances and images in a database, which a host does not have. */
 function shortId(prefix: string, hex: string): string {
   return `${prefix}-${hex.slice(0, 17)}`;
 }
@@ -76,7 +76,9 @@ function imageId(prefix: 'ami' | 'aki' | 'ari', image: ImageReference): string {
   return shortId(prefix, createHash('sha256').update(identity).digest('hex'));
 }
 
-/** The first IPv4 address that `networkData` gives the guest. It is the tenant's text, so nothing of its shape is sure. */
+/**
+ * The first IPv4 address that `networkData` gives the guest. It is the tenant's text, so nothing of its shape is sure.
+ */
 function firstFixedAddress(networkData: ConfigDriveContents['spec']['networkData']): string | null {
   const networks = networkData?.networks;
   if (!Array.isArray(networks)) return null;

@@ -10,8 +10,9 @@ const extMagic = { offset: 1024 + 0x38, value: 0xef53 } as const;
 
 /**
  * Looks whether a new ext2, ext3 or ext4 is without errors. mke2fs keeps blocks in memory, and ends with success though
- * the write of one of them failed; the programs of the other file systems fail then. An empty ext4 is looked through in a
- * moment; of an ext2 or ext3 every table of inodes is read. Copies of the superblock are not compared. Throws HostIoError.
+ * the write of one of them failed; the programs of the other file systems fail then. An empty ext4 is looked through in
+ * a moment; of an ext2 or ext3 every table of inodes is read. Copies of the superblock are not compared. Throws
+ * HostIoError.
  */
 export async function checkNewFileSystem(disk: DiskFile, { signal }: WorkControl): Promise<void> {
   const { path, sizeBytes, heldLocks } = disk;

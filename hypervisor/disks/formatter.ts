@@ -5,8 +5,8 @@ import type { DiskContext } from './disk-context.ts';
 import { fileSystemCommand, makeFileSystem, makeSwapArea } from './make-file-system.ts';
 
 /**
- * What puts a blank disk's content on a device or a file of zeros: a file system with its label, or a swap area. Throws
- * HostUnsuitable for a disk that cannot have its file system, before anything is made.
+ * The function that formats a device or a file of zeros as a blank disk: a file system with its label, or a swap area.
+ * Throws HostUnsuitable for a disk that cannot have its file system, before anything is made.
  */
 export function formatterOf(
   disk: PlannedBlankDisk,

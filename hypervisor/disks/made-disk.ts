@@ -14,8 +14,8 @@ export interface WantedDisk {
 }
 
 /**
- * The disk that an earlier run of the same step has made; undefined if there is none. Its name is final, so it is whole.
- * Throws InstanceExists if a file of that name is there that this step would not have made; it is left as it is.
+ * The disk that an earlier run of the same step has made; undefined if there is none. Its name is final, so it is
+ * whole. Throws InstanceExists if a file of that name is there that this step would not have made; it is left as it is.
  */
 export async function findMadeDisk(
   wanted: WantedDisk,

@@ -25,8 +25,8 @@ const programs = {
 export type EphemeralShape = Pick<PlannedEphemeralDisk, 'sizeBytes' | 'fileSystem' | 'label' | 'osType'>;
 
 /**
- * The words of the command that makes a disk's file system, with the disk's own place still open: the host's command for
- * the os type where it has one, whatever file system is asked for, else that file system's own program. Nova's
+ * The words of the command that makes a disk's file system, with the disk's own place still open: the host's command
+ * for the os type where it has one, whatever file system is asked for, else that file system's own program. Nova's
  * configurable_mkfs. Throws HostUnsuitable for a file system that is not known, or that the disk cannot have.
  */
 export function fileSystemCommand(shape: EphemeralShape, virtMkfs: readonly string[]): readonly string[] {

@@ -12,8 +12,8 @@ import { preallocate } from './preallocate.ts';
 import { publishDisk } from './publish-disk.ts';
 
 /**
- * Makes the root disk of its base image: an overlay on it, or a raw copy of it, as large as planned. A disk that is there
- * already is only made larger.
+ * Makes the root disk of its base image: an overlay on it, or a raw copy of it, as large as planned. A disk that is
+ * there already is only made larger.
  *
  * Throws FlavorDiskTooSmall, InsufficientSpace, InstanceExists (another disk has the name).
  */

@@ -24,8 +24,8 @@ export async function publishNote(paths: HostPaths, path: string, text: string, 
 }
 
 /**
- * Removes the notes that killed workers left half-written: where nobody writes one, each of them is somebody's who is no
- * more. A worker that was stopped in the middle of one keeps the lock, and then all stay until another time.
+ * Removes the partial notes of killed workers: where nobody writes one, each of them is somebody's who is no more. A
+ * worker that was stopped in the middle of one keeps the lock, and then all stay until another time.
  */
 export async function removePartialNotes(paths: HostPaths): Promise<void> {
   await withLock(paths, lockKeys.notes, { waitMs, whenBusy: () => undefined }, async () => {

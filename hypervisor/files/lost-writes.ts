@@ -1,9 +1,9 @@
 import { EverbootFailure } from '../../domain/failures.ts';
 
 /**
- * Looks at what a program made that ends with success though a write of it failed, for want of room or by a broken disk.
- * Throws HostIoError, beginning with `words`, where the program that looks says that something is wrong: made once more,
- * it may be right.
+ * Looks at what a program made that ends with success though a write of it failed, for want of room or by a broken
+ * disk. Throws HostIoError, beginning with `words`, where the program that looks says that something is wrong: made
+ * once more, it may be right.
  */
 export async function lookingForLostWrites(words: string, look: () => Promise<void>): Promise<void> {
   try {

@@ -12,8 +12,8 @@ export interface TreeRemoval {
 
 /**
  * Removes a folder that a tenant has written in, such as a container's root; absence is success. `rm` walks it by
- * descriptors: Node gives whole paths to the kernel, which takes none that is longer than 4095 bytes, and keeps the names
- * of a whole folder in the worker's memory. Nothing that is mounted in it is entered.
+ * descriptors: Node gives whole paths to the kernel, which takes none that is longer than 4095 bytes, and keeps the
+ * names of a whole folder in the worker's memory. Nothing that is mounted in it is entered.
  *
  * Throws HostIoError for what cannot be removed, and ProgramTimedOut.
  */

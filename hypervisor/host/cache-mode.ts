@@ -45,7 +45,9 @@ async function tryDirectWrite(directory: string): Promise<CacheMode> {
   }
 }
 
-/** O_DIRECT wants memory that begins at a page. A buffer that can grow begins at one, since its room to grow is mapped. */
+/**
+ * O_DIRECT wants memory that begins at a page. A buffer that can grow begins at one, since its room to grow is mapped.
+ */
 function alignedBlock(): Uint8Array {
   return new Uint8Array(new ArrayBuffer(blockBytes, { maxByteLength: 2 * blockBytes }));
 }

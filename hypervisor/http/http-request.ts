@@ -39,11 +39,11 @@ export function shownAddress(url: URL): string {
 }
 
 /**
- * Sends one request and follows redirects, but for a POST: at most five, never from https to http, and never to anything
- * but these two.
+ * Sends one request and follows redirects, but for a POST: at most five, never from https to http, and never to
+ * anything but these two.
  *
- * Throws SourceUnreachable when there is no connection or no answer in time, SourceUnavailable for a redirect that is not
- * followed and for an encoded body, and the signal's reason when it was aborted.
+ * Throws SourceUnreachable when there is no connection or no answer in time, SourceUnavailable for a redirect that is
+ * not followed and for an encoded body, and the signal's reason when it was aborted.
  */
 export async function sendRequest(request: HttpRequest): Promise<HttpAnswer> {
   let { url, headers = {} } = request;
@@ -141,7 +141,7 @@ function answerOf(response: IncomingMessage, url: URL, request: HttpRequest): Ht
 async function* bodyOf(response: IncomingMessage, url: URL, { stallTimeoutMs, signal }: HttpRequest) {
   const chunks = response[Symbol.asyncIterator]();
   const stalled = (): void => {
-    response.destroy(new Error(`no byte for ${stallTimeoutMs / 1000} s`));
+    response.destroy(new Error(`no data for ${stallTimeoutMs / 1000} s`));
   };
   try {
     for (;;) {

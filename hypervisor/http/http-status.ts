@@ -8,8 +8,8 @@ const passingStatuses = new Set([408, 429, 500, 502, 503, 504]);
 const maxRetryAfterMs = 60_000;
 
 /**
- * What an answer without the image means. SourceUnreachable is the attempt's failure and may pass; everything else is
- * final, whatever the number of servers, as in Nova.
+ * The failure that an answer without the image means. SourceUnreachable is the attempt's failure and may pass;
+ * everything else is final, whatever the number of servers, as in Nova.
  */
 export function statusFailure(answer: HttpAnswer, kind: 'glance' | 'url', title: string): EverbootFailure {
   const { status, address } = answer;

@@ -20,8 +20,8 @@ export interface JsonAnswer {
 }
 
 /**
- * Gets a JSON object of at most 1 MiB. The whole of it has to be there within the time that a server may be silent, so that
- * one that drips does not hold a step that has no other limit.
+ * Gets a JSON object of at most 1 MiB. The whole of it has to be there within the time that a server may be silent, so
+ * that one that drips does not hold a step that has no other limit.
  */
 export async function requestJson(
   { method = 'GET', headers, ...request }: JsonRequest,

@@ -50,7 +50,9 @@ export async function* tablePieces(
   }
 }
 
-/** An unsigned number of eight bytes. Beyond 2^53 it is rounded, which changes no comparison with a real file's size. */
+/**
+ * An unsigned number of eight bytes. Beyond 2^53 it is rounded, which changes no comparison with a real file's size.
+ */
 export function u64be(bytes: Buffer, offset: number): number {
   return bytes.readUInt32BE(offset) * 2 ** 32 + bytes.readUInt32BE(offset + 4);
 }
@@ -64,7 +66,9 @@ export function startsWith(head: ImageHead, text: string, at = 0): boolean {
   return head.bytes.subarray(at, at + text.length).equals(Buffer.from(text, 'latin1'));
 }
 
-/** Whether the head holds these bytes. If not, the image may just not be there yet, unless it is known to end before. */
+/**
+ * Whether the head holds these bytes. If not, the image may just not be there yet, unless it is known to end before.
+ */
 export function holds(head: ImageHead, what: string, offset: number, length: number, refuse: Refuse): boolean {
   if (offset + length <= head.bytes.length) return true;
   requireInside(what, offset, length, head.fileSizeBytes, refuse);

@@ -70,7 +70,7 @@ export function readQcow2Header(head: ImageHead, refuse: Refuse): JudgedQcow2Hea
   return { ...header, isWalkable: judgeTables(header, head.fileSizeBytes, refuse) };
 }
 
-/** The part of the header that version 2 has not. Returns the header's length; null when it makes no sense. */
+/** The part of the header that version 2 does not have. Returns the header's length; null when it makes no sense. */
 function judgeVersion3(head: ImageHead, clusterBytes: number, refuse: Refuse): number | null {
   if (!holds(head, 'the qcow2 header', 0, 104, refuse)) return null;
   const { bytes } = head;

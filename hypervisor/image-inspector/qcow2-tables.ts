@@ -98,7 +98,7 @@ function judgeL2(
   }
 }
 
-/** The blocks of reference counts that the refcount table names lie in the file. */
+/** The blocks of reference counts that the refcount table names are in the file. */
 export async function judgeQcow2Refcounts(file: ImageFile, header: Qcow2Header, refuse: Refuse): Promise<void> {
   const { offset: tableOffset, bytes: tableBytes } = header.refcountTable;
   let misaligned = false;
@@ -114,7 +114,7 @@ export async function judgeQcow2Refcounts(file: ImageFile, header: Qcow2Header, 
   if (misaligned) refuse('entries of its refcount table lead to the middle of a cluster');
 }
 
-/** The internal snapshots' records are whole, and their L1 tables lie in the file. Stops at the first that is not. */
+/** The internal snapshots' records are whole, and their L1 tables are in the file. Stops at the first that is not. */
 export async function judgeQcow2Snapshots(file: ImageFile, header: Qcow2Header, refuse: Refuse): Promise<void> {
   let offset = header.snapshots.offset;
   for (let index = 0; index < header.snapshots.count; index++) {

@@ -28,7 +28,9 @@ export function hasVhdChecksum(bytes: Buffer, at: number): boolean {
   return bytes.readUInt32BE(at) === ~sum >>> 0;
 }
 
-/** Judges a footer, or its copy in front of a dynamic disk. The size is found as vpc_open of QEMU's block/vpc.c does. */
+/**
+ * Judges a footer, or its copy in front of a dynamic disk. The size is found as vpc_open of QEMU's block/vpc.c does.
+ */
 export function readVhdFooter(footer: Buffer, refuse: Refuse): VhdFooter {
   if (!hasVhdChecksum(footer.subarray(0, vhdFooterBytes), 64)) refuse('the checksum of its footer is wrong');
   const type = footer.readUInt32BE(60);

@@ -7,8 +7,8 @@ import { readStateFile, removeFile } from '../files/small-file.ts';
 import { inspectImageFile } from '../image-inspector/inspect-image-file.ts';
 
 /**
- * What is known of a cached file. It is written, and synced, when the file is whole but has not got its final name
- * yet, so it is also the proof that the temporary file may be published.
+ * The facts of a cached file. They are written, and synced, when the file is whole but does not have its final name
+ * yet, so they are also the proof that the temporary file may be published.
  */
 export interface BaseFacts {
   readonly version: 1;

@@ -37,7 +37,7 @@ export async function claimBaseImage(
     await assertWanted();
     return await untilReadyOrMine(paths, fetch, control);
   } catch (error) {
-    // An attempt that was given up on may come here after the undo, and nobody would take its claim away again.
+    // A zombie attempt may come here after the undo, and nobody would take its claim away again.
     const isLate = error instanceof EverbootFailure && error.code === 'OperationSuperseded';
     if (isLate || control.signal.aborted) await removeClaim(paths, order.cacheName, claim);
     throw error;

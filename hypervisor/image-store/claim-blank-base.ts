@@ -12,8 +12,8 @@ import { addClaim } from './claims.ts';
 import { commitBlank } from './ingest/commit.ts';
 
 /**
- * Claims a blank disk of the cache (a formatted ephemeral disk, a swap area) and has it made where it is missing, by one
- * build at a time. Returns its path. `make` gets a temporary one: the file is committed when it is whole.
+ * Claims a blank disk of the cache (a formatted ephemeral disk, a swap area) and has it made where it is missing, by
+ * one build at a time. Returns its path. `make` gets a temporary one: the file is committed when it is whole.
  */
 export async function claimBlankBase(
   paths: HostPaths,

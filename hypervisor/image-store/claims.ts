@@ -18,8 +18,8 @@ export async function addClaim(paths: HostPaths, cacheName: string, claim: Claim
 }
 
 /**
- * Does what keeps a file in the cache while nobody may be removing it: a file is removed while the lock is held alone, and
- * only when no claim and no pin is there by then. Throws HostIoError where it is being removed for ten seconds.
+ * Does what keeps a file in the cache while nobody may be removing it: a file is removed while the lock is held alone,
+ * and only when no claim and no pin is there by then. Throws HostIoError where it is being removed for ten seconds.
  */
 export async function whileNotEvicted<Made>(
   paths: HostPaths,

@@ -63,8 +63,8 @@ export async function takeLease(
 }
 
 /**
- * The lease of another build that is at it; undefined when this build has the lease or may take it. It takes no lock, so
- * that any number of builds may look as often as they like.
+ * The lease of another build that is at it; undefined when this build has the lease or may take it. It takes no lock,
+ * so that any number of builds may look as often as they like.
  */
 export async function othersLease(paths: HostPaths, cacheName: string, claim: Claim): Promise<FetchLease | undefined> {
   const present = await readLease(paths, cacheName);

@@ -53,6 +53,6 @@ export const imageStore = {
   sweep: sweepCache,
   scrub: scrubCache,
   pin: pinBase,
-  /** What the store knows, for whoever looks over the host. Changes nothing. */
+  /** The store's contents, for reconciliation. Changes nothing. */
   inventory: { factsOf: readFacts, claimsOn, claimedBy, leaseOf: readLease, files: readCacheFolder },
 } as const;

@@ -7,8 +7,8 @@ import { baseFiles } from './base-files.ts';
 /**
  * Which of a fetch's temporary files are there and were made by everboot. Nova calls its own the same, and leaves them
  * indefinitely after a crash, so something of ours has to say so: the sidecar, which is there before the first byte of
- * a part and goes after everything else; or the facts of this very file, while it has not got its final name. An empty
- * part is of no use to anybody, and is what a crash right before the first sidecar leaves.
+ * a part and goes after everything else; or the facts of this very file, while it does not have its final name. An
+ * empty part is of no use to anybody, and is what a crash right before the first sidecar leaves.
  */
 export async function ownPartialFiles(
   paths: HostPaths,

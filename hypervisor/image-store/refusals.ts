@@ -20,7 +20,9 @@ export function refusalPath(paths: HostPaths, cacheName: string): string {
   return `${paths.refusals}/${cacheName}.json`;
 }
 
-/** Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept. */
+/**
+ * Keeps the refusal of an image, so that fifty builds of it don't fetch it fifty times. Other failures are not kept.
+ */
 export async function rememberRefusal(paths: HostPaths, order: BaseImageOrder, error: unknown): Promise<void> {
   if (!(error instanceof EverbootFailure) || failureKind(error.code).imageRefused !== true) return;
   const refusal: Refusal = { code: error.code, message: error.message, image: identity(order), atMs: Date.now() };
@@ -37,9 +39,9 @@ export async function throwIfRefused(paths: HostPaths, order: BaseImageOrder): P
 }
 
 /**
- * What must be the same for a refusal to hold: the format it was declared to have, its version, size and digest, and
- * where it came from, so that a server with the wrong bytes is not held against another one with the right ones. Its
- * signature, too: an image that was refused by it may be taken where it is not asked for, and the other way round.
+ * The identity of an image for which a refusal holds: the format it was declared to have, its version, size and digest,
+ * and where it came from, so that a server with the wrong bytes is not held against another one with the right ones.
+ * Its signature, too: an image that was refused by it may be taken where it is not asked for, and the other way round.
  */
 function identity({ image }: BaseImageOrder): string {
   const { reference, format, version = null, sizeBytes, digest, signature = null } = image;

@@ -14,8 +14,8 @@ import { ownPartialFiles } from './partial-files.ts';
 import { refusalPath } from './refusals.ts';
 
 /**
- * Gives up a claim on a cached file. The file itself stays for the next instance; what is only half there goes when
- * nobody claims it any more. Absence is success.
+ * Releases a claim on a cached file. The file itself stays for the next instance; a partial one is removed when nobody
+ * claims it any more. Absence is success.
  */
 export async function releaseBaseImage(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
   const giveUp = async (): Promise<boolean> => {
@@ -49,7 +49,7 @@ export async function releaseBaseImage(paths: HostPaths, cacheName: string, clai
 }
 
 /**
- * Gives up the claims of an instance, those of all its operations that are meant, and clears what killed steps left of
+ * Releases the claims of an instance, those of all its operations that are meant, and clears what killed steps left of
  * others' claims. Absence is success.
  */
 export async function releaseInstanceClaims(

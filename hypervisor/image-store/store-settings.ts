@@ -2,7 +2,7 @@ import type { ImageCacheSettings } from '../../domain/configuration.ts';
 import type { HostPaths } from '../../domain/host-paths.ts';
 import type { ImageSourceSettings } from '../sources/describe-image.ts';
 
-/** The store as its maintenance needs it: whose it is, where it lies, and what an operator wants of it. */
+/** The store as its maintenance needs it: its host, its folders and its configuration. */
 export interface StoreMaintenance {
   /** The host's name. */
   readonly host: string;

@@ -7,16 +7,21 @@ import type { Guest } from '../programs/guestfish.ts';
 /** No file that a system keeps its passwords or keys in is larger. */
 const maxReadBytes = 2 ** 20;
 
-/** A file's name while it is written, beside the file that it becomes; one that a killed attempt left is overwritten. */
+/**
+ * A file's name while it is written, beside the file that it becomes; one that a killed attempt left is overwritten.
+ */
 const temporaryFileName = '.everboot-tmp';
 
 /**
- * The mounted file systems of a guest. Paths are the guest's; symbolic links lead nowhere but inside it. Everything here
- * throws ProgramFailed where the guest's file system refuses, and no message quotes a path.
+ * The mounted file systems of a guest. Paths are the guest's; symbolic links lead nowhere but inside it. Everything
+ * here throws ProgramFailed where the guest's file system refuses, and no message quotes a path.
  */
 export interface GuestFiles {
   readonly exists: (path: string) => Promise<boolean>;
-  /** The bytes of a file; undefined when there is none. Throws ImageUnacceptable for what is no regular file, or a large one. */
+  /**
+   * The bytes of a file; undefined when there is none. Throws ImageUnacceptable for what is no regular file, or a large
+   * one.
+   */
   readonly read: (path: string) => Promise<Buffer | undefined>;
   /**
    * Gives a file this content: the old one or the new one is there at any moment. Its owner, mode and labels stay, but

@@ -4,8 +4,8 @@ import type { GuestFiles } from './guest-files.ts';
 import type { InjectionContents } from './injection-contents.ts';
 
 /**
- * What is injected, each a function that can run twice: what an earlier run has written is not written again. Paths,
- * modes and the order of writing are those of Nova's nova/virt/disk/api.py.
+ * An injected item. Its function can run twice: what an earlier run has written is not written again. Paths, modes and
+ * the order of writing are those of Nova's nova/virt/disk/api.py.
  */
 export interface InjectedItem {
   readonly name: 'ssh keys' | 'network interfaces' | 'metadata' | 'admin password' | 'files';

@@ -17,8 +17,8 @@ interface Card {
 /**
  * Debian's /etc/network/interfaces for the static networks of a network_data.json, or null where it has none. As Nova's
  * `get_injected_network_template` (nova/virt/netutils.py): cards are eth0, eth1 … in the order of the links, each has
- * its first IPv4 and its first IPv6 network, and a card that uses DHCP is left out but counted. What cannot be read as an
- * address is taken for absent.
+ * its first IPv4 and its first IPv6 network, and a card that uses DHCP is left out but counted. What cannot be read as
+ * an address is taken for absent.
  */
 export function interfacesFile(
   networkData: Readonly<Record<string, unknown>>,

@@ -26,7 +26,7 @@ async function mountInspected(guest: Guest): Promise<void> {
     .sort((one, two) => (one.place < two.place ? -1 : 1));
   const [first, ...inside] = mounts.slice(0, maxMounts);
   if (first?.place !== '/') {
-    throw new EverbootFailure('ImageUnacceptable', 'its operating system says nowhere where its root is');
+    throw new EverbootFailure('ImageUnacceptable', 'its operating system does not say where its root is');
   }
   await mount(guest, first.device, '/');
   for (const { place, device } of inside) {

@@ -25,7 +25,9 @@ export async function makeConsoleLog(path: string): Promise<void> {
   });
 }
 
-/** A worker that is neither root nor in the group may not give a file to it; virtlogd is root and writes all the same. */
+/**
+ * A worker that is neither root nor in the group may not give a file to it; virtlogd is root and writes all the same.
+ */
 function ignoreRefusal(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
 }

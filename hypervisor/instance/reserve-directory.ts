@@ -13,7 +13,8 @@ import { clearUnrecorded, removeInstance } from './remove-instance.ts';
  * a claim. A directory of an earlier operation that ended without success is cleared first, after its domain: Temporal
  * lets only one operation run on an instance. Call it with the instance's lock held alone.
  *
- * Throws NotManaged for a directory that carries no claim (Nova may have lived here), InstanceExists for a ready instance.
+ * Throws NotManaged for a directory that carries no claim (Nova may have lived here), InstanceExists for a ready
+ * instance.
  */
 export async function reserveDirectory(
   paths: HostPaths,

@@ -21,8 +21,8 @@ const maxTokenLength = 16 * 1024;
 /**
  * Asks Keystone for a token.
  *
- * Throws ImageForbidden when it refuses the credentials, SourceUnreachable when another attempt may help, HostUnsuitable
- * when what answers is no Keystone, and the signal's reason. No message holds anything secret.
+ * Throws ImageForbidden when it refuses the credentials, SourceUnreachable when another attempt may help,
+ * HostUnsuitable when what answers is no Keystone, and the signal's reason. No message holds anything secret.
  */
 export async function authenticate(
   credentials: GlanceCredentials,

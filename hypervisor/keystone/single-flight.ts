@@ -5,8 +5,8 @@ interface Flight<Made> {
 }
 
 /**
- * Makes one run of some work serve everyone who asks while it is under way. Whoever gives up leaves it to the others; it
- * is stopped when nobody waits for it any more. The next one who asks after its end begins a new run.
+ * Makes one run of some work serve everyone who asks while it is under way. Whoever gives up leaves it to the others;
+ * it is stopped when nobody waits for it any more. The next one who asks after its end begins a new run.
  */
 export function singleFlight<Made>(
   work: (signal: AbortSignal) => Promise<Made>,

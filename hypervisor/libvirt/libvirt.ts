@@ -61,8 +61,8 @@ export async function startDomain(uri: string, claim: Claim): Promise<void> {
 }
 
 /**
- * Stops and forgets the domain if it carries this claim. Absence, or somebody else's domain, is success. Throws HostIoError
- * for one that keeps being there.
+ * Stops and forgets the domain if it carries this claim. Absence, or somebody else's domain, is success. Throws
+ * HostIoError for one that keeps being there.
  */
 export async function removeDomain(uri: string, claim: Claim): Promise<void> {
   const isOurs = (owner?: Claim): boolean => owner !== undefined && claimName(owner) === claimName(claim);
@@ -174,7 +174,7 @@ export async function closeLibvirt(): Promise<void> {
   await Promise.race([Promise.all(open.map((kept) => kept.close())), enough]);
 }
 
-/** What libvirt is asked for. */
+/** A request to libvirt. */
 interface LibvirtWork {
   /** Ends the sentence "libvirt did not …". */
   readonly purpose: string;
@@ -251,9 +251,9 @@ async function isActive(call: LibvirtCall, domain: Domain): Promise<boolean> {
 const maxRemovals = 3;
 
 /**
- * Stops and forgets the domain, and looks whether it is gone. A start that a killed worker has sent may still come between
- * the look at the domain and its undefine: libvirt lets the undefine wait for the start, and what runs then is a guest that
- * is defined nowhere, and uses disks that the undo is about to remove.
+ * Stops and forgets the domain, and looks whether it is gone. A start that a killed worker has sent may still come
+ * between the look at the domain and its undefine: libvirt lets the undefine wait for the start, and what runs then is
+ * a guest that is defined nowhere, and uses disks that the undo is about to remove.
  */
 async function removeWhile(isOurs: (owner?: Claim) => boolean, uri: string, instanceId: string): Promise<void> {
   const work = { purpose: `remove the domain of instance ${instanceId}`, refusal: 'DomainRemovalFailed' } as const;

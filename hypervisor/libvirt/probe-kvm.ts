@@ -12,7 +12,9 @@ import { runProgram } from '../process/run-program.ts';
 
 type MachineType = Extract<VirtType, 'kvm' | 'qemu'>;
 
-/** A kernel finds that it has no root within a second under KVM. A host where this takes longer gains nothing by KVM. */
+/**
+ * A kernel finds that it has no root within a second under KVM. A host where this takes longer gains nothing by KVM.
+ */
 const kernelTimeoutMs = 15_000;
 const bootSectorTimeoutMs = 3_000;
 
@@ -22,9 +24,9 @@ export const bootSectorSuccess = 99;
 const running = new Map<string, Promise<MachineType>>();
 
 /**
- * How this host's guests run: what the configuration says or, for `auto`, KVM if a small guest really comes up under it,
- * else plain QEMU. /dev/kvm may open and still not run a guest, as in some virtual machines. The answer is kept in the
- * state folder until the machine boots again; callers at the same time share one guest.
+ * How this host's guests run: what the configuration says or, for `auto`, KVM if a small guest really comes up under
+ * it, else plain QEMU. /dev/kvm may open and still not run a guest, as in some virtual machines. The answer is kept in
+ * the state folder until the machine boots again; callers at the same time share one guest.
  */
 export async function resolveVirtType(
   setting: LibvirtSettings['virtType'],
@@ -84,7 +86,10 @@ async function isReadable(path: string): Promise<boolean> {
   );
 }
 
-/** The processor is as near as QEMU comes to the `host-model` of our domains. Nothing is attached that was not asked for. */
+/**
+ * The processor is as near as QEMU comes to the `host-model` of our domains. Nothing is attached that was not asked
+ * for.
+ */
 const machine = ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-M', 'pc', '-accel', 'kvm'];
 const processor = ['-cpu', 'host', '-m', '256'];
 
@@ -113,8 +118,8 @@ async function bootSectorRuns(): Promise<boolean> {
 }
 
 /**
- * What a guest printed; undefined when it ended with the boot sector's success. A guest that hangs, or makes QEMU stop,
- * has printed nothing that counts.
+ * Returns the output of a guest; undefined when it ended with the boot sector's success. A guest that hangs, or makes
+ * QEMU stop, has printed nothing that counts.
  */
 async function runGuest(args: readonly string[], timeoutMs: number): Promise<string | undefined> {
   try {

@@ -3,7 +3,7 @@ import type { Claim } from '../../domain/claim.ts';
 import { metadataNamespace } from '../../domain/domain-metadata.ts';
 import { EverbootFailure } from '../../domain/failures.ts';
 
-/** What everboot wants to know of a domain, whoever wrote its XML and however its texts are escaped. */
+/** The facts of a domain that everboot needs, whoever wrote its XML and however its texts are escaped. */
 export interface DomainFacts {
   /** The hypervisor driver: `kvm`, `qemu`, `lxc`, … */
   readonly type: string;

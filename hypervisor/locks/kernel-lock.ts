@@ -16,7 +16,10 @@ export interface HeldLock {
 export interface LockRequest {
   /** The one file whose bytes are the host's locks; it is never removed. */
   readonly lockFile: string;
-  /** What is locked: `fetch:<cache name>`, `instance:<id>`; the host's are in lock-keys.ts. Each key is one byte of the file. */
+  /**
+   * The lock's name: `fetch:<cache name>`, `instance:<id>`; the host's are in lock-keys.ts. Each key is one byte of the
+   * file.
+   */
   readonly key: string;
   /** Shared locks keep out only an exclusive one. */
   readonly shared?: boolean;

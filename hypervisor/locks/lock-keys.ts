@@ -1,6 +1,6 @@
 /**
- * Every kind of kernel lock, in the order in which they are taken: whoever holds one may only take those below it. So no
- * two steps can wait for each other. A kind's text says what its lock keeps apart.
+ * Every kind of kernel lock, in the order in which they are taken: whoever holds one may only take those below it. So
+ * no two steps can wait for each other. A kind's text says what its lock keeps apart.
  */
 const lockOrder = {
   scrub: 'scrubs of the image store: one at a time',
@@ -16,7 +16,9 @@ const lockOrder = {
 
 export type LockKind = keyof typeof lockOrder;
 
-/** What one kernel lock stands for. `text` names its byte in the host's lock file, so it stays from release to release. */
+/**
+ * The subject of one kernel lock. `text` names its byte in the host's lock file, so it stays from release to release.
+ */
 export interface LockKey {
   readonly kind: LockKind;
   readonly text: string;

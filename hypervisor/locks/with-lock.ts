@@ -27,13 +27,13 @@ interface Holding {
   isHeld: boolean;
 }
 
-/** What the work at hand holds, whichever functions lie between the locks. */
+/** The locks that the work at hand holds, however many functions are between them. */
 const holdings = new AsyncLocalStorage<readonly Holding[]>();
 
 /**
- * Does the work with a kernel lock held, and lets go of it when the work is over; a program that inherited the descriptor
- * keeps it until it ends. Throws InternalError, before it waits for anything, where the locks that the work at hand holds
- * do not all come before this one in `lockOrder`: two such works could wait for each other indefinitely.
+ * Does the work with a kernel lock held, and lets go of it when the work is over; a program that inherited the
+ * descriptor keeps it until it ends. Throws InternalError, before it waits for anything, where the locks that the work
+ * at hand holds do not all come before this one in `lockOrder`: two such works could wait for each other indefinitely.
  */
 export async function withLock<Made, Busy>(
   { locks }: Pick<HostPaths, 'locks'>,

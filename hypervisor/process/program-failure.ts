@@ -51,7 +51,7 @@ export interface EndedLimits {
 }
 
 /**
- * What a program's end means that did not end well: ProgramTimedOut, ProgramMissing, InsufficientSpace, HostIoError (it
+ * The failure for a program that did not end well: ProgramTimedOut, ProgramMissing, InsufficientSpace, HostIoError (it
  * was killed by somebody else, or could not begin), else ProgramFailed with the end of what it said.
  */
 export function programFailure(end: ProgramEnd, limits: EndedLimits): EverbootFailure {

@@ -53,7 +53,7 @@ export interface ProgramOutput {
 
 const defaultMaxOutputBytes = 1024 * 1024;
 
-/** What is kept of a program's last words, in characters: short enough for a history. */
+/** The characters that are kept of a program's last words: few enough for a history. */
 const maxTailLength = 600;
 
 /** The environment of a child: no credentials, and a locale whose messages can be parsed. */
@@ -68,11 +68,11 @@ const childEnvironment = {
 };
 
 /**
- * Runs one program to its end and returns what it printed. It is the leader of its own process group and dies with
- * the worker; when the signal aborts or the time is up, the whole group is killed and awaited.
+ * Runs one program to its end and returns what it printed. It is the leader of its own process group and dies with the
+ * worker; when the signal aborts or the time is up, the whole group is killed and awaited.
  *
- * Throws what `programFailure` makes of its end, which travels in it as facts (see `ProgramEnd`); ProgramMissing; and the
- * signal's own reason when it was aborted.
+ * Throws what `programFailure` makes of its end, which travels in it as facts (see `ProgramEnd`); ProgramMissing; and
+ * the signal's own reason when it was aborted.
  */
 export async function runProgram(
   program: string,
@@ -143,8 +143,8 @@ export interface RunningProgram {
 }
 
 /**
- * Starts a server in a process group of its own, so that a Ctrl-C meant for us does not reach it before we are done with
- * it. It ends with us even if we are killed. Its output goes to the end of a log file.
+ * Starts a server in a process group of its own, so that a Ctrl-C meant for us does not reach it before we are done
+ * with it. It ends with us even if we are killed. Its output goes to the end of a log file.
  */
 export function startProgram(
   program: string,
@@ -176,8 +176,8 @@ export function startProgram(
 }
 
 /**
- * What stays with a program that must finish: a shell that holds the locks which the program may close, and that keeps
- * it from dying of a pipe which nobody reads any more.
+ * The shell around a program that must finish: it holds the locks which the program may close, and keeps the program
+ * from dying of a pipe which nobody reads any more.
  */
 const finisher = ['sh', '-c', `trap '' PIPE; "$@"; exit $?`, 'sh'];
 

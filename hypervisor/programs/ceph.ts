@@ -57,11 +57,11 @@ export interface CephAnswer {
 }
 
 /**
- * Runs a program of Ceph's that ends with the number of an error: `rbd`. Without the limits on each wait a dead OSD would
- * be waited for until the program's whole time is over. An error in `expected` is an answer.
+ * Runs a program of Ceph's that ends with the number of an error: `rbd`. Without the limits on each wait a dead OSD
+ * would be waited for until the program's whole time is over. An error in `expected` is an answer.
  *
- * Throws StorageUnavailable (no answer in time), InsufficientSpace (the cluster is full), HostUnsuitable (the cluster, the
- * pool or the right to use it is missing), ProgramFailed with the program's words.
+ * Throws StorageUnavailable (no answer in time), InsufficientSpace (the cluster is full), HostUnsuitable (the cluster,
+ * the pool or the right to use it is missing), ProgramFailed with the program's words.
  */
 export async function runCephProgram(
   program: 'rbd',
@@ -131,7 +131,7 @@ interface CephRefusal {
   readonly words: string;
 }
 
-/** What a program ended with that ended by itself; undefined for any other error. */
+/** The end of a program that ended by itself; undefined for any other error. */
 function refusalIn(error: unknown): CephRefusal | undefined {
   if (!isFailedProgram(error)) return undefined;
   const { exitCode, stderrTail, cut } = error.program;
@@ -149,8 +149,8 @@ function accessFailure({ conf, user }: CephCluster, words: string): EverbootFail
 }
 
 /**
- * What it means that a cluster does not answer: InsufficientSpace, since a full one does not refuse what would be written
- * but holds it until there is room again; StorageUnavailable.
+ * The failure for a cluster that does not answer: InsufficientSpace if it is full, since it then does not refuse a
+ * write but holds it until there is room again; else StorageUnavailable.
  */
 export async function silenceFailure(cluster: CephCluster, words: string): Promise<EverbootFailure> {
   const full = await fullness(cluster).catch(() => null);

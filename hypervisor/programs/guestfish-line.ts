@@ -7,9 +7,9 @@ const maxLineBytes = 8000;
 const isPlain = /[A-Za-z0-9/._,:=+@-]/;
 
 /**
- * One command for guestfish, as a line of its input. Every argument goes in double quotes, and every byte that could mean
- * anything to guestfish as an escape: a line end, a quote, and the `!`, `|`, `<!`, `#` and `~` that run programs of the
- * host or change what is read.
+ * One command for guestfish, as a line of its input. Every argument goes in double quotes, and every byte that could
+ * mean anything to guestfish as an escape: a line end, a quote, and the `!`, `|`, `<!`, `#` and `~` that run programs
+ * of the host or change what is read.
  *
  * Throws ProgramFailed for what cannot be said: no path of a file has a NUL in it, and a line has its limit.
  */

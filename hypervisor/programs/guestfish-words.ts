@@ -1,5 +1,5 @@
 /*
- * What guestfish of libguestfs 1.48 says, and what the kernel of its appliance (Linux 6.1) writes into its log.
+ * The messages of guestfish of libguestfs 1.48, and those of its appliance's kernel (Linux 6.1) in the log.
  */
 
 /** The kernel's reasons at the end of a complaint. Everything else might quote a path. */
@@ -23,7 +23,9 @@ export function diskErrorIn(kernelLog: string): string | undefined {
   return diskErrors.exec(kernelLog)?.[0];
 }
 
-/** Without warnings and without "*stdin*:12: libguestfs: error:" in front, on one line, and short enough for a history. */
+/**
+ * Without warnings and without "*stdin*:12: libguestfs: error:" in front, on one line, and short enough for a history.
+ */
 export function plainWords(complaint: string): string {
   return complaint
     .replaceAll(/^\*stdin\*:\d+: /gm, '')

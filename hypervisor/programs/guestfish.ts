@@ -62,12 +62,12 @@ const openCommands: ReadonlySet<string> = new Set([
  * tenant's file systems are read and written by the appliance's kernel, and by nothing on the host. Commands go over
  * guestfish's standard input, so that no path is in a list of arguments.
  *
- * Two things fence the disk's writers: guestfish holds the locks' descriptors and its QEMU ends with it, at the hands of
- * the kernel; and QEMU itself locks the disk's file.
+ * Two things fence the disk's writers: guestfish holds the locks' descriptors and its QEMU ends with it, at the hands
+ * of the kernel; and QEMU itself locks the disk's file.
  *
- * Throws ProgramMissing, HostUnsuitable (the appliance does not start), ImageUnacceptable (it was ended by what it found
- * on the disk, or by the time this took), HostIoError and InsufficientSpace (the host's disk failed or was full, whatever
- * `work` made of that) and what `work` throws.
+ * Throws ProgramMissing, HostUnsuitable (the appliance does not start), ImageUnacceptable (it was ended by what it
+ * found on the disk, or by the time this took), HostIoError and InsufficientSpace (the host's disk failed or was full,
+ * whatever `work` made of that) and what `work` throws.
  */
 export async function withGuestfish<Made>(
   disk: GuestDisk,

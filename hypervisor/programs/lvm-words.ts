@@ -8,7 +8,7 @@ export function missingGroup({ stderrTail }: ProgramEnd): string | undefined {
   return /Volume group "?([^" ]+)"? not found/.exec(stderrTail)?.[1];
 }
 
-/** What lvm2 2.03.16 complains of, which ends with the same status whatever is wrong; null: of something else. */
+/** The complaint of lvm2 2.03.16, which ends with the same status whatever is wrong; null: another one. */
 export function lvmComplaint({ exitCode, stderrTail }: ProgramEnd): 'full' | 'no device mapper' | 'passing' | null {
   if (/insufficient (free space|suitable allocatable extents)/i.test(stderrTail)) return 'full';
   if (/device-mapper driver|device-mapper target|device-mapper kernel driver/.test(stderrTail))

@@ -113,8 +113,8 @@ function qualified({ volumeGroup, name }: LogicalVolume): string {
 }
 
 /**
- * Runs one command of lvm2 to its end: a command that is killed while it changes a volume may leave its device suspended,
- * and everybody who then reads it waits indefinitely.
+ * Runs one command of lvm2 to its end: a command that is killed while it changes a volume may leave its device
+ * suspended, and everybody who then reads it waits indefinitely.
  */
 async function lvm([command, ...args]: readonly [string, ...string[]], run: LvmRun): Promise<string> {
   const options = { ...run, timeoutMs: commandTimeoutMs, maxOutputBytes: maxReportBytes, mustFinish: true };

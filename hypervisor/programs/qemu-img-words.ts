@@ -9,7 +9,10 @@ const ownLine = /^qemu-img: /m;
 /** Signals by which its limits, or a bug that an image has found in it, end it. */
 const signalsOfImage = new Set(['SIGXCPU', 'SIGXFSZ', 'SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE']);
 
-/** Whether qemu-img ended for what is in the image: its own words, too many of them, or the end that the image made of it. */
+/**
+ * Whether qemu-img ended for what is in the image: its own words, too many of them, or the end that the image made of
+ * it.
+ */
 export function isImageAtFault({ signal, stderrTail, cut }: ProgramEnd): boolean {
   if (cut === 'output') return true;
   if (hostFault.test(stderrTail)) return false;

@@ -60,7 +60,7 @@ export interface DataExtent {
 /** More stretches than this are not listed, some 60 bytes each. */
 const maxMapBytes = 64 * 2 ** 20;
 
-/** Where a raw file of the host's own holds data, in order; what lies in between are holes. */
+/** Where a raw file of the host's own holds data, in order; between them are holes. */
 export async function dataExtents(
   path: string,
   heldLocks: readonly number[],
@@ -107,8 +107,8 @@ export interface DeviceConversion extends ImageConversion {
 }
 
 /**
- * Converts an image straight into a block device that is large enough, around the page cache. Where the image is empty it
- * writes zeros, unless the device has them. The caller syncs it. Throws ImageUnacceptable when it cannot be read.
+ * Converts an image straight into a block device that is large enough, around the page cache. Where the image is empty
+ * it writes zeros, unless the device has them. The caller syncs it. Throws ImageUnacceptable when it cannot be read.
  */
 export async function convertIntoDevice(conversion: DeviceConversion, control: WorkControl): Promise<void> {
   const { source, sourceFormat, destination, virtualSizeBytes, isZero, heldLocks } = conversion;

@@ -146,9 +146,9 @@ export async function removeRbdSnapshot(
 }
 
 /**
- * Removes an image. Absence is success. A client that was killed holds its image for another half minute: `rbd` waits for
- * one that was writing, and soon answers for one that had only opened it. Throws StorageUnavailable in that case, where
- * somebody has the image open, and where somebody has made snapshots of it.
+ * Removes an image. Absence is success. A client that was killed holds its image for another half minute: `rbd` waits
+ * for one that was writing, and soon answers for one that had only opened it. Throws StorageUnavailable in that case,
+ * where somebody has the image open, and where somebody has made snapshots of it.
  */
 export async function removeRbdImage(cluster: CephCluster, name: RbdImageName, control: RbdControl): Promise<void> {
   const options = { ...control, timeoutMs: removalTimeoutMs };

@@ -5,7 +5,10 @@ import { imageStore } from '../image-store/image-store.ts';
 import { promisesByClaim } from '../space/space-ledger.ts';
 import { type Inventory, orphanOf, recordUnreadable } from './inventory.ts';
 
-/** Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not ours. */
+/**
+ * Finds claims on cached files, who was to fetch which, and promises of space; and files in the cache that are not
+ * ours.
+ */
 export async function findClaimedState(paths: HostPaths, inventory: Inventory): Promise<void> {
   for (const cacheName of await listFolder(paths.claims)) {
     await recordUnreadable(`${paths.claims}/${cacheName}`, inventory, async () => {

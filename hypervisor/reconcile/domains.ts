@@ -6,8 +6,8 @@ import { readDomainXml } from '../libvirt/read-domain-xml.ts';
 import { type Inventory, type InventoryPlace, orphanOf, recordUnreadable } from './inventory.ts';
 
 /**
- * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt, as
- * on a test machine, and each handles its own.
+ * Finds the domains that carry claims and whose files are in this host's folder: several workers may share a libvirt,
+ * as on a test machine, and each handles its own.
  */
 export async function findDomains({ paths, libvirt }: InventoryPlace, inventory: Inventory): Promise<void> {
   let domains: readonly HostDomain[];

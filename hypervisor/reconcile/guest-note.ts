@@ -9,8 +9,8 @@ export interface GuestNote {
   /** Ids of the instances that should run, and were seen shut off: somebody wanted that. */
   readonly off: readonly string[];
   /**
-   * Ids of those that were to be started with the machine, are shut off all the same, and that nobody wanted off: the next
-   * start of the machine tries them again. None in notes of earlier releases.
+   * Ids of those that were to be started with the machine, are shut off all the same, and that nobody wanted off: the
+   * next start of the machine tries them again. None in notes of earlier releases.
    */
   readonly unstarted: readonly string[];
 }
@@ -23,8 +23,8 @@ export async function readGuestNote({ guests }: HostPaths): Promise<GuestNote | 
 }
 
 /**
- * Notes which of the guests that should run are shut off, and, as `isOnPurpose` says of each id, whether somebody wanted that.
- * Guests that are not noted are taken for running.
+ * Notes which of the guests that should run are shut off, and, as `isOnPurpose` says of each id, whether somebody
+ * wanted that. Guests that are not noted are taken for running.
  */
 export async function noteGuests(
   paths: HostPaths,

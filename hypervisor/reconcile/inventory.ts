@@ -28,7 +28,7 @@ export interface TemporaryFile {
   readonly path: string;
   /** Whose it is; null: it is among everboot's own notes. */
   readonly instanceId: string | null;
-  /** True: it is an instance's whole folder, before it got its name or on its way out. */
+  /** True: it is an instance's whole folder, before it got its name or while it is removed. */
   readonly isFolder: boolean;
   readonly modifiedMs: number;
 }

@@ -21,8 +21,8 @@ interface OrphanRemoval {
 
 /**
  * Removes what an operation left, in the order of its undos: the domain, its disks outside of the directory, the
- * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt is
- * not asked: a host that makes only disks may have none. Throws what the undos throw.
+ * directory, claims and promises. Call it with the instance's lock held alone. Of an instance without a domain libvirt
+ * is not asked: a host that makes only disks may have none. Throws what the undos throw.
  */
 export async function removeOrphan(
   { configuration, paths }: { readonly configuration: Configuration; readonly paths: HostPaths },
@@ -42,7 +42,7 @@ export async function removeOrphan(
   if (mayHaveDomain) await removeDomain(libvirt.connectionUri, claim);
   await removeOutsideDisks(settingsOfInstance(libvirt, record), claim, removing);
   await removeInstance(paths, claim, removing);
-  // A fetch whose claim was given up, and whose lease a crash left.
+  // A fetch whose claim was released, and whose lease a crash left.
   for (const cacheName of leases) await imageStore.release(paths, cacheName, claim);
 }
 

@@ -2,7 +2,9 @@ import { EverbootFailure } from '../../domain/failures.ts';
 
 /** Reads a stream in the lengths that are asked for. */
 export interface ByteReader {
-  /** Exactly that many bytes; null where the stream ends before the first of them. Throws ImageUnacceptable in between. */
+  /**
+   * Exactly that many bytes; null where the stream ends before the first of them. Throws ImageUnacceptable in between.
+   */
   take(length: number): Promise<Buffer | null>;
   /** That many bytes, in whatever pieces they come. Throws ImageUnacceptable where the stream ends before. */
   pieces(length: number): AsyncIterable<Buffer>;

@@ -12,8 +12,8 @@ const codesOfImage: ReadonlySet<string> = new Set(['ProgramFailed', 'ImageUnacce
 
 /**
  * Takes the files of a container's image out of its disk into a new folder. The file system is read by the kernel in
- * libguestfs' appliance; what comes to the host is an archive, through a pipe, so that no more of it is ever written than
- * was judged. The whole disk is the file system, as Nova's `setup_container` has it.
+ * libguestfs' appliance; what comes to the host is an archive, through a pipe, so that no more of it is ever written
+ * than was judged. The whole disk is the file system, as Nova's `setup_container` has it.
  *
  * Throws ImageUnacceptable (no file system there, or one that is no container's), ProgramMissing, HostUnsuitable, and
  * HostIoError for an appliance that was killed or whose disk failed.

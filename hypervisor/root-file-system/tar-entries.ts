@@ -103,7 +103,10 @@ function text(bytes: Buffer, start: number, length: number): string {
   return field.toString('latin1', 0, end === -1 ? field.length : end);
 }
 
-/** Octal digits or, where these do not suffice, a first byte of 0x80 and the number itself; -1 for all that are negative. */
+/**
+ * Octal digits or, where these do not suffice, a first byte of 0x80 and the number itself; -1 for all that are
+ * negative.
+ */
 function numberAt(header: Buffer, start: number, length: number): number {
   const field = header.subarray(start, start + length);
   const first = field[0] ?? 0;

@@ -46,8 +46,8 @@ const causedByArchive: Readonly<Record<string, string>> = {
 
 /**
  * Makes a tenant's files in a new folder, as root, with their owners, permissions and times. A path is written only in
- * folders that this call has made, and links are made but never followed, so that nothing gets anywhere else; the folder
- * has to lie where nobody but root can enter, since setuid programs are what they were.
+ * folders that this call has made, and links are made but never followed, so that nothing gets anywhere else; the
+ * folder has to lie where nobody but root can enter, since setuid programs are what they were.
  *
  * Of what was made only the folders are kept in memory; that nothing is there twice, the kernel sees to.
  *

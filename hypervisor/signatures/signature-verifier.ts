@@ -17,7 +17,7 @@ export interface SignatureVerifier {
   isValid(): boolean;
 }
 
-/** Whatever length the salt has, as cursive does; it says nothing of the signature's worth. */
+/** Any length of the salt is accepted, as cursive does; it says nothing of the signature's worth. */
 const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO };
 
 /** Verifies a signature over bytes that come piece by piece; holds none of them. */

@@ -6,10 +6,7 @@ import { EverbootFailure } from '../../domain/failures.ts';
 /** A certificate has a few KiB; chains and texts around it may make it longer. */
 const maxCertificateBytes = 64 * 1024;
 
-/**
- * What is wrong with the folder of the trusted certificates, so that nothing in it may be trusted; undefined when nothing
- * is.
- */
+/** The reason why nothing in the folder of the trusted certificates may be trusted; undefined where there is none. */
 export async function trustFolderProblem(folder: string): Promise<string | undefined> {
   const found = await stat(folder).catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
   if (typeof found === 'string') return `cannot be looked at (${found})`;
@@ -17,8 +14,8 @@ export async function trustFolderProblem(folder: string): Promise<string | undef
 }
 
 /**
- * Reads a trusted certificate, `<folder>/<id>.pem`, PEM or DER. The id is a UUID. Throws ImageSignatureInvalid when it is
- * absent, when others than the worker's user or root could have put it there, or when it is not valid today.
+ * Reads a trusted certificate, `<folder>/<id>.pem`, PEM or DER. The id is a UUID. Throws ImageSignatureInvalid when it
+ * is absent, when others than the worker's user or root could have put it there, or when it is not valid today.
  */
 export async function trustedCertificate(folder: string, id: string): Promise<X509Certificate> {
   const inFolder = await trustFolderProblem(folder);

@@ -7,9 +7,9 @@ import { describeUrlImage } from './url-image.ts';
 
 /** The host's settings for image sources. */
 export interface ImageSourceSettings extends GlanceAccess {
-  /** The folders that a `{file}` may lie in. */
+  /** The folders that a `{file}` may be in. */
   readonly fileImageRoots: readonly string[];
-  /** Shared by all fetches of the worker; absent: as fast as it goes. */
+  /** Shared by all fetches of the worker; absent: unlimited. */
   readonly rateLimit?: RateLimit;
 }
 

@@ -30,8 +30,8 @@ export async function describeFileImage(
 }
 
 /**
- * Opens a local image, if it is a regular file in one of the configured folders, wherever its links lead. What was opened
- * is looked at again, since a folder on the way may have been replaced in between.
+ * Opens a local image, if it is a regular file in one of the configured folders, wherever its links lead. What was
+ * opened is looked at again, since a folder on the way may have been replaced in between.
  *
  * Throws ImageNotFound, ImageForbidden, SourceUnavailable; of what lies outside of the folders it says nothing.
  */

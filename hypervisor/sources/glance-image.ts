@@ -18,8 +18,8 @@ const plainContainers = new Set<unknown>(['bare', 'ami', 'aki', 'ari', null, und
  * Asks Glance what it knows of an image, over its servers in rounds as Nova does.
  *
  * Throws ImageRefInvalid, HostUnsuitable, ImageNotFound, ImageForbidden, ImageNotActive, ImageUnacceptable,
- * ImageTooLarge, ImageUnverifiable, GlanceUnavailable when a whole round failed; and, where the host verifies signatures,
- * ImageSignatureInvalid for properties and a certificate that nothing could verify with.
+ * ImageTooLarge, ImageUnverifiable, GlanceUnavailable when a whole round failed; and, where the host verifies
+ * signatures, ImageSignatureInvalid for properties and a certificate that nothing could verify with.
  */
 export async function describeGlanceImage(
   reference: Extract<ImageReference, { readonly glance: string }>,

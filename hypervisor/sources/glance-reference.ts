@@ -11,8 +11,9 @@ export interface GlanceImageAddress {
 }
 
 /**
- * Where to ask for an image: a plain id on the configured servers in random order, as Nova's get_api_servers gives them,
- * or on that of the credentials' catalog where none is configured; a whole URL, `scheme://host:port[/prefix][/v2]/images/<id>`, on the server that it names and no other.
+ * Where to ask for an image: a plain id on the configured servers in random order, as Nova's get_api_servers gives
+ * them, or on that of the credentials' catalog where none is configured; a whole URL,
+ * `scheme://host:port[/prefix][/v2]/images/<id>`, on the server that it names and no other.
  *
  * Throws ImageRefInvalid, and HostUnsuitable where the host has no Glance.
  */

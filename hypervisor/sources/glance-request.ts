@@ -14,8 +14,8 @@ export interface GlanceAccess {
  * Gets a JSON object from a Glance server: `place` is one of `glanceImageAddress`, `path` begins with `/v2/`. A token
  * goes along if the server is one of the host's own; one that is refused is renewed once.
  *
- * Throws SourceUnreachable when this attempt failed, SourceUnavailable, and what Keystone's refusals are. Every status is
- * an answer, and has no `json` unless it is 200.
+ * Throws SourceUnreachable when this attempt failed, SourceUnavailable, and what Keystone's refusals are. Every status
+ * is an answer, and has no `json` unless it is 200.
  */
 export async function requestGlanceJson(
   place: string,
@@ -59,7 +59,9 @@ function addressed({ url, token, ca }: GlanceServer, path: string, headers: Read
   };
 }
 
-/** A token may be revoked or have ended at any time. A fresh one that is refused, too, will not be bettered by a third. */
+/**
+ * A token may be revoked or have ended at any time. A fresh one that is refused, too, will not be bettered by a third.
+ */
 async function renewing<Got>(
   place: string,
   { tokens }: GlanceAccess,

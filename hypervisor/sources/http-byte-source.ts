@@ -14,8 +14,8 @@ export interface HttpPlaces {
 }
 
 /**
- * An image behind HTTP. The first request has no Range, because ranges bypass Glance's own cache. A 206 counts only if it
- * says exactly what was asked for: Glance answers 206 with the whole image where its store cannot seek.
+ * An image behind HTTP. The first request has no Range, because ranges bypass Glance's own cache. A 206 counts only if
+ * it says exactly what was asked for: Glance answers 206 with the whole image where its store cannot seek.
  */
 export function httpByteSource({ kind, title, places, send }: HttpPlaces, { numRetries }: GlanceSettings): ByteSource {
   const distrusted = new Set<string>();

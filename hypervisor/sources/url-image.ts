@@ -17,7 +17,8 @@ export function imageUrl(text: string): URL {
 /**
  * Asks a web server for an image's size. The digest of the spec says what the image is; nothing else has to.
  *
- * Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable, and SourceUnreachable after a few tries.
+ * Throws ImageUnverifiable, ImageNotFound, ImageForbidden, ImageTooLarge, SourceUnavailable, and SourceUnreachable
+ * after a few tries.
  */
 export async function describeUrlImage(
   reference: Extract<ImageReference, { readonly url: string }>,

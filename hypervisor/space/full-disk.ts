@@ -9,8 +9,8 @@ const leastRoomBytes = 64 * 1024;
 const vague: readonly FailureCode[] = ['ProgramFailed', 'HostIoError'];
 
 /**
- * Has a file written, and throws InsufficientSpace where that failed and no room is left. Some programs fail on a full disk
- * without saying so: mkswap is "unable to erase bootbits sectors".
+ * Has a file written, and throws InsufficientSpace where that failed and no room is left. Some programs fail on a full
+ * disk without saying so: mkswap is "unable to erase bootbits sectors".
  */
 export async function reportingFullDisk(path: string, write: () => Promise<void>): Promise<void> {
   try {

@@ -4,9 +4,9 @@ import { refuseDiskOfInstance, refuseForeignVolume, type VolumeSettings } from '
 import { inspectBlockDevice } from './block-device.ts';
 
 /**
- * Checks a volume on the host that is to attach it: that guests may have it, and for a block device that it is one, that
- * the host does not use it itself, and that it can be written to where the guest is to. Servers are not asked: what they
- * have to say, QEMU hears when the guest starts.
+ * Checks a volume on the host that is to attach it: that guests may have it, and for a block device that it is one,
+ * that the host does not use it itself, and that it can be written to where the guest is to. Servers are not asked:
+ * what they have to say, QEMU hears when the guest starts.
  *
  * Throws HostUnsuitable, and FlavorDiskTooSmall for one that the guest boots from and that is smaller than its image's
  * `min_disk` (Nova's VolumeSmallerThanMinDisk).

@@ -2,7 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { listFolder } from '../files/small-file.ts';
 
 /**
- * What the host does with block devices, given by the path of one and the numbers of it and its partitions, in words:
+ * The host's uses of block devices, given by the path of one and the numbers of it and its partitions, in words:
  * "mounted at /srv". After the kernel's own tables; what another mount namespace has mounted is not among it.
  */
 export async function devicesUsers(path: string, numbers: readonly string[]): Promise<readonly string[]> {

@@ -48,7 +48,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A Glance that says of its images what the test has it say, and has no bytes. */
+/** A Glance server with the images' records that the test gives it, and without their bytes. */
 async function glanceWith(t: TestContext, images: Readonly<Record<string, object>>): Promise<Host> {
   const { url } = await imageServer(t, [
     (request, response) => {
@@ -152,7 +152,7 @@ test('a ready instance that a deferred cleanup is about to remove is not returne
       (name: string): Describe =>
       async (_runId, workflowId) =>
         workflowId === pendingCleanup ? { status: { name } } : undefined;
-    await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being cleared/));
+    await assert.rejects(answer(host, { id }, saying('RUNNING')), failsWith('InstanceBusy', /is being removed/));
     assert.deepEqual(await answer(host, { id }, saying('COMPLETED')), { plan: null, ready: result });
   }
 });

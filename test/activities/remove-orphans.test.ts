@@ -101,7 +101,7 @@ test('nothing is removed while the operation runs again, or something runs that 
   assert.deepEqual(await leftOf(claim), before);
 });
 
-test('a deletion that was given up waits where the record is damaged', async () => {
+test('an abandoned deletion waits where the record is damaged', async () => {
   const { claim, directory } = await disksAlone();
   await writeFile(join(directory, 'everboot.json'), '{"version":2}');
   const order = { instanceId: claim.instanceId, operationId: null };

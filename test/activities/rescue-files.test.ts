@@ -53,7 +53,7 @@ async function newDirectory({ paths }: Host, claim: Claim): Promise<string> {
   return directory;
 }
 
-/** What tells whether a file was touched: nothing is written without a new time of the last change. */
+/** Fingerprints that show whether a file was touched: every write changes the time of the last change. */
 async function fingerprints(directory: string, names: readonly string[]): Promise<readonly unknown[]> {
   return await Promise.all(
     names.map(async (name) => {
@@ -64,7 +64,7 @@ async function fingerprints(directory: string, names: readonly string[]): Promis
 }
 
 for (const imagesType of ['raw', 'qcow2']) {
-  test(`rescue files of ${imagesType} lie beside the instance’s own, which stay as they are`, async () => {
+  test(`rescue files of ${imagesType} are beside the instance’s own, which stay as they are`, async () => {
     const host = await hostWith(imagesType);
     const { libvirt, configDrive } = host.configuration;
     const { spec } = parseSpec({ name: 'web-1', flavor: 'm1.test' });

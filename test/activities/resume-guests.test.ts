@@ -83,11 +83,11 @@ test('a guest that a deferred cleanup is about to remove is not started', async 
   );
   assert.deepEqual(await states(claims), ['running', 'shut off', 'shut off']);
   const notes = guests.filter(({ outcome }) => outcome === 'left off').map(({ note }) => note);
-  assert.deepEqual(notes, Array(2).fill('it was given up, and what is here of it is being removed'));
+  assert.deepEqual(notes, Array(2).fill('it was abandoned, and a deferred cleanup is removing it'));
   await forget(claims);
 });
 
-test('a guest of which Temporal does not tell keeps no other from its start, and is asked for again', async () => {
+test('a guest that Temporal does not report on keeps no other from its start, and is asked for again', async () => {
   const claims = await guestsThatRan(6);
   const silent = claims[0]?.instanceId ?? '';
   const asked = resume(async (_runId, workflowId) => {
@@ -114,7 +114,7 @@ test('a guest whose start fails in any other way is left off with its reason', a
   await forget(claims);
 });
 
-test('a guest that did not start is not taken for one that somebody shut off, at the next start of the machine either', async () => {
+test('a guest that did not start does not count as shut off by somebody, nor after the next host reboot', async () => {
   const claims = await guestsThatRan(3);
   const [odd, wanted] = claims.map(({ instanceId }) => instanceId);
   assert.ok(odd !== undefined && wanted !== undefined);

@@ -73,7 +73,7 @@ test('a fragment is not published under facts of an earlier download', async () 
   await releaseBaseImage(host.paths, cacheName, order.claim);
 });
 
-test('a claim on a cached file that would be refused can be given up', async () => {
+test('a claim on a cached file that would be refused can be released', async () => {
   const path = join(host.paths.cache, cacheName);
   const args = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', '/etc/passwd', path, '1M'];
   await runProgram('qemu-img', args, { timeoutMs: 10_000 });
@@ -82,7 +82,7 @@ test('a claim on a cached file that would be refused can be given up', async () 
   await rm(path);
 });
 
-test('what killed attempts left of a disk goes before the next one begins', async () => {
+test('what killed attempts left of a disk is removed before the next one starts', async () => {
   const claim = newClaim();
   const directory = `${host.paths.instances}/${claim.instanceId}`;
   await mkdir(directory);

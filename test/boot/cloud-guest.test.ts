@@ -51,7 +51,7 @@ async function answering(t: TestContext, text: string): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** What the guest told of itself on its console, once it has turned itself off. */
+/** The guest's report of itself on its console, once it has turned itself off. */
 async function reportOf(directory: string, domain: string): Promise<any> {
   const deadline = Date.now() + 600_000;
   while ((await virsh(['domstate', domain])) !== 'shut off') {

@@ -16,7 +16,7 @@ const timeoutMs = 60_000;
 
 const sshKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMoSW69KH7F76XKmBFTAdiWaFKSfGiQGLupNKWk0jVEo test';
 
-/** The first program of the container: tells who it is and what it sees, then waits to be ended. */
+/** The first program of the container: reports who it is and what it sees, then waits to be ended. */
 const init = `#!/bin/busybox sh
 /bin/busybox id -u > /seen
 echo "$container" >> /seen

@@ -40,7 +40,7 @@ async function guestGroup(): Promise<string> {
 
 const disks = ['disk', 'disk.config', 'disk.local', 'disk.swap', 'kernel', 'ramdisk'];
 
-/** What is in an instance's directory, by who owns it and who may read it. */
+/** The expected owner and mode of each file in an instance's directory. */
 async function expectedOwners(boot: BootMode): Promise<Record<string, string>> {
   const group = await guestGroup();
   // libvirt gives QEMU's user what a guest opens when it starts; the modes stay what they are.

@@ -45,7 +45,7 @@ after(async () => {
   await ceph?.stop();
 });
 
-/** What a Glance whose rbd store is in this cluster says of the image; the store itself is not asked for anything. */
+/** The image's record in Glance with an rbd store in this cluster; the store itself is not asked for anything. */
 let record: object = {};
 
 async function virsh(...args: string[]): Promise<string> {

@@ -6,14 +6,15 @@ import { API } from 'typescript/unstable/sync';
 /** A function is read as a whole, so it has to fit on a page: under 70 lines. */
 const maxLines = 69;
 
-/** Functions that are longer, each with the reason. One that is named in vain is refused, too. */
+/** Functions that are longer, each with the reason. One that is no longer needed is refused, too. */
 const exceptions: Readonly<Record<string, string>> = {
   'test/fixtures/test-host.ts startTestHost': 'what it starts is stopped in the opposite order, in the same place',
 };
 
 /**
- * No function of the checkout has `maxLines` or more, from the line of its name or parameters to that of its last brace,
- * comments and blank lines counted. A group of tests (`describe`) is a list and no function: its lines are not counted.
+ * No function of the checkout has `maxLines` or more, from the line of its name or parameters to that of its last
+ * brace, comments and blank lines counted. A group of tests (`describe`) is a list and no function: its lines are not
+ * counted.
  */
 export async function functionLengths(root: string): Promise<readonly string[]> {
   const found = longFunctions(root);

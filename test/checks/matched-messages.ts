@@ -50,7 +50,10 @@ const receivers = ['match', 'matchAll', 'includes', 'startsWith', 'endsWith', 's
   '|',
 );
 
-/** Finds every place in these files where a message is matched, through variables and through the functions it is given to. */
+/**
+ * Finds every place in these files where a message is matched, through variables and through the functions it is given
+ * to.
+ */
 export function matchedMessages(files: readonly { readonly file: string; readonly text: string }[]): Finding[] {
   const read = files.map(({ file, text }): SourceFile => ({ file, text: withoutComments(text), names: new Set() }));
   let known = -1;
@@ -62,7 +65,10 @@ export function matchedMessages(files: readonly { readonly file: string; readonl
   return read.flatMap(matchesIn);
 }
 
-/** What is wrong in the product below `root`, a line for each: matches that are not meant, and exceptions that nothing needs. */
+/**
+ * The problems in the product below `root`, a line for each: matches that are not meant, and exceptions that nothing
+ * needs.
+ */
 export async function messageProblems(root: string): Promise<string[]> {
   const files: { file: string; text: string }[] = [];
   for await (const file of glob(`{${productFolders.join(',')}}/**/*.ts`, { cwd: root })) {
@@ -93,7 +99,7 @@ function holdsMessage(expression: string, names: ReadonlySet<string>): boolean {
   return [...tested.matchAll(/(?<![\w.'"`])[A-Za-z_]\w*\b(?!:)/g)].some(([name]) => names.has(name));
 }
 
-/** What a function makes of a message is its own; what it decides is found in it. */
+/** A function's result from a message is its own; decisions by the message are found inside the function. */
 function withoutArguments(expression: string): string {
   const inner = /(?<!\b(?:String|wordsOf|sentenceOf))\([^()]*\)/g;
   const outer = expression.replace(inner, '');
@@ -116,7 +122,7 @@ function isFunction(value: string): boolean {
   return /^(?:async )?(?:\([^)]*\)|\w+)(?:: [\w<>[\] |]+)? =>/.test(value);
 }
 
-/** What a message is given to as an argument holds it as a parameter, in whichever file that function is. */
+/** A function that gets a message as an argument has it as a parameter, in whichever file the function is. */
 function noteParameters(files: readonly SourceFile[]): void {
   const functions = new Map<string, { readonly parameters: readonly string[]; readonly names: Set<string> }>();
   for (const { text, names } of files) {

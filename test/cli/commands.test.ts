@@ -48,7 +48,7 @@ test('create prints what was made, and its progress beside it', async () => {
   assert.match(stderr, /✓ mark web-1 ready/);
 });
 
-test('show, list and delete go by the id', async () => {
+test('show, list and delete know an instance by its id', async () => {
   const spec = smallSpec({ name: 'shown' });
   await run(['create', '-f', '-'], spec);
   const shown = await run(['show', String(spec.id)]);

@@ -27,7 +27,7 @@ test('libvirt’s guests can go through its folders, and see nothing', async () 
   for (const path of [folder.path, folder.instances]) assert.equal((await stat(path)).mode & 0o777, 0o711);
 });
 
-test('instances lie elsewhere where the state folder is closed to libvirt’s guests', async () => {
+test('instances are elsewhere where the state folder is closed to libvirt’s guests', async () => {
   const closed = join(state, 'closed');
   await mkdir(closed, { mode: 0o700 });
   const { instances } = await prepareDemoFolder(closed, {});

@@ -39,7 +39,7 @@ test('an image is registered, then its bytes are sent', async () => {
   ]);
 });
 
-test('what Glance said when it refused the bytes is told', async () => {
+test('what Glance said when it refused the bytes is reported', async () => {
   uploadStatus = 413;
   await assert.rejects(uploadToGlance(glanceUrl, id, upload), {
     code: 'GlanceConnectionFailed',
@@ -51,7 +51,7 @@ test('removing an image that is not there is no failure', async () => {
   await removeFromGlance(glanceUrl, id);
 });
 
-test('a Glance that does not answer is named', async () => {
+test('a Glance server that does not answer is named', async () => {
   await assert.rejects(uploadToGlance('http://127.0.0.1:1', id, upload), {
     code: 'GlanceConnectionFailed',
     message: /http:\/\/127\.0\.0\.1:1\/v2\/images/,

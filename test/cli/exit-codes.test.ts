@@ -13,7 +13,7 @@ test('exactly the codes of refused images exit with 3', () => {
   for (const code of codes) assert.equal(exitCodeOf(code) === 3, failureKind(code).imageRefused === true, code);
 });
 
-test('usage, spec and configuration exit with 2, what is out of reach with 5', () => {
+test('usage, spec and configuration exit with 2, what is unreachable with 5', () => {
   const withCode = (exitCode: number) => codes.filter((code) => exitCodeOf(code) === exitCode).sort();
   assert.deepEqual(withCode(2), ['ConfigInvalid', 'SecretKeyMissing', 'SpecInvalid', 'UsageInvalid']);
   assert.deepEqual(withCode(5), ['HostUnreachable', 'TemporalUnreachable']);

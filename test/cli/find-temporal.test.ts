@@ -21,7 +21,7 @@ async function find(toml = '', more: NodeJS.ProcessEnv = {}) {
   return await findTemporal({ configuration, stateDirectory: folder, environment });
 }
 
-/** What a running `up` leaves in the state folder; the pid says whether it still runs. */
+/** Runs with the file that a running `up` keeps in the state folder; the pid says whether it still runs. */
 async function withUpFile<Made>(pid: number, run: () => Promise<Made>): Promise<Made> {
   const file = join(folder, 'up.json');
   const up = { temporal: '127.0.0.1:7555', ui: null, host: 'host-a', namespace: 'home', pid };
@@ -33,7 +33,7 @@ async function withUpFile<Made>(pid: number, run: () => Promise<Made>): Promise<
   }
 }
 
-test('with nothing said, Temporal is on this machine', async () => {
+test('with nothing configured, Temporal is on this machine', async () => {
   assert.deepEqual(await find(), { address: '127.0.0.1:7233', namespace: 'default', foundBy: 'default' });
 });
 
@@ -42,7 +42,7 @@ test('a running up of the same state folder is found', async () => {
   assert.deepEqual(found, { address: '127.0.0.1:7555', namespace: 'home', foundBy: 'up' });
 });
 
-test('what a killed up left is not believed', async () => {
+test('the file of a killed up is ignored', async () => {
   const maxPid = 4_194_304;
   assert.equal((await withUpFile(maxPid + 1, () => find())).foundBy, 'default');
   await writeFile(join(folder, 'up.json'), '{"temporal":');

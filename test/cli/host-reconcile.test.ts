@@ -40,7 +40,7 @@ test('a worker has its host reconciled when it starts, and makes the schedule fo
   assert.deepEqual([action.workflowType, action.args], ['reconcileHost', [{ host: up.host, dryRun: false }]]);
 });
 
-test('the command says what would go, what stays and why; then removes it', async () => {
+test('the command says what would be removed, what stays and why; then removes it', async () => {
   const nova = join(up.paths.instances, randomUUID());
   await mkdir(nova);
   const left = join(up.paths.instances, `${randomUUID()}.0a1b2c3d.everboot-tmp`);

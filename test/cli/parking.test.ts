@@ -118,7 +118,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
   const created = await up.run(['create', '-f', '-'], JSON.stringify(asked));
   assert.equal(created.code, 4, created.stderr);
   assert.equal(created.stdout, '');
-  const end = `parked; it waits for an operator, and keeps its finished steps:\n  continue: everboot retry ${id} --set flavor.rootGb=N\n  give up:  everboot abandon ${id}\n`;
+  const end = `parked; it waits for an operator, and keeps its finished steps:\n  continue: everboot retry ${id} --set flavor.rootGb=N\n  abandon:  everboot abandon ${id}\n`;
   assert.ok(created.stderr.endsWith(end), created.stderr);
   assert.match(created.stderr, /^! waits for an operator for .*: FlavorDiskTooSmall/m);
 
@@ -173,7 +173,7 @@ test('a flavor that is too small is enlarged by a retry; the parked boot is show
   assert.equal((await up.json(['delete', id])).document.existed, true);
 });
 
-test('what waits can be abandoned, cancelled and deleted, and nothing is left of it', async () => {
+test('a parked boot can be abandoned, cancelled and deleted, and nothing is left of it', async () => {
   const [abandoned, cancelled, deleted] = [tooLarge(), tooLarge(), tooLarge()];
   const ends = [abandoned, cancelled, deleted].map((asked) => up.json(['create', '-f', '-'], asked));
   for (const { code } of await Promise.all(ends)) assert.equal(code, 4);
@@ -189,7 +189,7 @@ test('what waits can be abandoned, cancelled and deleted, and nothing is left of
   assert.equal((await up.json(['retry', randomUUID()])).document.error.code, 'InstanceNotFound');
 });
 
-test('a host is given up only where somebody says yes', async () => {
+test('a host is abandoned only where somebody says yes', async () => {
   const { code, document } = await up.json(['abandon', forgotten.id, '--host-gone']);
   assert.deepEqual([code, document.error.code], [2, 'UsageInvalid']);
   const asked = document.error.message;

@@ -84,7 +84,7 @@ test('a log gets a line for each change, and none where nothing changed', () => 
   assert.deepEqual(changeLines(done, { ...done, phase: 'Undoing' }, now), ['Undoing']);
 });
 
-test('what waits for an operator or for its host says so, on a terminal and in a log', () => {
+test('an operation that waits for an operator or for its host says so, on a terminal and in a log', () => {
   const parked = { code: 'InsufficientSpace', message: 'full', remedy: 'Free space.', step: 'createRootDisk' };
   const waiting: OperationView = {
     ...{ ...view(step()), phase: 'NeedsOperator' },

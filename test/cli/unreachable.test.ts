@@ -13,7 +13,7 @@ import { freePort } from '../fixtures/free-port.ts';
 
 const main = new URL('../../cli/everboot.ts', import.meta.url).pathname;
 
-/** What asks no Temporal server; whatever is not here has to say that it can reach none. */
+/** The commands that ask no Temporal server; every other one has to say that it can reach none. */
 const local = new Set(['demo', 'test', 'image inspect', 'schema', 'keygen']);
 
 /** Far more than a command may take; it is for a command that hangs. */

@@ -51,7 +51,7 @@ for (const [args, message] of [
   });
 }
 
-test('--help of every command exits with 0 and tells of --json', async () => {
+test('--help of every command exits with 0 and names --json', async () => {
   const commands = [[], ['create'], ['up'], ['image', 'inspect'], ['schema'], ['demo'], ['test']];
   for (const { code, stdout } of await Promise.all(commands.map((args) => runEverboot([...args, '--help'])))) {
     assert.equal(code, 0);

@@ -10,12 +10,12 @@ import { EverbootFailure, type FailureCode, failureTable } from '../../domain/fa
 const id = '6f6c1a0e-5d43-4b0e-9c2f-1d2f6a1c7b11';
 const retry = `everboot retry ${id}`;
 
-test('the ways on from a parked boot are those that fit its failure', () => {
+test('the commands for a parked boot are those that fit its failure', () => {
   const ways = (code?: string) =>
     waysOn(id, code)
       .split('\n')
       .map((line) => line.trim().replace(/: +/, ': '));
-  const giveUp = `give up: everboot abandon ${id}`;
+  const giveUp = `abandon: everboot abandon ${id}`;
   assert.deepEqual(ways('FlavorDiskTooSmall'), [`continue: ${retry} --set flavor.rootGb=N`, giveUp]);
   assert.deepEqual(ways('FlavorMemoryTooSmall'), [`continue: ${retry} --set flavor.memoryMb=N`, giveUp]);
   assert.deepEqual(ways('SpecInvalid'), [`continue: ${retry} --set KEY=VALUE`, giveUp]);
@@ -36,13 +36,13 @@ test('what to do about a parked boot is to retry it, and not to start it again e
   assert.equal(parkedOver('InsufficientSpace'), 'Free space on the host; then retry.');
 });
 
-test('a deletion whose host does not answer names the way out of that', () => {
+test('a deletion whose host does not answer names its remedy', () => {
   const failure = Object.assign(operationFailure(id, undefined), { code: 'HostUnreachable' as const });
   assert.match(deletionFailure(failure).remedy, new RegExp(`everboot abandon ${id} --host-gone$`));
   assert.equal(deletionFailure(failure).instanceId, id);
 });
 
-test('a parked boot of which no worker says why is shown as one, with the ways on', () => {
+test('a parked boot of which no worker says why is shown as one, with its commands', () => {
   const view: InstanceView = {
     ...{ instanceId: id, name: 'web-1', host: 'hv-1', phase: 'NeedsOperator', operation: 'create', steps: [] },
     startedAt: '2026-03-01T14:05:09.000Z',

@@ -35,7 +35,10 @@ beforeEach(() => {
   host.onStep = async () => undefined;
 });
 
-/** A deletion on a host that does not take it up. That takes ten seconds of the bundle's, in which the other tests are done. */
+/**
+ * A deletion on a host that does not take it up. That takes ten seconds of the bundle's, in which the other tests are
+ * done.
+ */
 async function deletionWithoutHost(): Promise<{ instanceId: string; deletion: Promise<unknown> }> {
   const { instanceId } = await client.createInstance(smallSpec({ host: 'host-lost' }));
   await temporal.workflow.getHandle(`instance/${instanceId}`).terminate('a test wants a deletion without its host');
@@ -53,7 +56,7 @@ function failsWith(code: string, message: RegExp) {
   };
 }
 
-/** Fails a step permanently until it is told not to. */
+/** Fails a step permanently until the fault is taken back. */
 function failing(step = 'defineDomain'): { on: boolean } {
   const fault = { on: true };
   host.onStep = async (name) => {
@@ -94,7 +97,7 @@ test('a creation that parks ends the waiting with its failure, for whoever joins
   assert.equal(host.records.has(instanceId), false);
 });
 
-test('a creation that may not park carries no word of it', async () => {
+test('a creation that may not park does not mention it', async () => {
   const started = await client.createInstance(smallSpec());
   assert.equal(started.onFailure, 'undo');
   const { memo } = await temporal.workflow.getHandle(`instance/${started.instanceId}`).describe();
@@ -213,7 +216,7 @@ test('what does not wait can be neither retried nor abandoned', async () => {
   await assert.rejects(client.abandon('web-1'), failsWith('SpecInvalid', /no instance id/));
 });
 
-test('the list of what waits names the reason of each, and nothing else; abandoning takes everything back and tells what it had failed with', async () => {
+test('the list of parked boots has their reasons; abandoning undoes everything and reports the failure', async () => {
   failing();
   const { instanceId } = await park({ name: 'stuck' });
   const listed = async () => (await client.list({ parked: true })).instances;
@@ -232,7 +235,7 @@ test('the list of what waits names the reason of each, and nothing else; abandon
   assert.deepEqual(await listed(), [], 'what was abandoned waits no more, whatever the list still says');
 });
 
-test('of several hosts the first is taken, and all are sent; none that polls is said at once', async () => {
+test('of several hosts the first is taken, and all are sent; none that polls is reported at once', async () => {
   const hosts = ['host-a', 'host-z'];
   const spec = smallSpec({ hosts });
   const started = await client.createInstance(spec);
@@ -266,7 +269,7 @@ async function firstInput<Input>(handle: { fetchHistory(): Promise<{ events?: un
   return JSON.parse(Buffer.from(data).toString()) as Input;
 }
 
-test('a host that is gone permanently is given up: the creation and the deletion end, and leave word for it', async () => {
+test('a host that is gone is abandoned: the creation and the deletion end, each with a deferred cleanup', async () => {
   const gone = await cloud.addHost('host-b');
   const [made, stuck] = [smallSpec({ host: 'host-b' }), smallSpec({ host: 'host-b' })];
   await client.wait(await client.createInstance(made));
@@ -307,7 +310,7 @@ test('a host that is gone permanently is given up: the creation and the deletion
   assert.deepEqual([there.existed, there.cleanupPendingOn], [false, undefined], 'another host is asked all the same');
 });
 
-test('an operation that is on another host than the one that was seen is not given up', async () => {
+test('an operation that is on another host than the one that was seen is not abandoned', async () => {
   const instanceId = randomUUID();
   const order = { operationId: randomUUID(), host: 'host-d', instanceId };
   const handle = await startWorkflow(temporal, 'deleteInstance', order, {
@@ -321,7 +324,7 @@ test('an operation that is on another host than the one that was seen is not giv
   await handle.terminate('a test is done with it');
 });
 
-test('a creation that left nothing leaves no word, whatever earlier word there is of it', async () => {
+test('a creation that left nothing gets no deferred cleanup, whatever earlier one there is', async () => {
   const { reached } = holdAt(host, 'planInstance');
   const { instanceId } = await client.createInstance(smallSpec({ host: 'host-a' }));
   await reached;
@@ -335,7 +338,7 @@ test('a creation that left nothing leaves no word, whatever earlier word there i
   assert.deepEqual([phase, cleanupPendingOn], ['Failed', undefined]);
 });
 
-test('a deletion that was stopped, or failed otherwise, is not started again to be given up', async () => {
+test('a deletion that was stopped, or failed otherwise, is not started again to be abandoned', async () => {
   const stops: readonly ((id: string) => Promise<void>)[] = [
     async (id) => void (await client.cancel(id)),
     async (id) => void (await temporal.workflow.getHandle(`instance/${id}`).terminate('a test')),
@@ -368,7 +371,7 @@ async function staysUndeleted(id: string): Promise<void> {
   assert.ok(host.records.has(id));
 }
 
-test('a deletion that found no host to do it can be given up afterwards, with that host', async () => {
+test('a deletion that found no host to do it can be abandoned afterwards, with that host', async () => {
   const { instanceId, deletion } = await unanswered;
   await assert.rejects(deletion, failsWith('HostUnreachable', /host-lost/));
   const handle = temporal.workflow.getHandle(`instance/${instanceId}`);

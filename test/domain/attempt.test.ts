@@ -202,7 +202,7 @@ test('a host that is gone is left as it is, whatever the attempt was being undon
   assert.deepEqual(after(undoing, hostGone), { at: 'gone', leaves: 'domain', failure: 'a failed step' });
 });
 
-test('the two ends that leave a host as it is are those of an attempt that was given up', () => {
+test('the two ends that leave a host as it is are those of an abandoned attempt', () => {
   const givenUp = Object.values(states).filter(isGivenUp);
   assert.deepEqual(
     givenUp.map(({ at }) => at),

@@ -4,8 +4,9 @@ export type Dimensions = Readonly<Record<string, readonly unknown[]>>;
 export type Combination<Table extends Dimensions> = { readonly [Name in keyof Table]: Table[Name][number] };
 
 /**
- * Few rows of a table's whole product, so chosen that any three choices of three dimensions meet in one of them: what is
- * wrong with a combination is almost always wrong with three of its parts. The same table has the same rows every time.
+ * Few rows of a table's whole product, so chosen that any three choices of three dimensions meet in one of them: what
+ * is wrong with a combination is almost always wrong with three of its parts. The same table has the same rows every
+ * time.
  */
 export function everyThree<const Table extends Dimensions>(table: Table): Combination<Table>[] {
   const names = Object.keys(table);

@@ -116,7 +116,7 @@ test('all errors are reported together, with their names, values and expected va
   );
 });
 
-test('the base of a Glance loses its version, and a folder its last slash', () => {
+test('the base URL of a Glance server loses its version, and a folder its last slash', () => {
   const { glance, host } = read({
     glance: { api_servers: ['http://a:9292', 'http://b:9292/', 'https://c/image/v2', 'https://d/v2/'] },
     host: { instances_path: '/srv/instances/', file_image_roots: ['/srv/images/'] },
@@ -153,7 +153,7 @@ test('a configured flavor is added, or takes the place of a built-in one', () =>
   assert.deepEqual(flavors.web, { name: 'web', vcpus: 4, memoryMb: 4096, rootGb: 10, ephemeralGb: 1, swapMb: 512 });
 });
 
-test('a machine whose own name is none for a host is told so', () => {
+test('a machine whose own name is none for a host is refused with that reason', () => {
   const named = (name: string) => () => parseConfiguration({}, { machineName: name });
   assert.throws(named('büro'), (error: EverbootFailure) => error.problems[0]?.startsWith('[host] name: "büro"'));
   assert.equal(parseConfiguration({ host: { name: 'office' } }, { machineName: 'büro' }).host.name, 'office');

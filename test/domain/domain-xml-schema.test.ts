@@ -23,7 +23,7 @@ const cards: InstanceSpec['interfaces'] = [
   { type: 'tap', source: 'tap3f2a9c04-11', mac: '52:54:00:12:34:57' },
 ];
 
-/** What a machine's XML is made of. */
+/** The parts of a machine's XML. */
 const machines = {
   virtType: ['qemu', 'kvm'],
   cpuMode: [null, 'none', 'host-passthrough', 'maximum'],

@@ -52,7 +52,7 @@ test('a failure that went through a report is the same failure', () => {
   }
 });
 
-test('a code of a later release keeps its type and its words on every way', () => {
+test('a code of a later release keeps its type and its words on every path', () => {
   const details = [{ message: 'no tide', remedy: 'Wait.', problems: ['a'], step: 'floatDisk', tide: 3 }];
   const later = ApplicationFailure.create({ type: 'TideTooLow', message: 'no tide: a. Wait.', details });
   const report = reportIn(throughTemporal(later));
@@ -65,7 +65,7 @@ test('a code of a later release keeps its type and its words on every way', () =
   assert.deepEqual([code, message, remedy], ['UnknownCode', 'TideTooLow: no tide', 'Wait.']);
 });
 
-test('what was no failure of ours has its own words, and whatever stands in its details does no harm', () => {
+test('an error that is not ours keeps its own words, and nothing in its details does harm', () => {
   for (const details of [
     undefined,
     null,

@@ -29,7 +29,7 @@ const deletion = { operation: 'delete', ...later };
 const unreadable = { record: null, isRecordUnreadable: true };
 const guest = { record: null, hasDomain: true };
 
-/** What is known, beside a building record, its directory and no domain; and what becomes of the claim. */
+/** The facts, beside a building record, its directory and no domain; and the claim's verdict. */
 const cases: readonly (readonly [string, Partial<ClaimFacts>, ReconcileReason])[] = [
   ['an open run carries the claim', { newest: run('open') }, 'Owned'],
   ['an open run that was started by hand', { newest: run('open', { operationId: null, host: null }) }, 'Owned'],

@@ -11,7 +11,7 @@ const wait = 'wait';
 const deletion = { operation: 'delete' };
 const old = { operationId: 'old' };
 
-/** Of a deletion that was given up, on a host with claims of two operations: what goes. */
+/** Cases of an abandoned deletion, on a host with claims of two operations: the claims whose orphans are removed. */
 const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['its own run was the last one', { newest: run('succeeded', deletion), ready: 'old' }, ['old', 'new']],
   ['Temporal knows nothing', { newest: null, ready: 'old' }, ['old', 'new']],
@@ -25,14 +25,14 @@ const ofDeletions: readonly (readonly [string, Partial<CleanupFacts>, readonly s
   ['somebody made it again by hand', { newest: run('succeeded', { operationId: null }), ready: 'new' }, ['old']],
 ];
 for (const [title, given, expected] of ofDeletions) {
-  test(`a deletion that was given up, and ${title}: ${expected}`, () => {
+  test(`an abandoned deletion, and ${title}: ${expected}`, () => {
     const facts = { operationId: null, found: ['old', 'new'], ready: null, newest: null, ...given };
     const verdict = judgeCleanup(facts);
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
   });
 }
 
-/** Of an operation that was given up. */
+/** Cases of an abandoned operation. */
 const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly string[] | 'wait'])[] = [
   ['it failed', { newest: run('failed', old) }, ['old']],
   ['it failed after all was ready', { newest: run('failed', old), ready: 'old' }, ['old']],
@@ -49,7 +49,7 @@ const ofOperations: readonly (readonly [string, Partial<CleanupFacts>, readonly 
   ['something runs that does not say what', { newest: run('open', { operationId: null }) }, wait],
 ];
 for (const [title, given, expected] of ofOperations) {
-  test(`an operation that was given up, and ${title}: ${expected}`, () => {
+  test(`an abandoned operation, and ${title}: ${expected}`, () => {
     const verdict = judgeCleanup({ operationId: 'old', found: [], ready: null, newest: null, ...given });
     assert.deepEqual('wait' in verdict ? wait : verdict.remove, expected);
   });

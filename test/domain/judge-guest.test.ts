@@ -30,12 +30,12 @@ const cases: readonly (readonly [string, Partial<GuestFacts>, GuestVerdict])[] =
   [
     'a deferred cleanup is about to remove it',
     { isBeingCleared: true },
-    { leftOff: 'it was given up, and what is here of it is being removed' },
+    { leftOff: 'it was abandoned, and a deferred cleanup is removing it' },
   ],
   [
     'a deferred cleanup is about to remove it, and Temporal has forgotten its runs',
     { isBeingCleared: true, newest: null },
-    { leftOff: 'it was given up, and what is here of it is being removed' },
+    { leftOff: 'it was abandoned, and a deferred cleanup is removing it' },
   ],
   ['its deletion by hand says no host', { newest: run('failed', byHand) }, { leftOff: 'somebody wanted it deleted' }],
   ...(['open', 'failed', 'cancelled', 'terminated'] as const).map(

@@ -321,7 +321,7 @@ test('a digest is kept in lower case', () => {
   assert.deepEqual(spec.image, { file: '/a', digest, format: 'raw' });
 });
 
-test('what becomes of a failed boot is one of two words', () => {
+test('onFailure is one of two words', () => {
   assert.deepEqual(problemsWith({ onFailure: 'retry' }), ['onFailure: "retry", expected one of undo, hold']);
 });
 

@@ -38,6 +38,6 @@ test('an absence is seen within the time after which it counts, or a fiftieth of
   }
 });
 
-test('the pauses grow from the first on, so that a boot of an hour costs few looks', () => {
+test('the pauses grow from the first on, so that a boot of an hour costs few pings', () => {
   assert.ok(looksWithin(60 * minuteMs, Number.POSITIVE_INFINITY).length <= 10);
 });

@@ -301,7 +301,7 @@ test('a root disk holds an image of its own size, and not a byte more', () => {
   assert.match(checkFlavorHoldsImage(gibibyte, gibibyte + 1) ?? '', /1073741824 bytes.*1073741825 bytes/);
 });
 
-test('logical volumes and Ceph images are raw and lie outside; the config drive stays a file', () => {
+test('logical volumes and Ceph images are raw and outside the directory; the config drive stays a file', () => {
   for (const imagesType of ['lvm', 'rbd'] as const) {
     const { root, config } = plan({}, { imagesType });
     assert.deepEqual([root?.format, root?.storage], ['raw', imagesType]);

@@ -85,7 +85,7 @@ describe('bad images and specs', () => {
     assert.ok(error.problems.length >= 10, error.problems.join('\n'));
   });
 
-  test('a host that nobody polls for is said within a minute', async () => {
+  test('a host that nobody polls for is reported within a minute', async () => {
     const started = Date.now();
     const expected = { code: 'HostUnreachable', exit: 5, says: /nowhere/ };
     await assertRefused(up, { host: 'nowhere', image: imageOf(image) }, expected);
@@ -104,7 +104,7 @@ test('Glance is down: its servers are named when the time is over', async () => 
   }
 });
 
-test('libvirt is not running: said before anything is made', async () => {
+test('libvirt is not running: reported before anything is made', async () => {
   const uri = 'qemu:///system?socket=/nonexistent/libvirt-sock';
   const toml = `[libvirt]\nconnection_uri = "${uri}"\nunavailable_timeout = 2\n`;
   const up = await startEverboot({ command: 'up', toml });

@@ -110,7 +110,7 @@ test('a scrub finds a flipped byte, names the instance, and fetches the same byt
   await done(['delete', instanceId]);
 });
 
-test('what a scrub cannot fetch again is said with its reason, and the command fails', async () => {
+test('what a scrub cannot fetch again is reported with its reason, and the command fails', async () => {
   const gone = await makeRawImage(up.folder, 'gone.raw', 5 * mebibyte);
   const name = await precached(gone);
   await done(['cache', 'scrub', '--all']);
@@ -134,7 +134,7 @@ test('Nova’s files in the cache are listed and never touched', async () => {
   assert.deepEqual(await readFile(foreign), await readFile(join(up.folder, 'used.raw')));
 });
 
-test('a wrong image, a wrong name and a host that is not there are said', async () => {
+test('a wrong image, a wrong name and a host that is not there are reported', async () => {
   const unknown = await up.json(['cache', 'pin', 'no-such-file']);
   assert.equal(unknown.code, 1);
   assert.match(unknown.document.error.message, /no-such-file/);

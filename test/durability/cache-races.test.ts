@@ -62,7 +62,7 @@ async function deleteAll(ids: readonly string[]): Promise<void> {
   await assertCleanSlate(up.paths, ids);
 }
 
-/** The steps of an operation that has ended; its workflow tells them, once a worker has the time to ask it. */
+/** The steps of an operation that has ended; its workflow reports them, once a worker has the time to query it. */
 async function stepsOf(id: string): Promise<string[]> {
   for (;;) {
     const { steps } = await client.show(id);
@@ -155,7 +155,7 @@ async function fetchingProcess(): Promise<RunningEverboot> {
   throw new Error('no worker has a partial file open');
 }
 
-test('builds, sweeps and scrubs of the same image at once: no build fails, and no base goes under an instance', async () => {
+test('builds, sweeps and scrubs of the same image at once: no build fails, no instance loses its base', async () => {
   const image = await makeQcow2Image(up.folder, 'raced.qcow2', 24);
   const source = { file: image.path, digest: image.digest, format: 'qcow2' };
   let building = true;

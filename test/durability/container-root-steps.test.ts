@@ -26,7 +26,7 @@ after(() => host.stop());
 
 const handleOf = (id: string) => host.client.workflow.getHandle(instanceWorkflowId(id));
 
-test('a container’s root is made once though its step runs twice, and goes with the instance', { skip }, async () => {
+test('a container’s root is made once when its step runs twice, and removed with the instance', { skip }, async () => {
   host.inject = async (step, run) => {
     if (step === 'extractRootFileSystem') await run();
     return await run();
@@ -38,7 +38,7 @@ test('a container’s root is made once though its step runs twice, and goes wit
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a container’s root that fails permanently takes everything back', { skip }, async () => {
+test('a container’s root that fails permanently undoes everything', { skip }, async () => {
   host.inject = async (step, run) => {
     if (step !== 'extractRootFileSystem') return await run();
     throw new EverbootFailure('ImageUnacceptable', 'injected');

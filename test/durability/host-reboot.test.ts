@@ -63,7 +63,7 @@ async function untilReady(id: string): Promise<void> {
   });
 }
 
-/** What the host wrote down with the start of the machine in which it did, and which is therefore of another one now. */
+/** The host's notes that carry the boot in which it wrote them, which is therefore another one after the reboot. */
 async function notesOfThisBoot(): Promise<string[]> {
   const found: string[] = [];
   for (const folder of [worker.paths.instances, worker.stateDirectory]) {

@@ -84,7 +84,7 @@ test('the root file system grows and is injected into before the guest sees it, 
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('an injection that fails permanently takes everything back', async () => {
+test('an injection that fails permanently undoes everything', async () => {
   host.inject = async (step, run) => {
     if (step === 'growFileSystem') return notGrown;
     if (step !== 'injectFiles') return await run();

@@ -41,7 +41,7 @@ async function putLaterInstance(host: Host, state: 'building' | 'ready'): Promis
   await putBaseImage(host, later);
 }
 
-/** What is in a host's folders, but for its lock file. */
+/** The files in a host's folders, but for its lock file. */
 async function filesOf(folder: string): Promise<Tree> {
   return new Map([...(await treeOf(folder))].filter(([name]) => !name.endsWith('/.everboot/locks')));
 }
@@ -151,7 +151,7 @@ function isTurnedAway(tried: PromiseSettledResult<unknown>): boolean {
   return code === 'HostIoError' && retryable && /still writes/.test(message);
 }
 
-/** What an undo has left of the instance. */
+/** The files of the instance that an undo has left. */
 function leftOf(tree: Tree): string[] {
   const names = [...tree.keys()];
   return names.filter(

@@ -76,7 +76,7 @@ test('a fetch continues while Temporal is away and when it is back, and is not s
     process.kill(server.program.pid, 'SIGKILL');
     await server.program.ended;
     await sleep(2000);
-    assert.ok(source.sentBytes > before, 'the bytes keep coming while nobody can be told of them');
+    assert.ok(source.sentBytes > before, 'the bytes keep coming while they cannot be reported');
     await startServer();
     source.bytesPerSecond = 400 * mebibyte;
     await untilReady(id);

@@ -151,7 +151,7 @@ test('a wrong secret is refused without being quoted', async () => {
   for (const form of secret.forms) assert.ok(!JSON.stringify(document).includes(form));
 });
 
-test('what was sealed for a key that the host has not fails the boot, and no drive is written', async () => {
+test('what was sealed for a key that the host does not have fails the boot, and no drive is written', async () => {
   const secret = planted();
   const [publicKeyFile, privateKeyFile] = [join(up.folder, 'other.json'), join(up.folder, 'other-private.json')];
   const kid = await addKeyPair(publicKeyFile, privateKeyFile);

@@ -45,7 +45,7 @@ async function reconcile(dryRun = false): Promise<ReconcileResult> {
   return await (await startWorkflow(host.client, 'reconcileHost', order, { workflowId: lastReconciliation })).result();
 }
 
-/** What a reconciliation says of an instance. */
+/** The items of an instance in a reconciliation. */
 function saidOf({ removed, kept }: ReconcileResult, instanceId: string): ReconciledItem[] {
   return [...removed, ...kept].filter(({ claim }) => claim?.instanceId === instanceId);
 }
@@ -123,7 +123,7 @@ async function fingerprint(): Promise<Record<string, string>> {
   return found;
 }
 
-test('a dry run says what would go, and touches nothing', async () => {
+test('a dry run lists removals, and touches nothing', async () => {
   const id = await terminatedAfter('defineDomain', 'defined');
   await reconcileUntilFreeDry(id);
   const before = await fingerprint();
@@ -182,7 +182,7 @@ test('what Nova left is reported and not touched: directories, cached files, dom
   }
 });
 
-test('of an instance whose record is damaged nothing goes, its claims on the cache neither', async () => {
+test('of an instance whose record is damaged nothing is removed, its claims on the cache neither', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
   await reconcileUntilFreeDry(id);
   const file = join(host.paths.instances, id, 'everboot.json');
@@ -208,7 +208,7 @@ test('an instance whose files somebody works on is left until that ends', async 
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('a ready instance stays, known to Temporal or not; one without its domain is told', async () => {
+test('a ready instance stays, known to Temporal or not; one without its domain is reported', async () => {
   const { spec } = await host.create(await freshSpec('defined'));
   await host.client.workflow.getHandle(instanceWorkflowId(spec.id)).result();
   assert.deepEqual(reasonsOf(await reconcile(), spec.id), [], 'what is well is only counted');
@@ -274,7 +274,7 @@ test('a run that was reset keeps its files, and continues with them', async () =
   await assertCleanSlate(host.paths, [id]);
 });
 
-test('what one attempt left goes while the next one runs on another host, and that one is not touched', async () => {
+test('the orphans of one attempt are removed while the next runs on another host, which is not touched', async () => {
   const id = await terminatedAfter('createRootDisk', 'disks');
   const other = `gone-${randomUUID().slice(0, 8)}`;
   const { operationId } = await host.create({ id, boot: 'disks' }, { host: other });
@@ -290,7 +290,7 @@ test('what one attempt left goes while the next one runs on another host, and th
   await handle.terminate('by a test');
 });
 
-test('partial folders that nobody continues with are removed once they are old', async () => {
+test('orphaned partial folders are removed once they are old', async () => {
   const id = randomUUID();
   const doomed = join(host.paths.instances, `${id}.0a1b2c3d.everboot-tmp`);
   await mkdir(doomed);

@@ -51,7 +51,7 @@ test('a worker that is killed in the middle of a reconciliation leaves the rest 
   );
   await Promise.all(ids.map((id) => client.workflow.getHandle(instanceWorkflowId(id)).terminate('by a test')));
 
-  // Whoever gives up the last claim waits for this lock, with the directories gone and something left to do.
+  // Whoever releases the last claim waits for this lock, with the directories gone and something left to do.
   const [cacheName = ''] = await readdir(paths.claims);
   const request = { lockFile: paths.locks, key: lockKeys.fetch(cacheName).text };
   const lock = await waitForKernelLock(request, { timeoutMs: 30_000 });
@@ -130,7 +130,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** What is looked at may go away, or not be there yet, while it is looked at. */
+/** The thing that a test looks at may go away, or not be there yet, while it does. */
 function unlessGone(holds: () => Promise<boolean>): () => Promise<boolean> {
   return () => holds().catch(() => false);
 }

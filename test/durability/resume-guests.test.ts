@@ -92,7 +92,7 @@ test('guests that ran are started after the host was; one that was off, one with
   assert.deepEqual(states, ['running', 'shut off', 'shut off', 'running', 'shut off']);
 
   await virsh('destroy', ran);
-  assert.equal((await reconcile()).resumed, null, 'only once for each start of the machine');
+  assert.equal((await reconcile()).resumed, null, 'only once for each host reboot');
   assert.equal(await domainState(uri, ran), 'shut off');
   gate.resolve();
   host.inject = undefined;

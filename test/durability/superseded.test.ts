@@ -75,7 +75,7 @@ async function startDeletion(host: TestHost, instanceId: string): Promise<Workfl
 const giveUp = (handle: WorkflowHandle) => updateWorkflow(handle, 'abandon', { hostGone: true });
 
 for (const step of ['defineDomain', 'startDomain', 'markReady'] as const) {
-  test(`${step} of an operation that was given up does nothing, and the host removes what it has`, async () => {
+  test(`${step} of an abandoned operation does nothing, and the host removes the orphans`, async () => {
     const late = holding(step);
     const { spec: made, operationId } = await first.create(spec('running'));
     const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
@@ -115,7 +115,7 @@ test('a step that defines or starts a domain, and comes in the middle of the und
   }
 });
 
-test('a guest that was started in the moment in which its operation was given up is taken away at once', async () => {
+test('a guest that was started in the moment in which its operation was abandoned is removed at once', async () => {
   const reached = Promise.withResolvers<void>();
   first.inject = async (name, run) => {
     const made = await run();
@@ -134,7 +134,7 @@ test('a guest that was started in the moment in which its operation was given up
   await assertCleanSlate(first.paths, [made.id]);
 });
 
-test('a guest that an earlier attempt had started is taken away by the next one, which comes too late', async () => {
+test('a guest that an earlier attempt had started is removed by the next one, which comes too late', async () => {
   const reached = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   const isLeft = Promise.withResolvers<boolean>();
@@ -165,7 +165,7 @@ test('a guest that an earlier attempt had started is taken away by the next one,
   await assertCleanSlate(first.paths, [made.id]);
 });
 
-test('a build goes to the next host when the first is away for too long, and the first clears itself', async () => {
+test('a build moves to the next host when the first is away for too long, and the first removes orphans', async () => {
   const late = silentFrom('createSwapDisk');
   const hosts = [first.name, second.name];
   const { spec: made, operationId } = await first.create(spec('defined'), { hosts, hostUnreachableAfterMs: 4000 });
@@ -247,7 +247,7 @@ test('a boot whose guest may run already waits for its host, however long', asyn
   await assertCleanSlate(first.paths, [made.id]);
 });
 
-test('a host that is given up is the one that was meant', async () => {
+test('the host that is abandoned is the one that was meant', async () => {
   const late = holding('createSwapDisk');
   const { spec: made } = await first.create(spec('disks'));
   const handle = first.client.workflow.getHandle(instanceWorkflowId(made.id));
@@ -258,7 +258,7 @@ test('a host that is given up is the one that was meant', async () => {
   await removeFrom(first, made.id);
 });
 
-test('a deletion on a host that is gone can be given up, and the host deletes when it is back', async () => {
+test('a deletion on a host that is gone can be abandoned, and the host deletes when it is back', async () => {
   first.inject = undefined;
   const { spec: made } = await first.create(spec('defined'));
   await first.client.workflow.getHandle(instanceWorkflowId(made.id)).result();

@@ -135,14 +135,14 @@ describe('a sweep', () => {
     assert.match(report.notes.join(), /over max_bytes by \d+ bytes/);
   });
 
-  test('clears what fetches left and nobody continues with; Nova’s partial files stay', async (t) => {
+  test('removes orphaned files of fetches; Nova’s partial files stay', async (t) => {
     const maintenance = await cacheOf(t);
     const { paths } = maintenance;
     const files = [
       // Ours: a sidecar says so.
       [`${named('5')}.part`, true],
       [`${named('5')}.part.json`, true],
-      // A Nova's: nothing of ours knows them.
+      // Nova's: nothing of ours knows them.
       [`${named('6')}.part`, false],
       [`${named('6')}.converted`, false],
       [named('7'), false],
@@ -212,7 +212,7 @@ describe('a sweep', () => {
       t.after(() => child.kill('SIGKILL'));
       await once(child.stdout, 'data');
       for (const letter of letters) {
-        // As a build does: claimed before it is made, and given up afterwards.
+        // As a build does: claimed before it is made, and released afterwards.
         const claim = { instanceId: randomUUID(), operationId: randomUUID() };
         await addClaim(paths, named(letter), claim);
         await base(paths, named(letter), { bytes: 4096 });
@@ -250,7 +250,7 @@ describe('a scrub', () => {
     assert.deepEqual(await readdir(maintenance.paths.cache), [damaged[0]?.quarantinedAs]);
   });
 
-  test('tells of a base that is gone from under a disk, so that it is fetched again', async (t) => {
+  test('reports a base that is gone from under a disk, so that it is fetched again', async (t) => {
     const maintenance = await cacheOf(t);
     const path = await base(maintenance.paths, named('b'));
     const claim = { instanceId: randomUUID(), operationId: randomUUID() };

@@ -19,7 +19,7 @@ test('an image of another Glance is named by its whole address, and a boot file 
   assert.notEqual(imageCacheName({ reference: url }, 'ramdisk'), imageCacheName({ reference: url }, 'root'));
 });
 
-test('kernel and ramdisk go by their plain id', () => {
+test('kernel and ramdisk are named by their plain id', () => {
   assert.equal(imageCacheName({ reference: { glance: id } }, 'kernel'), id);
   assert.equal(imageCacheName({ reference: { glance: id } }, 'ramdisk'), id);
 });

@@ -24,7 +24,7 @@ const { full } = JSON.parse(await readFile(join(fixtures, 'instances.json'), 'ut
 const trees = JSON.parse(await readFile(join(fixtures, 'trees.json'), 'utf8'));
 const macs: string[] = full.spec.interfaces.map(({ mac }: { mac: string }) => mac);
 
-/** What cloud-init's own datasource reads from a drive of that format. */
+/** Returns what cloud-init's own datasource reads from a drive of that format. */
 async function askCloudInit(configDriveFormat: 'iso9660' | 'vfat'): Promise<any> {
   const networkData = trees.full['openstack/latest/network_data.json'];
   const { spec, secrets } = parseSpec({ ...full.spec, hostname: 'web-1.example.org', networkData });

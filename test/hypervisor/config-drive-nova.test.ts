@@ -18,7 +18,7 @@ interface Instance {
 }
 
 const instances = (await readJson('test/fixtures/nova/instances.json')) as Record<string, Instance>;
-/** What Nova wrote for them. */
+/** Nova's files for them. */
 const novaTrees = (await readJson('test/fixtures/nova/trees.json')) as Record<string, Tree>;
 const randomSeed = Buffer.alloc(512, 1).toString('base64');
 
@@ -26,7 +26,7 @@ async function readJson(path: string): Promise<unknown> {
   return JSON.parse(await readFile(join(root, path), 'utf8'));
 }
 
-/** What is written here for the same instance: where it has fixed addresses, the spec says of them what Neutron said. */
+/** Our files for the same instance: where it has fixed addresses, the spec says of them what Neutron said. */
 function ownTree(name: string): Tree {
   const { spec: document, disks } = instances[name] as Instance;
   const networkData = name === 'full' ? { networkData: novaTrees.full?.['openstack/latest/network_data.json'] } : {};
@@ -146,7 +146,7 @@ test('every key of a spec is on the drive, each under a name of its own', () => 
   });
 });
 
-test('a tagged card is told by its MAC address in lower case, and by its bus', () => {
+test('a tagged card is identified by its MAC address in lower case, and by its bus', () => {
   const mac = 'FA:16:3E:00:00:0A';
   const cards = [
     { type: 'network', source: 'default', mac, tag: 'front' },

@@ -103,7 +103,7 @@ test('a drive can be read by its owner only, and nothing is left of its making',
   assert.deepEqual(await readdir(own), ['disk.config']);
 });
 
-test('a drive that is there stays, and what a killed worker left beside it goes', async () => {
+test('an existing drive stays, and what a killed worker left beside it is removed', async () => {
   const own = join(folder, 'again');
   await mkdir(join(own, 'disk.config.deadbeef.everboot-tmp/tree'), { recursive: true });
   await writeFile(join(own, 'disk.config.deadbeef.everboot-tmp/tree/user_data'), 'secret');
@@ -122,7 +122,7 @@ test('an instance with interfaces and no network data is left to DHCP', async ()
   assert.equal(String((await readIso(join(folder, 'disk.config'))).get('openstack/latest/network_data.json')), '{}');
 });
 
-test('the guest is told which device is which', async () => {
+test('the guest finds in its metadata which device is which', async () => {
   const path = join(folder, 'devices.config');
   const disks = {
     root: { kind: 'root', name: 'disk', format: 'qcow2', device: 'vda', bus: 'virtio', sizeBytes: null },

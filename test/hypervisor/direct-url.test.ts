@@ -22,14 +22,14 @@ async function described(glance: string, ...apiServers: string[]): Promise<Image
 }
 
 interface Told {
-  /** What `/locations` answers, as JSON, or an answer of another kind. */
+  /** The answer of `/locations`, as JSON, or one of another kind. */
   readonly locations?: readonly unknown[] | Answer;
-  /** What the image's record has besides. */
+  /** Further fields of the image's record. */
   readonly record?: object;
   readonly size?: number | null;
 }
 
-/** A Glance that says where the image lies, and counts how often its bytes are asked for. */
+/** A Glance server that shows the image's location, and counts how often its bytes are asked for. */
 async function glanceWithLocations(t: TestContext, { locations = [], record = {}, size = bytes.length }: Told) {
   const { algorithm, hex } = digestOf(bytes);
   const told = { id, name: 'told', status: 'active', disk_format: 'raw', container_format: 'bare', size, ...record };
@@ -56,8 +56,8 @@ async function isWhole({ partPath }: Roots): Promise<void> {
   assert.ok((await readFile(partPath)).equals(bytes), 'the part is the image');
 }
 
-describe('an image whose place Glance tells', () => {
-  test('is copied from there, wherever Glance tells it, and its bytes are never asked for', async (t) => {
+describe('an image whose location Glance shows', () => {
+  test('is copied from there, wherever Glance shows it, and its bytes are never asked for', async (t) => {
     const where = await folders(t);
     const file = join(where.root, 'stored image');
     await writeFile(file, bytes);

@@ -127,7 +127,7 @@ test('where the file system can, a raw root disk shares the blocks of its base',
   run('qemu-img', ['compare', '-q', '-f', 'raw', '-F', 'raw', path, near.path]);
 });
 
-test('a file system that cannot reserve space is said once, and the disk is made', async (t) => {
+test('a file system that cannot reserve space is reported once, and the disk is made', async (t) => {
   const device = join(folder, 'ext2.img');
   run('truncate', ['-s', '64M', device]);
   run('mkfs.ext2', ['-q', '-F', device]);

@@ -65,7 +65,7 @@ async function allocatedBytes(path: string): Promise<number> {
   return (await stat(path)).blocks * 512;
 }
 
-/** What the guest would read of a disk, as a raw file. */
+/** A disk as the guest would read it, in a raw file. */
 function guestView(path: string, format: string): string {
   const view = join(folder, `view-${Math.random().toString(36).slice(2)}`);
   run('qemu-img', ['convert', '-f', format, '-O', 'raw', path, view]);
@@ -247,7 +247,7 @@ test('a plan of an earlier release, which names no os type, gets the file system
   assert.match(run('blkid', ['-p', path]), /TYPE="ext2"/);
 });
 
-test('a program of the host’s own command that is not there is said to be missing', async () => {
+test('a program of the host’s own command that is not there is reported as missing', async () => {
   const virtMkfs = ['linux=mkfs.toaster %(target)s'];
   const disk = { ...ephemeralDisk('raw'), osType: 'linux' } as const;
   const making = makeBlankDisk(disk, null, { ...context, virtMkfs }, control);
@@ -354,7 +354,7 @@ test('an overlay has the options of Nova’s create_image, and no other', async 
   }
 });
 
-test('a copy tells how far it is', async () => {
+test('a copy reports its progress', async () => {
   const reports: StepProgress[] = [];
   const onProgress = (report: StepProgress) => void reports.push(report);
   await makeRootDisk(rootDisk('raw', null), rawBase, context, { ...control, onProgress });

@@ -96,7 +96,7 @@ describe('a download', { concurrency: 6 }, () => {
     );
   });
 
-  test('that was given up continues at its byte in the next call', async (t) => {
+  test('that ran out of retries continues at its byte in the next call', async (t) => {
     const server = await imageServer(t, [cutAfter(bytes, half), serve(bytes)]);
     const { get, isWhole, sidecar } = await folder(t, server.url);
     await fails(get(once), 'GlanceUnavailable', /broke off/);
@@ -242,7 +242,7 @@ describe('a download', { concurrency: 6 }, () => {
     assert.ok((await sidecar()).writtenBytes > 0);
   });
 
-  test('that stalls is given up and tried again', async (t) => {
+  test('that stalls is dropped and tried again', async (t) => {
     const stall: Answer = (_request, response) =>
       response.writeHead(200, { 'content-length': bytes.length }).write('x');
     const mute: Answer = () => undefined;

@@ -2,7 +2,9 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runProgram } from '../../hypervisor/process/run-program.ts';
 
-/** Copies everything on a config drive into a new folder, without mounting it: not every kernel has these file systems. */
+/**
+ * Copies everything on a config drive into a new folder, without mounting it: not every kernel has these file systems.
+ */
 export async function extractDrive(image: string, format: 'iso9660' | 'vfat', folder: string): Promise<void> {
   await mkdir(folder);
   const [program, args] =

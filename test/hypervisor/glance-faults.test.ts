@@ -94,7 +94,7 @@ test('a fetch from a real Glance continues at its byte after a reset, an early e
   assert.deepEqual(said, [md5, md5, md5, md5], 'the checksum of a part is the whole image’s, and nothing to verify by');
 });
 
-test('a Glance that is stopped in the middle and started again is continued at its byte', async (t) => {
+test('a fetch continues at its byte when Glance is stopped in the middle and started again', async (t) => {
   const faults = [{ afterBytes: 4 * mebibyte, how: 'stall' } as const, { afterBytes: 0, how: 'end' } as const];
   const { proxy, get, isWhole } = await withFaults(t, faults);
   let stopped: Promise<void> | undefined;

@@ -96,7 +96,7 @@ test('a second claimant waits for the first one’s fetch, and gets what it publ
   assert.ok(notes.includes('fetched by web-1'));
 });
 
-test('a fetch whose instance gave up its claim is taken over at once', async () => {
+test('a fetch whose instance released its claim is taken over at once', async () => {
   const [first, second] = [newClaim(), newClaim()];
   await addClaim(paths, cacheName, first);
   await addClaim(paths, cacheName, second);
@@ -161,7 +161,7 @@ test('a refused image is not fetched again by the next build, unless it changed'
   assert.deepEqual(await claimBaseImage(paths, changed, control), { base: null });
 });
 
-test('temporary files go with the last claim, and the published file stays', async () => {
+test('temporary files are removed with the last claim, and the published file stays', async () => {
   const [first, second] = [newClaim(), newClaim()];
   for (const claim of [first, second]) await addClaim(paths, cacheName, claim);
   const { part, sidecar, converted } = baseFiles(paths, cacheName);

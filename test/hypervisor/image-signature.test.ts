@@ -107,7 +107,7 @@ async function signedWithSalt(saltBytes: number): Promise<string> {
 
 type Verdict = 'valid' | 'invalid' | 'unknown';
 
-/** What the cursive of the tests' Glance says of the image with these properties; its key manager is our folder. */
+/** Cursive's verdict, of the tests' Glance, on the image with these properties; its key manager is our folder. */
 async function judgedByCursive(cases: readonly Properties[]): Promise<Verdict[]> {
   const script = `
 import json, sys
@@ -136,7 +136,7 @@ print(json.dumps([judge(p) for p in asked['cases']]))`;
   return JSON.parse(stdout);
 }
 
-/** What we say of the image with these properties, without a fetch. */
+/** Our verdict on the image with these properties, without a fetch. */
 async function judgedByUs(properties: Properties): Promise<Verdict> {
   try {
     const settings = glanceSettings({ signatureCertificatesPath: trusted });
@@ -150,7 +150,7 @@ async function judgedByUs(properties: Properties): Promise<Verdict> {
   }
 }
 
-/** A Glance that tells of the image with these properties, and sends it as `answers` say. */
+/** A Glance server that has the image with these properties, and sends it as `answers` say. */
 async function glanceOf(t: TestContext, properties: Properties, answers: readonly Answer[] = [serve(bytes)]) {
   const hash = createHash('sha512').update(bytes).digest('hex');
   const record = { id, name: 'signed', status: 'active', disk_format: 'raw', container_format: 'bare' };
@@ -328,7 +328,7 @@ describe('a signed image on a real Glance', () => {
     const properties = { name: 'signed', disk_format: 'raw' } as const;
     const unsigned = await glance.upload(join(folder, 'image'), properties);
     await refused(fetchSigned(t, glance.endpoint, unsigned), /img_signature is missing/);
-    // Set afterwards: a Glance that sees them during an upload asks Barbican for the certificate.
+    // Set afterwards: if Glance sees them during an upload, it asks Barbican for the certificate.
     const changes = Object.entries(await signed('RSA-PSS', 'SHA-512'));
     const changed = await fetch(`${glance.endpoint}/v2/images/${unsigned}`, {
       method: 'PATCH',

@@ -18,7 +18,7 @@ test('the page on image flow has the states of the store, in their order', async
   assert.equal(states.length, 9);
 });
 
-/** What the files of the store may use that gives a file another name, and what for. */
+/** The functions that files of the store may use to give a file another name, and what for. */
 const givingNames = {
   'download/part-state.ts': ['publishText'], // the sidecar of a part
   'fetch-lease.ts': ['rename'], // a lease, which is no base

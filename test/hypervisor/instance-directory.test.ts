@@ -107,7 +107,7 @@ test('an operation removes only what carries its own claim', async () => {
   assert.deepEqual((await readdir(paths.instances)).sort(), ['.everboot', '_base']);
 });
 
-test('what a crash left in the middle of a removal goes with the next one', async () => {
+test('what a crash left in the middle of a removal is removed with the next one', async () => {
   const record = newRecord();
   await mkdir(`${paths.instances}/${record.claim.instanceId}.0a1b2c3d.everboot-tmp`);
   await removeInstance(paths, record.claim);
@@ -121,7 +121,7 @@ async function makeDeepTree(folder: string): Promise<void> {
   await runProgram('bash', ['-c', script], { workingDirectory: folder, timeoutMs: 120_000 });
 }
 
-test('a container’s root that is deeper than any path goes with its instance', async () => {
+test('a container’s root that is deeper than any path is removed with its instance', async () => {
   const record = newRecord();
   const directory = await reserveDirectory(paths, record, noDomain);
   await mkdir(`${directory}/${containerRootName}`);
@@ -130,7 +130,7 @@ test('a container’s root that is deeper than any path goes with its instance',
   assert.deepEqual((await readdir(paths.instances)).sort(), ['.everboot', '_base']);
 });
 
-test('a partial root that is deeper than any path goes with the temporary files', async () => {
+test('a partial root that is deeper than any path is removed with the temporary files', async () => {
   const draft = temporaryName(join(folder, containerRootName));
   await mkdir(draft);
   await makeDeepTree(draft);

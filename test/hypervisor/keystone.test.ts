@@ -105,7 +105,7 @@ async function tokenOf({ tokens }: { tokens: GlanceTokens }): Promise<string> {
   return (await tokens.serverAt(tokens.catalogPlace, AbortSignal.timeout(60_000))).token ?? '';
 }
 
-describe('a Glance that asks for tokens', () => {
+describe('Glance that asks for tokens', () => {
   test('gives an image to a user with a password, and to nobody without', async (t) => {
     await fetchWhole(t, host({}, { apiServers: [glance.endpoint] }));
     const { tokens: _none, ...nobody } = host({}, { apiServers: [glance.endpoint] });
@@ -258,7 +258,7 @@ describe('Keystone', () => {
     assert.equal(front.requests.length, 1);
   });
 
-  test('that is down is waited for like a Glance that is down', async (t) => {
+  test('that is down is waited for like Glance that is down', async (t) => {
     const sources = [host(), host({}, { apiServers: [glance.endpoint] })] as const;
     await keystone.stop();
     try {
@@ -290,7 +290,7 @@ describe('Keystone', () => {
     await fails(look(host({ authUrl: page.url })), 'GlanceUnavailable', /without a token/);
   });
 
-  test('and a Glance behind https are believed with the certificates of their cloud only', async (t) => {
+  test('and Glance behind https are believed with the certificates of their cloud only', async (t) => {
     const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
     const kind = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1'];

@@ -89,7 +89,7 @@ describe('an image on the host itself', () => {
     assert.ok((await readFile(where.partPath)).equals(bytes));
   });
 
-  test('begins again when its worker is killed in the middle, and the copy is over by the time the lock is free', async (t) => {
+  test('restarts when its worker is killed in the middle, and the copy has ended when the lock is free', async (t) => {
     const where = await folders(t);
     const content = Buffer.concat(Array.from({ length: 128 }, () => bytes));
     const file = join(where.root, 'large.raw');
@@ -124,7 +124,7 @@ describe('an image on the host itself', () => {
     assert.ok((await readFile(where.partPath)).equals(content));
   });
 
-  test('is not copied any further when the step is stopped, and the next one begins again', async (t) => {
+  test('is not copied any further when the step is stopped, and the next one restarts', async (t) => {
     const where = await folders(t);
     const content = Buffer.concat(Array.from({ length: 64 }, () => bytes));
     const file = join(where.root, 'large.raw');

@@ -28,7 +28,9 @@ function commandFor(input: MkfsInput): readonly string[] {
   return wordsFor(fileSystemCommand(disk, virtMkfs), '/disk');
 }
 
-/** A command without what differs though the file system is the same: how to name its program, to be quick, not to ask. */
+/**
+ * A command without what differs though the file system is the same: how to name its program, to be quick, not to ask.
+ */
 function essence(words: readonly string[]): readonly string[] {
   const [program, ...args] = words.join(' ').replace('mkfs -t ', 'mkfs.').split(' ');
   return [program ?? '', ...args.filter((word) => !['-q', '-f', '-F', '-Q'].includes(word))];

@@ -42,7 +42,9 @@ async function endOf(
   return { code: failure.code, end: failure.program };
 }
 
-/** The programs whose ends decide something, each at a work that does not end by itself, and asked for more than fits. */
+/**
+ * The programs whose ends decide something, each at a work that does not end by itself, and asked for more than fits.
+ */
 const programs: Record<string, { readonly works: () => readonly string[]; readonly prints: readonly string[] }> = {
   'qemu-img': {
     works: () => ['bench', '-f', 'raw', '-c', '2000000000', '-s', '512', join(folder, 'disk')],

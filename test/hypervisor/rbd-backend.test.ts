@@ -84,7 +84,7 @@ function failsWith(code: FailureCode, words = /./) {
   return (error: unknown) => error instanceof EverbootFailure && error.code === code && words.test(error.message);
 }
 
-/** The image as a Glance with an rbd store would have made it. */
+/** The image as Glance with an rbd store would have made it. */
 async function glanceImage({ path }: BaseImage): Promise<RbdSnapshot> {
   const image = randomUUID();
   await ceph.rbd('import', '--no-progress', path, `${cephImagePool}/${image}`);
@@ -355,7 +355,7 @@ test('undo removes what a killed import left, whoever would have used it', async
   assert.ok(!(await images()).includes(temporary));
 });
 
-test('a rename that was cut short is made good by the next run', async () => {
+test('a rename that was cut short is completed by the next run', async () => {
   const context = await newCephInstance(ceph);
   await makeRoot(context);
   const image = rootOf(context);
@@ -383,7 +383,7 @@ test('a rename that was cut short is made good by the next run', async () => {
   await backend.removeDisks(context.claim, control);
 });
 
-test('a cancelled step leaves no final name, and undo takes the rest', async () => {
+test('a cancelled step leaves no final name, and undo removes the rest', async () => {
   const large = await makeBase('cancelled', 256);
   const context = await newCephInstance(ceph);
   const stop = new AbortController();

@@ -38,7 +38,7 @@ interface Asked {
   readonly libvirt?: Partial<LibvirtSettings>;
 }
 
-/** What is found for an image of which a Glance tells these places. */
+/** Finds the source for an image of which Glance shows these locations. */
 async function find(t: TestContext, { locations, image, glance, libvirt: changes }: Asked) {
   const record = { id, locations: locations.map((url) => ({ url, metadata: {} })) };
   const server = await imageServer(t, [(_request, response) => response.end(JSON.stringify(record))]);

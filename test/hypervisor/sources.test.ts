@@ -72,7 +72,7 @@ describe('an image in Glance', { concurrency: true }, () => {
     });
   });
 
-  test('may have no size and only a checksum; without either digest it needs the host’s leave', async (t) => {
+  test('may have no size and only a checksum; without either digest it needs the host’s permission', async (t) => {
     const image = await glanceThatSays(t, { size: null, os_hash_algo: null, os_hash_value: null });
     assert.equal(image.sizeBytes, null);
     assert.equal(image.digest?.algorithm, 'md5');
@@ -172,7 +172,7 @@ describe('an image in Glance', { concurrency: true }, () => {
     await fails(look({ glance: id }), 'HostUnsuitable', /Glance/);
   });
 
-  test('is given up with the signal’s own reason', async (t) => {
+  test('is aborted with the signal’s own reason', async (t) => {
     const { url } = await imageServer(t, [() => undefined]);
     const stop = new AbortController();
     const sources = { glance: glanceSettings({ apiServers: [url] }), fileImageRoots: [] };
@@ -204,7 +204,7 @@ describe('an image at a URL', { concurrency: true }, () => {
     assert.deepEqual(headless.requests, ['HEAD /', 'GET /']);
   });
 
-  test('without a digest needs the host’s leave, and is then told from another by what the server says', async (t) => {
+  test('without a digest needs the host’s permission, and is then identified by what the server says', async (t) => {
     const { url } = await imageServer(t, [serve(bytes, { etag: '"one"' })]);
     const reference = { url, format: 'raw' } as const;
     await fails(look(reference), 'ImageUnverifiable', /gives no digest/);
@@ -272,7 +272,7 @@ describe('an image in a file', () => {
     assert.equal((await lookAt(join(top, 'link', 'a.raw'), [join(top, 'link')])).sizeBytes, bytes.length);
   });
 
-  test('outside of the folders is not looked at, by whichever way', async (t) => {
+  test('outside of the folders is not looked at, by whichever path', async (t) => {
     const { top, root, lookAt } = await folders(t);
     await symlink(join(top, 'secret'), join(root, 'way-out'));
     await symlink(top, join(root, 'up'));

@@ -78,7 +78,7 @@ test('whoever else could write a certificate or its folder makes it worth nothin
   await refused(/belongs to user 4242/);
 });
 
-test('a folder that is absent, or is none, is told', async () => {
+test('a folder that is absent, or is none, is reported', async () => {
   await putCertificate(pem);
   assert.equal(await trustFolderProblem(folder), undefined);
   assert.match((await trustFolderProblem(join(folder, 'absent'))) ?? '', /ENOENT/);

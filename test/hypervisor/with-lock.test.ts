@@ -82,7 +82,7 @@ test('a second lock of the same kind is refused, and so is the same lock, unless
   assert.deepEqual(await take([lockKeys.notes, lockKeys.notes], true), ['notes', 'notes']);
 });
 
-test('works concurrently have each their own order', async () => {
+test('pieces of work that run concurrently have each their own order', async () => {
   const both = Promise.withResolvers<void>();
   const one = withLock(paths, lockKeys.fetch('a'), { whenBusy: () => 'busy' }, async () => {
     await both.promise;

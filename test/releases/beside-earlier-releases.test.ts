@@ -171,10 +171,10 @@ for (const name of await keptReleases()) {
     await failsAndUndoes(parts.host, parts.client, await startFailureCodeOf(earlier));
     await meetsUnknownSteps(t, parts);
   });
-  test(`a boot that ${name} began is ended by this code, when the worker is upgraded in the middle`, async (t) => {
+  test(`a boot that ${name} started is ended by this code, when the worker is upgraded in the middle`, async (t) => {
     await replacedInTheMiddle(t, earlier, thisCode);
   });
-  test(`a boot that this code began is ended by ${name}, when the worker is rolled back in the middle`, async (t) => {
+  test(`a boot that this code started is ended by ${name}, when the worker is rolled back in the middle`, async (t) => {
     await replacedInTheMiddle(t, thisCode, earlier);
   });
 }

@@ -8,7 +8,7 @@ import { activitiesOf, keptHistories, unreleased } from '../workflows/kept-histo
 import { replayHistory } from '../workflows/replay-history.ts';
 import { keptReleases, stepsOf, thisCode, unpackRelease } from './releases.ts';
 
-/** What a release cannot carry on when the workers are rolled back to it, because it lacks what was asked for. */
+/** The shapes that a release cannot continue when the workers are rolled back to it: it lacks what was asked for. */
 const beyond: Readonly<Record<string, readonly string[]>> = {
   '0.1': [
     ...['hold-retry', 'hold-retry-changed', 'hold-retry-at-the-end', 'hold-abandon', 'hold-cancelled', 'hold-deadline'],
@@ -37,11 +37,11 @@ for (const name of await keptReleases()) {
   for (const history of kept) {
     const { workflowType, shape } = history;
     if (beyond[name]?.includes(shape)) {
-      test(`${name} cannot carry on a ${workflowType} of this code, and says so: ${shape}`, async () => {
-        await assert.rejects(replayHistory(bundle, history), new RegExp(`^Error: ${workflowType} cannot carry on`));
+      test(`${name} cannot continue a ${workflowType} of this code, and says so: ${shape}`, async () => {
+        await assert.rejects(replayHistory(bundle, history), new RegExp(`^Error: ${workflowType} cannot continue`));
       });
     } else {
-      test(`${name} carries on a ${workflowType} that this code began: ${shape}`, async () => {
+      test(`${name} continues a ${workflowType} that this code started: ${shape}`, async () => {
         await replayHistory(bundle, history);
       });
     }
@@ -59,7 +59,7 @@ for (const name of await keptReleases()) {
     });
   }
 
-  test(`this code has every step that ${name} asks for, since its boots are carried on by either`, () => {
+  test(`this code has every step that ${name} asks for, since its boots are continued by either`, () => {
     assert.deepEqual(
       theirs.filter((step) => !ours.includes(step)),
       [],

@@ -1,6 +1,6 @@
 /**
- * Keeps the code of a release, so that the tests can run it beside this one's. Writes 0.1.tar.gz, and the same bytes again
- * for the same commit: `node test/releases/keep-release.ts 0.1 COMMIT`.
+ * Keeps the code of a release, so that the tests can run it beside this one's. Writes 0.1.tar.gz, and the same bytes
+ * again for the same commit: `node test/releases/keep-release.ts 0.1 COMMIT`.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';

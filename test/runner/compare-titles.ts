@@ -25,7 +25,7 @@ export async function printTitleChanges(beforeFile: string, afterFile: string): 
   return gone.length > 0 ? 1 : 0;
 }
 
-/** What differs between two lists of `file: title`, in which a line may stand several times. */
+/** The differences of two lists of `file: title`, in which a line may be there several times. */
 export function titleChanges(before: readonly string[], after: readonly string[]): TitleChanges {
   const gone = without(before, after);
   const added = without(after, before);

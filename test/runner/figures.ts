@@ -18,7 +18,9 @@ export const unknownFigures: Figures = { seconds: 5, cpuSeconds: 5 };
 
 const slowestCount = 10;
 
-/** For a machine that never ran a file. Written as the kept figures are: a run on two quiet cores can be copied here. */
+/**
+ * For a machine that never ran a file. Written as the kept figures are: a run on two quiet cores can be copied here.
+ */
 export const defaultFiguresFile = join(import.meta.dirname, 'default-figures.json');
 
 /** Figures of files by their paths in test/; empty where there are none yet, or nobody can read them. */

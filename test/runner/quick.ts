@@ -1,6 +1,6 @@
 /**
- * The test files of `./everboot test quick`, besides the checks, as folders and files of test/. Together with the checks
- * they take at most three minutes on two quiet cores.
+ * The test files of `./everboot test quick`, besides the checks, as folders and files of test/. Together with the
+ * checks they take at most three minutes on two quiet cores.
  */
 export const quick: readonly string[] = [
   'client/',

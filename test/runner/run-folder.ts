@@ -5,14 +5,17 @@ import type { FiguresByPath } from './figures.ts';
 /** Older runs go when another begins. */
 const keptRuns = 5;
 
-/** What stays of a run below the state folder. */
+/** The files that stay of a run below the state folder. */
 export interface RunFolder {
   readonly path: string;
   /** The folder of one file of tests, by its path in test/. */
   readonly ofFile: (testPath: string) => string;
   /** Removes the folder of a file that passed. */
   readonly drop: (testPath: string) => Promise<void>;
-  /** Keeps the titles of all tests that ran, as `file: title`, sorted, so that two runs can be compared. Returns the file's path. */
+  /**
+   * Keeps the titles of all tests that ran, as `file: title`, sorted, so that two runs can be compared. Returns the
+   * file's path.
+   */
   readonly keepTitles: (titles: readonly string[]) => Promise<string>;
   readonly keepFigures: (figures: FiguresByPath) => Promise<void>;
   /** Keeps a Temporal's database, in which are the histories of what failed. */

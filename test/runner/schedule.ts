@@ -16,8 +16,8 @@ export interface Lanes {
 }
 
 /**
- * A file that uses less than this part of a core mostly waits. What computes gets more of one even while files compute in
- * all lanes, so that no crowded run makes it one of those that wait.
+ * A file that uses less than this part of a core mostly waits. What computes gets more of one even while files compute
+ * in all lanes, so that no crowded run makes it one of those that wait.
  */
 const waitingBelow = 0.35;
 
@@ -27,8 +27,8 @@ export function mostlyWaits({ seconds, cpuSeconds, path }: Job): boolean {
 }
 
 /**
- * The order in which files start while nothing keeps them: by rank, then the longest first. Files that can only follow one
- * another are as long as all of them together.
+ * The order in which files start while nothing keeps them: by rank, then the longest first. Files that can only follow
+ * one another are as long as all of them together.
  */
 export function inOrder(jobs: readonly Job[]): Job[] {
   const chains = new Map<Need, number>();
@@ -47,8 +47,8 @@ export function inOrder(jobs: readonly Job[]): Job[] {
 }
 
 /**
- * The first file of a queue that may start beside those that run; undefined where it is better to wait for one of them. A
- * file that mostly waits takes a CPU lane only while no other file can use it.
+ * The first file of a queue that may start beside those that run; undefined where it is better to wait for one of them.
+ * A file that mostly waits takes a CPU lane only while no other file can use it.
  */
 export function nextJob(queue: readonly Job[], running: readonly Job[], lanes: Lanes): Job | undefined {
   if (running.length >= lanes.cpu + lanes.waiting) return undefined;

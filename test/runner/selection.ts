@@ -20,9 +20,9 @@ export interface Selection {
 }
 
 /**
- * The tests of the given names: of suites, of `quick` or `long`, or of test files, by paths from the working directory or
- * from `testFolder`. No names: everything. Throws a SelectionProblem for a name that is nothing of these, and for a test
- * file that no suite has.
+ * The tests of the given names: of suites, of `quick` or `long`, or of test files, by paths from the working directory
+ * or from `testFolder`. No names: everything. Throws a SelectionProblem for a name that is nothing of these, and for a
+ * test file that no suite has.
  */
 export async function selectTests(names: readonly string[], testFolder: string): Promise<Selection> {
   const all = await testPaths(testFolder);

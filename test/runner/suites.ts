@@ -43,7 +43,7 @@ export async function testPaths(testFolder: string): Promise<string[]> {
   return paths.sort();
 }
 
-/** Whether a path is this file or lies in this folder, whose name ends with a slash. */
+/** Whether a path is this file or is in this folder, whose name ends with a slash. */
 export function isBelow(path: string, entry: string): boolean {
   return entry.endsWith('/') ? path.startsWith(entry) : path === entry;
 }

@@ -24,7 +24,9 @@ export function tallyChecks(tally: Tally, results: readonly CheckResult[]): void
   }
 }
 
-/** Adds the tests of a file, by its path in test/; the text of each failure ends with where the run keeps more of it. */
+/**
+ * Adds the tests of a file, by its path in test/; the text of each failure ends with where the run keeps more of it.
+ */
 export function tallyFile(tally: Tally, path: string, outcomes: readonly TestOutcome[], keptIn: string): void {
   for (const { reason = '', ...test } of outcomes) {
     const text = test.outcome === 'failed' ? `${reason}\nits output and what its fixtures kept: ${keptIn}` : reason;

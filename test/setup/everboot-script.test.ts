@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test';
 const root = join(import.meta.dirname, '..', '..');
 const script = join(root, 'everboot');
 
-/** What the script needs of any system, whatever its packages are. */
+/** The programs that the script needs of any system, whatever its packages are. */
 const basicPrograms = ['sh', 'readlink', 'id', 'sha256sum', 'find', 'mkdir', 'flock', 'tail', 'env', 'sleep'];
 
 // Where both are one folder, a path without programs cannot be made.

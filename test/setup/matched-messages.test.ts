@@ -39,7 +39,7 @@ test('a message that is matched in the function it was given to is found there, 
   assert.deepEqual(linesOf(asking, asked), ['hypervisor/b.ts:2']);
 });
 
-test('to show a message, to change it for showing and to go by a code is no match', () => {
+test('showing a message, changing it for display and deciding by a code are no matches', () => {
   const fine = [
     'throw new EverbootFailure("HostIoError", error.message.slice(0, 300));',
     'const failure = new EverbootFailure("HostIoError", error.message);\nif (failure.code === "HostIoError") throw failure;',
@@ -58,6 +58,6 @@ test('the words of a program may be matched in the file of its words', () => {
   assert.deepEqual(matchedMessages([{ file: 'hypervisor/programs/lvm-words.ts', text }]), []);
 });
 
-test('nothing in the product goes by a message, and every exception is needed', async () => {
+test('nothing in the product decides by a message, and every exception is needed', async () => {
   assert.deepEqual(await messageProblems(join(import.meta.dirname, '../..')), []);
 });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '../..');
 
-/** What a piece of the set-up prints when its functions are called like this. */
+/** The output of a piece of the set-up when its functions are called like this. */
 function said(piece: string, calls: string): string {
   const script = `set -eu; . "$0"; ${calls}`;
   return execFileSync('bash', ['-c', script, join(root, 'setup', piece)], { encoding: 'utf8' });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { runFile } from '../run-file.ts';
 
-test('a file that takes too long is ended, and what had passed is told', async (t) => {
+test('a file that takes too long is ended, and what had passed is reported', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'everboot-file-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, 'slow.test.ts');

@@ -26,7 +26,7 @@ async function refusal(source: Parameters<typeof readConfiguration>[0]): Promise
   return assert.fail('nothing was refused');
 }
 
-test('the environment goes before the file, and the file before the defaults', async () => {
+test('the environment overrides the file, and the file the defaults', async () => {
   const text = '[host]\nname = "from-file"\nreserved_disk_mb = 5\n[libvirt]\nuse_cow_images = true\n';
   const environment = {
     EVERBOOT_HOST_NAME: 'from-environment',

@@ -5,7 +5,7 @@ import { ApplicationFailure, CancelledFailure, type Context } from '@temporalio/
 import { EverbootFailure } from '../../domain/failures.ts';
 import { failureInterceptor } from '../../workers/failure-interceptor.ts';
 
-/** What the interceptor reads of an activity's context. */
+/** The part of an activity's context that the interceptor reads. */
 function contextOf(activityType: string, signal = new AbortController().signal): Context {
   const info = {
     activityType,
@@ -39,7 +39,7 @@ function assertFails(failure: unknown, type: string, nonRetryable: boolean): voi
   assert.deepEqual({ type: failure.type, nonRetryable: failure.nonRetryable }, { type, nonRetryable });
 }
 
-test('patience begins with the first failure, however long the step waited before', async () => {
+test('the time for retries starts with the first failure, however long the step waited before', async () => {
   const intercept = failureInterceptor({ LibvirtUnavailable: 40 });
   const context = contextOf('defineDomain');
   const failure = new EverbootFailure('LibvirtUnavailable', 'x');

@@ -130,7 +130,7 @@ test('an application credential is known by its id, or by its name and its user'
   ]);
 });
 
-test('a cloud or a file that is missing, cannot be read, is no YAML or is too large is said', async (t) => {
+test('a cloud or a file that is missing, cannot be read, is no YAML or is too large is reported', async (t) => {
   const { folder, here, read } = await machine(t, {});
   await refused(read('mine'), /no clouds\.yaml with the cloud "mine" in .*here.*\/etc\/openstack/);
   const file = join(here, 'clouds.yaml');
@@ -197,7 +197,7 @@ test('cacert names certificates, from home too, and nothing else of its file is 
   assert.equal((await read('mine'))?.caCertificates, `${one}\n${two}`);
 });
 
-test('a file says to us what it says to openstacksdk', async (t) => {
+test('a file means to us what it means to openstacksdk', async (t) => {
   const { home, here, read } = await machine(t, {
     'here/clouds.yaml': `
 x: &auth
@@ -234,7 +234,7 @@ print(json.dumps([a['auth_url'], a['username'], a['password'], a['project_name']
   });
 });
 
-test('a worker whose cloud is missing does not start, and other commands do not maintenance', async (t) => {
+test('a worker whose cloud is missing does not start, and other commands do not need it', async (t) => {
   const { folder } = await machine(t, {});
   const environment = { EVERBOOT_GLANCE_CLOUD: 'absent', EVERBOOT_STATE_DIR: folder, HOME: folder };
   const worker = await runEverboot(['worker', '--json'], environment);

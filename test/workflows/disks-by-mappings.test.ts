@@ -22,7 +22,7 @@ async function build(fields: Record<string, unknown>): Promise<InstanceResult> {
   return await host.client.workflow.getHandle(instanceWorkflowId(spec.id)).result();
 }
 
-/** What a probe finds on each disk, as the guest would see it: its type and its label. */
+/** The findings of a probe on each disk, as the guest would see it: its type and its label. */
 async function contents({ disks, directory }: InstanceResult): Promise<string[]> {
   const found: string[] = [];
   for (const { name, path, format } of disks) {

@@ -8,8 +8,8 @@ const folder = new URL('../histories/', import.meta.url).pathname;
 export const unreleased = 'unreleased';
 
 /**
- * The shapes of history that each release wrote, and that its folder has to hold. Runs that it began may still be open, so
- * what it recorded is never recorded again.
+ * The shapes of history that each release wrote, and that its folder has to hold. Runs that it began may still be open,
+ * so what it recorded is never recorded again.
  */
 export const requiredShapes: Readonly<Record<string, readonly string[]>> = {
   '0.1': [

@@ -1,6 +1,7 @@
 /**
- * Records the histories that replay.test.ts replays: `node test/workflows/record-histories.ts [SHAPE…]`, without a shape all
- * of them. It writes to the folder of what is not released yet, and to none of an earlier release: see docs/upgrade.md.
+ * Records the histories that replay.test.ts replays: `node test/workflows/record-histories.ts [SHAPE…]`, without a
+ * shape all of them. It writes to the folder of what is not released yet, and to none of an earlier release: see
+ * docs/upgrade.md.
  */
 import { join } from 'node:path';
 import { startOwnTemporalServer } from '../fixtures/temporal-server.ts';

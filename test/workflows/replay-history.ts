@@ -3,8 +3,8 @@ import { Worker, type WorkflowBundle } from '@temporalio/worker';
 import type { KeptHistory } from './kept-histories.ts';
 
 /**
- * Carries a kept history on with such workflows. Throws, naming the workflow and the history, where they would have gone
- * another way than what is recorded.
+ * Carries a kept history on with such workflows. Throws, naming the workflow and the history, where they would have
+ * gone another way than what is recorded.
  */
 export async function replayHistory(
   workflowBundle: WorkflowBundle,
@@ -14,6 +14,6 @@ export async function replayHistory(
     await Worker.runReplayHistory({ workflowBundle }, historyFromJSON(history));
   } catch (cause) {
     const words = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${workflowType} cannot carry on the history ${release}/${shape}: ${words}`, { cause });
+    throw new Error(`${workflowType} cannot continue the history ${release}/${shape}: ${words}`, { cause });
   }
 }

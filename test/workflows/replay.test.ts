@@ -28,14 +28,14 @@ for (const workflowType of Object.keys(workflows)) {
 
 for (const history of kept) {
   const { workflowType, release, shape } = history;
-  test(`${workflowType} carries on what ${release} began: ${shape}`, async () => {
+  test(`${workflowType} continues what ${release} started: ${shape}`, async () => {
     await replayHistory(bundle, history);
   });
 }
 
 function isRefusal(error: unknown, { workflowType, release, shape }: KeptHistory): boolean {
   assert.ok(error instanceof Error && error.cause instanceof DeterminismViolationError, String(error));
-  assert.ok(error.message.startsWith(`${workflowType} cannot carry on the history ${release}/${shape}: `));
+  assert.ok(error.message.startsWith(`${workflowType} cannot continue the history ${release}/${shape}: `));
   return true;
 }
 

@@ -116,8 +116,8 @@ async function take(fetch: Fetch, place: string, { startByte }: OpenedImage, byt
 }
 
 /**
- * Frees a piece's memory at once. Left to the garbage collector, it has V8 search its whole heap again for every few MiB
- * received, which in a worker takes longer than to hash them. A piece that shares its memory with others keeps it.
+ * Frees a piece's memory at once. Left to the garbage collector, it has V8 search its whole heap again for every few
+ * MiB received, which in a worker takes longer than to hash them. A piece that shares its memory with others keeps it.
  */
 function giveBack({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);

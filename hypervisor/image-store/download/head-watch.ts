@@ -19,7 +19,7 @@ export interface HeadWatch {
   see(bytes: Uint8Array, fileSizeBytes: number | null): void;
   /** The image is complete, however short. */
   end(fileSizeBytes: number): void;
-  /** The image restarts. */
+  /** The fetch restarts at the first byte. */
   restart(): void;
 }
 

@@ -25,7 +25,9 @@ export interface LocalCopyOrder {
 export interface LocalCopy {
   /** True: the partial file is a copy now, and nothing but that. */
   readonly isCopy: boolean;
-  /** Why an image that the host would take from a direct URL was not; absent where nobody wanted that. Names no path. */
+  /**
+   * Why an image that the host would take from a direct URL was not; absent where nobody wanted that. Names no path.
+   */
   readonly notDirect?: string;
 }
 

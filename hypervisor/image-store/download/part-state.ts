@@ -12,7 +12,9 @@ export interface PartState {
   readonly source: string;
   /** Everything before this byte is on disk, and survives a crash of the machine. */
   syncedBytes: number;
-  /** Everything before this byte was given to the kernel, and survives the worker; it counts as long as the boot lasts. */
+  /**
+   * Everything before this byte was given to the kernel, and survives the worker; it counts as long as the boot lasts.
+   */
   writtenBytes: number;
   /** The boot of the machine in which the file was written last; empty: nothing of it may be relied on. */
   bootId: string;

@@ -12,8 +12,8 @@ import { judgeImageFile } from './judge-image-file.ts';
 import { inPromisedSpace } from './promised-space.ts';
 
 /**
- * Converts the part to raw, beside it. A conversion that was interrupted starts over; the facts say that the file may be
- * committed only when it is on disk.
+ * Converts the part to raw, beside it. A conversion that was interrupted starts over; the facts say that the file may
+ * be committed only when it is on disk.
  */
 export async function convertBase(store: StoreIngest, order: FetchOrder, control: WorkControl): Promise<void> {
   const { paths, sources } = store;

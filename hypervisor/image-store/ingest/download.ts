@@ -30,8 +30,8 @@ export async function downloadBase(
 
 /**
  * Fetches what is missing of the image in the part, if anything is. Every step that reads the part begins with it: the
- * bytes are not synced when they are fetched, so a crash of the machine may take some of them long after the download was
- * done, and leaves zeros in their place.
+ * bytes are not synced when they are fetched, so a crash of the machine may take some of them long after the download
+ * was done, and leaves zeros in their place.
  */
 export async function fetchPart(
   store: StoreIngest,

@@ -12,13 +12,14 @@ import { dropLease, reportLease, takeLease } from '../fetch-lease.ts';
 import { rememberRefusal } from '../refusals.ts';
 import { findOrderedBase } from '../signed-base.ts';
 
-/** How long a step waits for a writer that was given up on, and still writes. */
+/** How long a step waits for a zombie attempt that still writes. */
 const lockWaitMs = 15_000;
 
 /**
- * Runs one step of an ingestion: only while this build has its claim and the lease, and under the kernel lock that keeps every other
- * writer of these files out. When the file is in the cache already, the step has nothing to do and returns it.
- * A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes with the file.
+ * Runs one step of an ingestion: only while this build has its claim and the lease, and under the kernel lock that
+ * keeps every other writer of these files out. When the file is in the cache already, the step has nothing to do and
+ * returns it. A refusal of the image is remembered for the builds that wait; one of the cached file is not, as it goes
+ * with the file.
  */
 export async function underFetchLock<Made>(
   paths: HostPaths,
@@ -54,12 +55,12 @@ export async function underFetchLock<Made>(
 }
 
 /**
- * Throws OperationSuperseded where the build has given its claim up. An attempt that was given up on may come here after
- * the undo, which takes the claim away first and then waits for the lock.
+ * Throws OperationSuperseded where the build has released its claim. A zombie attempt may come here after the undo,
+ * which takes the claim away first and then waits for the lock.
  */
 async function assertClaimed(paths: HostPaths, cacheName: string, claim: Claim): Promise<void> {
   if ((await claimsOn(paths, cacheName)).includes(claimName(claim))) return;
-  throw new EverbootFailure('OperationSuperseded', `this fetch of ${cacheName} came too late: its claim is given up`);
+  throw new EverbootFailure('OperationSuperseded', `this fetch of ${cacheName} came too late: its claim was released`);
 }
 
 /** Passes progress on to the lease, at most once a second and one write at a time. */

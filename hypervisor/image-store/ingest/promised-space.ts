@@ -8,7 +8,7 @@ interface PlannedFile {
   readonly claim: Claim;
   readonly purpose: string;
   readonly path: string;
-  /** What is likely to be written; more is stopped when the host's reserve is reached. */
+  /** The likely size of the write; a larger one is stopped when the host's reserve is reached. */
   readonly bytes: number;
 }
 

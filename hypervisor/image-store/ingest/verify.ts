@@ -10,8 +10,8 @@ import { underFetchLock } from './ingest-step.ts';
 import { type JudgedImage, judgeImageFile } from './judge-image-file.ts';
 
 /**
- * Judges the whole part: by our own inspector and by qemu-img, which must agree. Says whether it has to be converted; if
- * not, its facts say that it may be committed. A kernel or a ramdisk is no disk, and is only kept.
+ * Judges the whole part: by our own inspector and by qemu-img, which must agree. Says whether it has to be converted;
+ * if not, its facts say that it may be committed. A kernel or a ramdisk is no disk, and is only kept.
  */
 export async function verifyBase(store: StoreIngest, order: FetchOrder, control: WorkControl): Promise<VerifiedBase> {
   const { paths, sources } = store;

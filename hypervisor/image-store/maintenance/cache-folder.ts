@@ -36,7 +36,9 @@ export function isSameFile(found: Stats, now: Stats): boolean {
   return found.ino === now.ino && found.birthtimeMs === now.birthtimeMs;
 }
 
-/** Every regular file of the cache, with what it is. Links and folders are nobody's that everboot knows, and left out. */
+/**
+ * Every regular file of the cache, with what it is. Links and folders are nobody's that everboot knows, and left out.
+ */
 export async function readCacheFolder(paths: HostPaths): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
   for (const name of (await listFolder(paths.cache)).slice(0, maxFiles)) {
@@ -63,8 +65,8 @@ function isCacheName(name: string): boolean {
 }
 
 /**
- * What a file is. Whatever is not known to be ours is foreign: what is finished needs its mark, what is partial under
- * one of Nova's names needs what `ownPartialFiles` asks for, and no Nova uses the other names.
+ * The kind of a file. One that is not known to be ours is foreign: a finished file needs its mark, a partial one under
+ * a name that Nova uses needs what `ownPartialFiles` asks for, and Nova does not use the other names.
  */
 async function kindOf(
   paths: HostPaths,

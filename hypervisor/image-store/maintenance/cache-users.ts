@@ -25,8 +25,8 @@ export interface CacheUsers {
 type Visit = (path: string, user: string) => Promise<void>;
 
 /**
- * Finds everything on the host that needs a cached file: claims, disks whose backing chain leads into the cache (whoever
- * made them), and libvirt's domains. Any one of them keeps a file, since a crash may have lost the others.
+ * Finds everything on the host that needs a cached file: claims, disks whose backing chain leads into the cache
+ * (whoever made them), and libvirt's domains. Any one of them keeps a file, since a crash may have lost the others.
  */
 export async function findCacheUsers(maintenance: StoreMaintenance): Promise<CacheUsers> {
   const { paths, connectionUri } = maintenance;

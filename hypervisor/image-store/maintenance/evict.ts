@@ -11,9 +11,9 @@ import { pinPath } from './pins.ts';
 import { removeScrubRecord } from './scrub-record.ts';
 
 /**
- * Does something to a cached file that nobody may be claiming, fetching or looking at meanwhile. Returns false, and does
- * nothing, when somebody is for longer than `waitMs`: a sweep comes again. `mayBeClaimed`: only those at work count, not
- * those who need the file.
+ * Does something to a cached file that nobody may be claiming, fetching or looking at meanwhile. Returns false, and
+ * does nothing, when somebody is for longer than `waitMs`: a sweep comes again. `mayBeClaimed`: only those at work
+ * count, not those who need the file.
  */
 export async function aloneWith(
   { paths }: StoreMaintenance,
@@ -32,7 +32,9 @@ export async function aloneWith(
   );
 }
 
-/** Removes an image or a blank disk that nothing claims, if it is still as it was looked at: not used since, not pinned. */
+/**
+ * Removes an image or a blank disk that nothing claims, if it is still as it was looked at: not used since, not pinned.
+ */
 export async function evict(maintenance: StoreMaintenance, { cacheName, path, stats }: FoundFile): Promise<boolean> {
   const { paths } = maintenance;
   let isGone = false;

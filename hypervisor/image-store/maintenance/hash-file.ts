@@ -24,8 +24,9 @@ export interface HashedFile {
 }
 
 /**
- * Hashes a cached file on a thread of its own: SHA-256 over its size and each piece that is not zero, with its place. So
- * two files that hold the same bytes have the same hash, wherever their holes are. Data is read at no more than the rate.
+ * Hashes a cached file on a thread of its own: SHA-256 over its size and each piece that is not zero, with its place.
+ * So two files that hold the same bytes have the same hash, wherever their holes are. Data is read at no more than the
+ * rate.
  *
  * Throws the operating system's error (EIO, ENOENT) with its code and number, and the signal's reason.
  */

@@ -10,7 +10,8 @@ import { readScrubRecord } from './scrub-record.ts';
 const maxListed = 2000;
 
 /**
- * Lists what is in the cache, with what needs each file; the last used first, and no more than `maxListed`. Changes nothing.
+ * Lists what is in the cache, with what needs each file; the last used first, and no more than `maxListed`. Changes
+ * nothing.
  */
 export async function listCache(maintenance: StoreMaintenance): Promise<CacheListing> {
   const { paths, settings, host } = maintenance;

@@ -16,8 +16,8 @@ export function pinPath(paths: HostPaths, name: string): string {
 }
 
 /**
- * Keeps a cached file from every sweep, or lets it go again. Returns whether that changed anything. Throws ImageNotFound
- * for a name that no file of everboot's in the cache has, and that is not pinned.
+ * Keeps a cached file from every sweep, or lets it go again. Returns whether that changed anything. Throws
+ * ImageNotFound for a name that no file of everboot's in the cache has, and that is not pinned.
  */
 export async function pinBase(paths: HostPaths, name: string, pinned: boolean): Promise<boolean> {
   // Looked for in the folders' own lists, so that no path is ever built from what somebody typed.

@@ -26,7 +26,7 @@ export interface ScrubRequest {
  * Reads cached files again, and compares each with its recorded hash; one without gets its hash recorded. What differs
  * twice, or cannot be read, is quarantined. A missing base that backs disks counts as damaged, too.
  *
- * What was compared is noted file by file, so that a scrub that was interrupted continues with the rest. Throws
+ * Every comparison is noted file by file, so that a scrub that was interrupted continues with the rest. Throws
  * ImageNotFound for a name that the cache does not have.
  */
 export async function scrubCache(
@@ -85,8 +85,8 @@ interface CachedImage extends FoundFile {
 }
 
 /**
- * What is due, the longest unchecked first. Images alone: a blank disk is made again in no time, and nothing in it is
- * anybody's.
+ * The files that are due, the longest unchecked first. Images alone: a blank disk is made again in no time, and nothing
+ * in it is anybody's.
  */
 async function filesToScrub(maintenance: StoreMaintenance, { names, force }: ScrubRequest): Promise<CachedImage[]> {
   const images = (await readCacheFolder(maintenance.paths)).filter(isCachedImage);

@@ -23,9 +23,9 @@ function recordPath(paths: HostPaths, name: string): string {
 }
 
 /**
- * What makes two files of one name hold the same bytes: they are fetched by the same digest and converted the same way.
- * An operator who removed the file may have changed `force_raw_images` since; then the hash that was recorded says
- * nothing of the file that is there now.
+ * The identity of a file's contents: two files of one name that are fetched by the same digest and converted the same
+ * way hold the same bytes. An operator who removed the file may have changed `force_raw_images` since; then the hash
+ * that was recorded says nothing of the file that is there now.
  */
 function contentOf({ digest, imageVersion, format, from, virtualSizeBytes, fileSizeBytes }: BaseFacts): string {
   const text = JSON.stringify([digest, imageVersion, format, from, virtualSizeBytes, fileSizeBytes]);

@@ -14,7 +14,7 @@ const cases: readonly Case[] = [
   ['a creation is ready', {}, 'completed', null, 'hv-1'],
   ['a creation runs', {}, 'running', null, 'hv-1'],
   ['a creation failed and was undone', {}, 'failed', 'DomainRejected', null],
-  ['a creation was given up with its host, which has a deferred cleanup', {}, 'failed', 'HostUnreachable', null],
+  ['a creation was abandoned with its host, which has a deferred cleanup', {}, 'failed', 'HostUnreachable', null],
   ['a creation met another instance', {}, 'failed', 'InstanceExists', 'hv-1'],
   ['a creation met what everboot did not make', {}, 'failed', 'NotManaged', 'hv-1'],
   ['a creation was cancelled and undone', {}, 'cancelled', null, null],

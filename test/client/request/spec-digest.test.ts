@@ -65,7 +65,7 @@ test('a secret that is sealed counts as one in plain, but for files, whose paths
   assert.notEqual(specDigest(spec, flavor, {}, { files: sealed }), digest());
 });
 
-test('a field that an earlier release had not leaves its requests what they were', () => {
+test('a field that an earlier release did not have leaves its requests what they were', () => {
   assert.equal(digest({ launchIndex: 0 }), digest());
   assert.equal(digest(), '77a359770726215d66670fa4cca936e1d55dbec5df79cf37ea49ee9f2655fd0c');
 });

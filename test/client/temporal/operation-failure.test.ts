@@ -16,7 +16,7 @@ test('a failure of ours keeps its code, its words and its step', () => {
   });
 });
 
-test('a code of another release is told as unknown, with its own words', () => {
+test('a code of another release is reported as unknown, with its own words', () => {
   const cause = ApplicationFailure.create({ type: 'MoonPhaseWrong', message: 'wait for the full moon' });
   const { code, message } = operationFailure(id, cause);
   assert.deepEqual([code, message], ['UnknownCode', 'MoonPhaseWrong: wait for the full moon']);
@@ -54,7 +54,7 @@ test('a document says whether the same request may succeed later', () => {
   );
 });
 
-test('what is parked does not succeed by asking for the same again, whatever its code', () => {
+test('a parked operation does not succeed by asking for the same again, whatever its code', () => {
   const { retryable, parked } = failureDocument(
     parkedFailure(id, { code: 'InsufficientSpace', message: 'no room', remedy: 'Free some.', since: 0 }),
   );

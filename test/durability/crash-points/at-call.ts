@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What the tracer does at a call, see at-call.c. */
+/** The tracer's action at a call, see at-call.c. */
 export type Mode = 'count' | 'copy' | 'kill' | 'stop' | 'stop-worker';
 
 /** One system call that changes a file, as at-call.c notes it. */
@@ -34,7 +34,7 @@ export interface StepOrder {
   readonly name: string;
   readonly host: unknown;
   readonly order: unknown;
-  /** The file that tells the process what Temporal says of its run whenever it asks; absent: that it is open. */
+  /** The file with Temporal's answer whenever the process asks about its run; absent: that it is open. */
   readonly described?: string;
 }
 

@@ -4,7 +4,7 @@ import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
 
-/** What a file holds is not what a whole one of its kind would. */
+/** The contents of a file that is not whole. */
 export const damaged = 'damaged';
 
 /** Reads a file in words that are the same for each whole one, whatever time it was made at and where. */
@@ -23,7 +23,7 @@ const readers: readonly (readonly [RegExp, Reader])[] = [
   [/\.json$/, (path, folder) => readJson(path, folder, [])],
 ];
 
-/** What is in a file below `folder`, short; begins with `damaged` where it is not whole. */
+/** The contents of a file below `folder`, in short; they begin with `damaged` where it is not whole. */
 export async function contentOf(path: string, folder: string): Promise<string> {
   const [, read = readBytes] = readers.find(([end]) => end.test(path)) ?? [];
   return await read(path, folder);

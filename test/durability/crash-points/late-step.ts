@@ -15,7 +15,7 @@ export interface Said {
 export interface LateStep {
   /** The call before which it stands. */
   readonly call: Call;
-  /** What Temporal says from now on: of the step's own run, and of whichever run the instance has now. */
+  /** Sets Temporal's answers from now on: on the step's own run, and on whichever run the instance has now. */
   say(described: Said): Promise<void>;
   /** Lets it continue, and settles when it has ended, with its exit status and what it said. */
   resume(): Promise<{ readonly code: number | null; readonly said: string }>;
@@ -31,8 +31,8 @@ export interface Stop {
 }
 
 /**
- * Runs a step in a process of its own and stops that with SIGSTOP before the first call that is due, as a host does that
- * stands still for longer than anybody waits for it.
+ * Runs a step in a process of its own and stops that with SIGSTOP before the first call that is due, as a host does
+ * that stands still for longer than anybody waits for it.
  */
 export async function stopStep(t: TestContext, step: StepOrder, stop: Stop): Promise<LateStep> {
   const { program, folder, mode, isDue } = stop;

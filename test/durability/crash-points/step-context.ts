@@ -3,8 +3,8 @@ import { asyncLocalStorage, Context } from '@temporalio/activity';
 import { clientOfRunningOperation, type Describe } from '../../fixtures/running-operation-client.ts';
 
 /**
- * Runs a step as an activity without any server: its heartbeat is heard by nobody, nothing cancels it, and Temporal says
- * of its run what is given, or that it is open.
+ * Runs a step as an activity without any server: its heartbeat is heard by nobody, nothing cancels it, and Temporal
+ * says of its run what is given, or that it is open.
  */
 export async function asActivity<Made>(step: () => Promise<Made>, describe?: Describe): Promise<Made> {
   const never = new Promise<never>(() => undefined);

@@ -11,10 +11,10 @@ import { entriesOf, isPassing, isTemporary, type Tree, treeOf } from './tree.ts'
 const maxOfMany = 5;
 
 /**
- * Recovers from a crash before each of the system calls by which a step changes files. One run of the step leaves a copy
- * of the host's folder from before each call, and a real kill in the middle shows that such a copy is what a kill leaves.
- * In each copy what has a final name is whole; then the step runs again, and leaves what it leaves undisturbed; then the
- * undo leaves nothing.
+ * Recovers from a crash before each of the system calls by which a step changes files. One run of the step leaves a
+ * copy of the host's folder from before each call, and a real kill in the middle shows that such a copy is what a kill
+ * leaves. In each copy what has a final name is whole; then the step runs again, and leaves what it leaves undisturbed;
+ * then the undo leaves nothing.
  */
 export async function sweepCrashPoints(t: TestContext, tracer: string, crash: CrashCase): Promise<void> {
   const lane = await makeLane(t, crash);
@@ -37,11 +37,13 @@ export async function sweepCrashPoints(t: TestContext, tracer: string, crash: Cr
 interface Sweep {
   readonly tracer: string;
   readonly lane: Lane;
-  /** What the undisturbed step leaves. */
+  /** The files that the undisturbed step leaves. */
   readonly expected: Tree;
 }
 
-/** A real kill leaves what a copy from before the same call holds, byte by byte, and what it leaves is recovered from. */
+/**
+ * A real kill leaves what a copy from before the same call holds, byte by byte, and what it leaves is recovered from.
+ */
 async function killOnce(sweep: Sweep, { number }: Call): Promise<void> {
   const { lane } = sweep;
   await restore(lane.folder);
@@ -92,7 +94,7 @@ function withoutLeavings(tree: Tree): Record<string, string> {
   return Object.fromEntries([...tree].filter(([name]) => !leaving.test(name)));
 }
 
-/** What an undo has left besides the host's own folders, the lock file and what is whole in the cache. */
+/** The files that an undo has left besides the host's own folders, the lock file and whole files in the cache. */
 function leftIn(tree: Tree, before: Tree): string[] {
   const own = /^instances\/(_base|\.everboot)(\/|$)/;
   return [...tree].flatMap(([name, found]) => {
@@ -109,7 +111,9 @@ async function traced(program: string, { step, folder, log }: Lane, mode: Mode, 
   return calls;
 }
 
-/** All calls, but of those that there may be very many of only some, evenly: writes, and what fills a private folder. */
+/**
+ * All calls, but of those that there may be very many of only some, evenly: writes, and what fills a private folder.
+ */
 function chosen(calls: readonly Call[]): Call[] {
   const groups = Map.groupBy(calls, ({ name, path, second }) => {
     if (/write|copy_file_range|fallocate/.test(name)) return 'writes';

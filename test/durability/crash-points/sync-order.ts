@@ -6,8 +6,9 @@ const writes = /^(p?write|sendfile|copy_file_range|ftruncate|truncate|fallocate|
 const syncs = new Set(['fsync', 'fdatasync']);
 
 /**
- * What of a step would not survive a crash of the machine, in words: a file that got its final name when something of it
- * was not synced yet, and a folder that was not synced after a name in it came or went. A kill shows neither.
+ * The results of a step that would not survive a crash of the machine, in words: a file that got its final name when
+ * something of it was not synced yet, and a folder that was not synced after a name in it came or went. A kill shows
+ * neither.
  */
 export function unsyncedNames(calls: readonly Call[]): string[] {
   const problems: string[] = [];

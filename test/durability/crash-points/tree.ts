@@ -36,12 +36,12 @@ export async function entriesOf(folder: string): Promise<Tree> {
   return entries;
 }
 
-/** Whether a path is that of something partial, or lies in it. */
+/** Whether a path is that of something partial, or is in it. */
 export function isTemporary(name: string): boolean {
   return /\.everboot-tmp(\/|$)|\.part(\.json)?$|\.converted$/.test(name);
 }
 
-/** What is in our state only while a step runs: promised space, and who is to fetch. */
+/** Whether a file is in our state only while a step runs: promised space, and who is to fetch. */
 export function isPassing(name: string): boolean {
   return /\/\.everboot\/(ledger|fetches)\/[^/]+\.json$/.test(name);
 }

@@ -152,7 +152,7 @@ export async function checkEnd(
 
 /**
  * Has the host reconciled, and its cache swept, until nothing is left: steps of an operation that was terminated are
- * told only by their next heartbeat, and until then they hold what they make.
+ * cancelled only by their next heartbeat, and until then they hold what they make.
  */
 async function sweep(stage: Stage, input: CreateInstanceInput, slate: () => Promise<void>): Promise<void> {
   for (let left = 20; ; left -= 1) {

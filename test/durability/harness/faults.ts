@@ -1,7 +1,7 @@
 import { steps } from '../../../domain/steps.ts';
 import { type Procedure, runsPrograms, type Step } from './procedures.ts';
 
-/** What is done to a step, by the worker that runs it, see `inject-faults.ts`. */
+/** The action on a step, by the worker that runs it, see `inject-faults.ts`. */
 export type FaultAction =
   | 'throwBefore'
   | 'throwAfter'
@@ -32,7 +32,7 @@ export interface Fault {
   readonly waits?: boolean;
   /** Where the instance's files lie. */
   readonly medium?: 'small' | 'failing';
-  /** What is done from outside while the step is held. */
+  /** The action from outside while the step is held. */
   readonly outside?: 'cancel' | 'terminate' | 'drain' | 'killTemporal';
 }
 
@@ -44,8 +44,8 @@ export const faults = {
   runTwice: { title: 'runs twice', action: 'runTwice' },
   cancel: { title: 'operation cancelled', action: 'hold', times: 1, outside: 'cancel' },
   terminate: { title: 'workflow terminated', action: 'hold', times: 1, outside: 'terminate' },
-  lateBeside: { title: 'given up, writes beside the next attempt', action: 'zombieBeside', times: 1, waits: true },
-  lateAfter: { title: 'given up, writes after the end', action: 'zombieAfter', times: 1, waits: true },
+  lateBeside: { title: 'abandoned, writes beside the next attempt', action: 'zombieBeside', times: 1, waits: true },
+  lateAfter: { title: 'abandoned, writes after the end', action: 'zombieAfter', times: 1, waits: true },
   killBefore: { title: 'worker killed before', action: 'killBefore', times: 1, ownProcess: true, waits: true },
   killDuring: { title: 'worker killed during', action: 'killDuring', times: 1, ownProcess: true, waits: true },
   killAfter: { title: 'worker killed after', action: 'killAfter', times: 1, ownProcess: true, waits: true },

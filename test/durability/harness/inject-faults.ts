@@ -9,7 +9,7 @@ import type { Step } from './procedures.ts';
 import { watchPrograms } from './programs.ts';
 import { breakFolder, fillFileSystem, mendFolder } from './small-file-systems.ts';
 
-/** What a worker does to its steps. */
+/** The faults that a worker injects into its steps. */
 export interface FaultOrder {
   readonly step: Step;
   readonly action: FaultAction;
@@ -190,7 +190,7 @@ function noteProgramsOf(step: Step, instanceId: string, journal: Journal): void 
   watchPrograms(step, instanceId, { onStart: () => journal.note({ step, what: 'program' }) });
 }
 
-/** Runs a step as a worker does that was cut off: nothing is heard of it, and nobody can tell it to stop. */
+/** Runs a step as a worker does that was cut off: nothing is heard of it, and nobody can stop it. */
 async function zombieAttempt(run: () => Promise<unknown>): Promise<string> {
   const context = Object.create(Context.current(), {
     cancellationSignal: { value: new AbortController().signal },

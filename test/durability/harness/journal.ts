@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Step } from './procedures.ts';
 
-/** What a step with a fault says of itself, in a file, so that it is known when its process is dead. */
+/** A note of a step with a fault, in a file, so that it is known when its process is dead. */
 export interface Note {
   readonly step: Step;
   readonly what: 'ran' | 'program' | 'aimed' | 'injected' | 'second' | 'late' | 'later' | 'observed';

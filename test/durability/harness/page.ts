@@ -16,7 +16,7 @@ const outcomeWords = {
   cancelled: { mark: 'C', words: 'the operation ends as cancelled; nothing of it is left' },
   swept: {
     mark: 'S',
-    words: 'nothing is left to undo it; reconciling the host, and sweeping its cache, clears what it had made',
+    words: 'nothing is left to undo it; reconciling the host, and sweeping its cache, removes its orphans',
   },
   gone: { mark: 'G', words: 'the removal continues; nothing is left' },
   again: { mark: 'A', words: 'the removal ends before its time; deleting the instance again leaves nothing' },

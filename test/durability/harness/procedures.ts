@@ -4,8 +4,8 @@ import { type StepName, type StepOfKind, steps, stepsOfKind } from '../../../dom
 export type Step = StepName;
 
 /**
- * What is done with an instance: it is created; created, but never made ready, so that it is undone; deleted after it
- * was created; removed as what was left on a host that was given up.
+ * The operations on an instance: it is created; created, but never made ready, so that it is undone; deleted after it
+ * was created; removed as the orphan of an abandoned host.
  */
 export type ProcedureKind = 'create' | 'undo' | 'delete' | 'cleanup';
 
@@ -59,7 +59,7 @@ function bootSteps({ boot, kernel }: Pick<Procedure, 'boot' | 'kernel'>): Step[]
   return stepsOfKind('forward').filter((step) => !left.includes(step));
 }
 
-/** The undos of a boot; a host that was given up has one of its own. */
+/** The undos of a boot; an abandoned host has one of its own. */
 export const undoSteps = stepsOfKind('undo').filter((step) => step !== 'removeOrphans');
 
 /**
@@ -110,8 +110,8 @@ export const procedures: readonly Procedure[] = [
 ];
 
 /**
- * Whether a step runs programs in a procedure: with them, a program's own death is a fault too. Proven by undisturbed runs.
- * Of the downloads only a kernel's runs one.
+ * Whether a step runs programs in a procedure: with them, a program's own death is a fault too. Proven by undisturbed
+ * runs. Of the downloads only a kernel's runs one.
  */
 export function runsPrograms(step: Step, { kernel }: Pick<Procedure, 'kernel'>): boolean {
   return steps[step].runsPrograms === 'always' || (step === 'downloadImage' && kernel);

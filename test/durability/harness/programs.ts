@@ -2,9 +2,11 @@ import childProcess, { type ChildProcess } from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';
 import { asyncLocalStorage } from '@temporalio/activity';
 
-/** What becomes of a program that a step starts: what stands before it, and who is told of it. */
+/** The watch on programs that a step starts: the command in front of them, and who is notified. */
 export interface ProgramWatch {
-  /** A shell's words; `"$@"` is the program. Then it also outlives its worker, as a program that cannot be ended would. */
+  /**
+   * A shell's words; `"$@"` is the program. Then it also outlives its worker, as a program that cannot be ended would.
+   */
   readonly script?: string;
   readonly onStart: (child: ChildProcess) => void;
 }
@@ -14,7 +16,8 @@ let installed = false;
 
 /**
  * Watches the programs that a step of an instance starts, until it is called with undefined. The programs are the real
- * ones with the real descriptors; only the shell before them, and the missing tie to their worker's life, are the test's.
+ * ones with the real descriptors; only the shell before them, and the missing tie to their worker's life, are the
+ * test's.
  */
 export function watchPrograms(step: string, instanceId: string, watch: ProgramWatch | undefined): void {
   install();

@@ -16,7 +16,7 @@ export interface CaseResult {
   readonly injected: number;
 }
 
-/** What happens with Temporal is not one case's: called when a step is held, it returns when Temporal is back. */
+/** Temporal is killed for all cases together: called when a step is held, it returns when Temporal is back. */
 export type KillTemporal = () => Promise<void>;
 
 /**
@@ -57,7 +57,7 @@ export async function runCase(shared: Stage, given: Case, killTemporal?: KillTem
         await worker.stop();
         await restart();
       }
-      // An undo is not told of a cancellation, and a terminated step is held until nobody waits for it.
+      // An undo gets no cancellation, and a terminated step is held until nobody waits for it.
       if (outside !== 'cancel' || procedure.kind === 'undo') journal.release('on');
     }
     const end = await endOf(handle);

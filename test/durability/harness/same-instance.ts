@@ -11,8 +11,8 @@ import { extractDrive, filesOf } from '../../hypervisor/extract-drive.ts';
 const timeoutMs = 60_000;
 
 /**
- * Asserts that an instance is complete, and like the one that an undisturbed run made: the root disk and the kernel byte by
- * byte, what has a random id in it (file systems, the config drive) by everything but that.
+ * Asserts that an instance is complete, and like the one that an undisturbed run made: the root disk and the kernel
+ * byte by byte, what has a random id in it (file systems, the config drive) by everything but that.
  */
 export async function assertSameInstance(made: InstanceResult, reference: InstanceResult): Promise<void> {
   assert.deepEqual(
@@ -28,7 +28,7 @@ export async function assertSameInstance(made: InstanceResult, reference: Instan
   assert.equal((await domainIds()).includes(made.instanceId), made.domain !== undefined);
 }
 
-/** What libvirt is told, without ids, the host's folder, and the domain's name, which has the id's beginning in it. */
+/** The XML for libvirt, without ids, the host's folder, and the domain's name, which has the id's beginning in it. */
 async function domainXmlOf({ directory, instanceId }: InstanceResult): Promise<string> {
   const xml = await readFile(`${directory}/libvirt.xml`, 'utf8');
   return xml
@@ -37,7 +37,7 @@ async function domainXmlOf({ directory, instanceId }: InstanceResult): Promise<s
     .replaceAll(`-${instanceId.slice(0, 8)}`, '');
 }
 
-/** What is known of the disks of undisturbed runs, by their paths. */
+/** The known contents of the disks of undisturbed runs, by their paths. */
 const known = new Map<string, Promise<unknown>>();
 
 async function once<Facts>(path: string, find: () => Promise<Facts>): Promise<Facts> {

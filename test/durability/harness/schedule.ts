@@ -11,7 +11,7 @@ export interface BootDecision {
   readonly temporalDiesAfterMs: number | null;
 }
 
-/** What may come together: nothing that needs a file system of its own or a second word from outside. */
+/** The faults that may come together: none that needs a file system of its own or a second action from outside. */
 const combined: readonly FaultName[] = [
   'throwBefore',
   'throwAfter',

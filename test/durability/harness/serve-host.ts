@@ -9,7 +9,7 @@ import { type FaultOrder, injectFaults } from './inject-faults.ts';
 import { openJournal } from './journal.ts';
 import type { Step } from './procedures.ts';
 
-/** Everything that a worker of a case is told, in this process or in one of its own. */
+/** All orders for a worker of a case, in this process or in one of its own. */
 export interface HostOrder {
   readonly address: string;
   readonly name: string;

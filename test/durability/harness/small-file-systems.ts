@@ -35,13 +35,15 @@ export async function emptyFileSystem(folder: string): Promise<void> {
   }
 }
 
-/** A file system that fails with EIO where it is told to: every write, sync and change of a name under that folder. */
+/** A file system that fails with EIO where it is asked to: every write, sync and change of a name under that folder. */
 export interface FailingFileSystem {
   readonly folder: string;
   unmount(): Promise<void>;
 }
 
-/** Mounts a folder of a file system of our own over the disk's: what it answers is the kernel's word for every program. */
+/**
+ * Mounts a folder of a file system of our own over the disk's: what it answers is the kernel's word for every program.
+ */
 export async function mountFailing(backing: string, folder: string): Promise<FailingFileSystem> {
   await mkdir(backing, { recursive: true });
   await mkdir(folder, { recursive: true });
@@ -79,7 +81,7 @@ export async function mendFolder(instancesPath: string): Promise<void> {
   if (existsSync(mark(instancesPath))) await rm(mark(instancesPath));
 }
 
-/** A folder for a host's instances that fails when it is told to, for a test outside of the matrix. */
+/** A folder for a host's instances that fails when it is asked to, for a test outside of the matrix. */
 export async function makeFailingFolder(folder: string) {
   const { folder: mounted, unmount } = await mountFailing(join(folder, 'failing-files'), join(folder, 'failing'));
   const directory = join(mounted, 'host', 'instances');

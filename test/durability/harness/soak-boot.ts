@@ -104,7 +104,7 @@ async function meddle({ step, fault, journal, handle, keeper, over }: Meddling):
   if (outside === 'cancel') await handle.cancel().catch(() => undefined);
   if (outside === 'terminate') await handle.terminate('a test ends it').catch(() => undefined);
   if (outside === 'drain') await keeper.drain();
-  // A step that is told so by its heartbeat has ended by then; an undo never is.
+  // A step that learns so from its heartbeat has ended by then; an undo never does.
   await sleep(1000);
   journal.release('on');
 }

@@ -15,7 +15,7 @@ import { type FailingFileSystem, mountFailing } from './small-file-systems.ts';
 /** The queue of a workflow worker that waits by shorter times, for cases in which a worker is silent. */
 export const shortTimesQueue = 'everboot-short-times';
 
-/** What all cases share: a Temporal server, the workflows' worker, the images. */
+/** The parts that all cases share: a Temporal server, the workflows' worker, the images. */
 export interface Stage {
   readonly address: string;
   readonly client: Client;
@@ -26,7 +26,7 @@ export interface Stage {
   readonly images: string;
   readonly image: TestImage;
   readonly kernel: TestImage;
-  /** What an undisturbed run of each procedure made. */
+  /** The result of an undisturbed run of each procedure. */
   readonly references: Map<string, InstanceResult>;
   failing(): Promise<FailingFileSystem>;
   close(): Promise<void>;

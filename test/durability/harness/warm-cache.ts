@@ -21,7 +21,9 @@ export function isAfterImages(step: Step): boolean {
   return !beforeImages.includes(step);
 }
 
-/** Puts the images into a host's cache as the undisturbed run has left them in its own, and nothing else of that run. */
+/**
+ * Puts the images into a host's cache as the undisturbed run has left them in its own, and nothing else of that run.
+ */
 export async function warmCache(stage: Stage, procedure: Procedure, paths: HostPaths): Promise<void> {
   const reference = stage.references.get(referenceOf(procedure));
   if (reference === undefined) throw new Error('there is no undisturbed run to take the images from');

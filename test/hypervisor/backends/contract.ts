@@ -33,7 +33,7 @@ export interface BackendUnderTest {
   readonly kept: { readonly format: DiskFormat; readonly storage?: DiskStorage };
   /** A new instance’s directory, with a claim of its own. */
   newInstance(): Promise<BackendContext>;
-  /** What the guest would read of a disk, as a raw file in that folder. */
+  /** A disk as the guest would read it, in a raw file in that folder. */
   guestView(made: InstanceDisk, folder: string): Promise<string>;
   /** Everything that is kept for the instance, under whatever name. */
   leftOf(context: BackendContext): Promise<readonly string[]>;
@@ -41,12 +41,12 @@ export interface BackendUnderTest {
   removeDirectory(context: BackendContext): Promise<void>;
   /** An instance for which there is no room for 200 MiB. */
   newInstanceWithoutRoom(): Promise<{ readonly context: BackendContext; readonly settings: LibvirtSettings }>;
-  /** What the domain's XML says of its root disk. */
+  /** The root disk in the domain's XML. */
   readonly xmlOfRoot: RegExp;
   stop(): Promise<void>;
 }
 
-/** What every way of keeping disks does, whichever it is. */
+/** The contract of every backend. */
 export function backendContract(name: string, start: () => Promise<BackendUnderTest>): void {
   describe(`${name} disks`, () => {
     let under: BackendUnderTest;

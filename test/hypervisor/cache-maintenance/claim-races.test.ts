@@ -7,8 +7,8 @@ import { killProcess, named, orderOf, startProcess, testCache } from '../../fixt
 after(closeLibvirt);
 
 /**
- * A build, again and again: claims a file, makes it as a fetch does where it is missing, and looks for a while whether it
- * stays. It ends with a line as soon as a file vanished under its claim.
+ * A build, again and again: claims a file, makes it as a fetch does where it is missing, and looks for a while whether
+ * it stays. It ends with a line as soon as a file vanished under its claim.
  */
 const building = `
   const { randomUUID } = await import('node:crypto');
@@ -48,7 +48,7 @@ const building = `
     await sleep(Math.random() * 4);
   }`;
 
-test('no base goes from under a claim, however often two builds and two sweeps meet', {
+test('no base is removed under a claim, however often two builds and two sweeps meet', {
   timeout: 120_000,
 }, async (t) => {
   const maintenance = await testCache(t, { removeUnusedOriginalMinimumAgeSeconds: 0 });

@@ -75,7 +75,7 @@ test('the hashing of a file can be stopped at once', async (t) => {
   await assert.rejects(hashing, /enough/);
 });
 
-test('a base whose order could not be followed is told of again by the next scrub, with where it came from', async (t) => {
+test('a base whose order could not be followed is reported again by the next scrub, with its source', async (t) => {
   const maintenance = await testCache(t);
   const { paths } = maintenance;
   const path = await putBase(paths, named('a'));
@@ -147,7 +147,9 @@ test('a base on a disk with a bad block is quarantined, and the others are compa
   });
 });
 
-/** Runs with a file system of its own in a folder, whose disk is a file that may be cut off. Skips where that cannot be. */
+/**
+ * Runs with a file system of its own in a folder, whose disk is a file that may be cut off. Skips where that cannot be.
+ */
 async function onSmallDisk(t: TestContext, folder: string, work: (disk: string) => Promise<void>): Promise<void> {
   const disk = join(folder, '..', 'disk.img');
   await writeFile(disk, '');
@@ -191,7 +193,7 @@ test('the last release leaves Nova’s partial files of the same name alone', as
   );
 });
 
-test('a sweep clears our own notes: refusals that are over, facts and leases of nothing, partial ones', async (t) => {
+test('a sweep removes our own notes: refusals that are over, facts and leases of nothing, partial ones', async (t) => {
   const maintenance = await testCache(t);
   const { paths } = maintenance;
   const [old, fresh] = [{ atMs: 1 }, { atMs: Date.now() }].map((refusal) => JSON.stringify(refusal));

@@ -34,7 +34,7 @@ test('a scrub that is killed is continued at the files that are still due', { ti
   assert.equal((await recorded()).length, 6);
 });
 
-test('a scrub that is killed at any moment loses no sound base, and the damaged one is told of in the end', {
+test('a scrub that is killed at any moment loses no sound base, and the damaged one is reported in the end', {
   timeout: 300_000,
 }, async (t) => {
   const maintenance = await testCache(t);

@@ -39,7 +39,7 @@ function header(backing: string): Buffer {
   return bytes;
 }
 
-test('whatever way a backing file is named, it is found: absolute, relative, file: and json:', async (t) => {
+test('however a backing file is named, it is found: absolute, relative, file: and json:', async (t) => {
   const maintenance = await testCache(t);
   const base = await putBase(maintenance.paths, named('a'));
   const directory = await directoryIn(maintenance);
@@ -116,7 +116,7 @@ test('no image is removed while a disk on the host cannot be read', async (t) =>
   assert.match(notes.join(), /no image was removed, because the disks of the host were not all read: ELOOP/);
 });
 
-test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdisk; and nothing goes when it is killed', {
+test('what only a libvirtd’s domain names is used: disk, chain, kernel, ramdisk; none is removed when it is killed', {
   timeout: 300_000,
 }, async (t) => {
   const libvirt = await startPrivateLibvirt(t);

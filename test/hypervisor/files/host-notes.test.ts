@@ -21,7 +21,7 @@ async function isStopped(pid: number): Promise<boolean> {
   return stats.every((stat) => /^\d+ \(.*\) T/.test(stat));
 }
 
-test('a note that a killed worker left half-written goes, and one that is being written stays', {
+test('a partial note of a killed worker is removed, and one that is being written stays', {
   timeout: 300_000,
 }, async (t) => {
   const { paths } = await testCache(t);

@@ -49,7 +49,7 @@ function watched(): {
   return { control: { signal: new AbortController().signal, onProgress }, reports };
 }
 
-test('a range of a device becomes zeros, nothing beside it, and the work tells how far it is', async () => {
+test('a range of a device becomes zeros, nothing beside it, and the work reports its progress', async () => {
   soil();
   const { control, reports } = watched();
   const lengthBytes = sizeBytes - 2 * 4096;

@@ -108,7 +108,7 @@ export async function inspect(path: string, format: string | null): Promise<Insp
   return await inspectImageFile(path, format, limits);
 }
 
-/** The virtual size that qemu-img tells. */
+/** The virtual size that qemu-img reports. */
 export async function qemuSize(path: string, format: string): Promise<number> {
   const args = ['info', '--output=json', '-f', drivers[format] ?? format, path];
   const { stdout } = await runProgram('qemu-img', args, { timeoutMs });

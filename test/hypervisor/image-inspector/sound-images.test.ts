@@ -68,7 +68,7 @@ test('the names of Amazon’s formats stand for raw bytes', async () => {
   }
 });
 
-test('a raw image with partitions is told by their table', async () => {
+test('a raw image with partitions is recognized by their table', async () => {
   for (const [label, detected] of [
     ['gpt', 'gpt'],
     ['dos', 'mbr'],

@@ -9,7 +9,7 @@ const folder = await mkdtemp('/var/tmp/everboot-test-line-');
 after(() => rm(folder, { recursive: true, force: true }));
 const canary = join(folder, 'canary');
 
-/** What guestfish makes of lines, without any disk. */
+/** Runs guestfish on lines, without any disk. */
 async function guestfish(input: string): Promise<{ stdout: string; failed: boolean }> {
   try {
     return { stdout: (await runProgram('guestfish', [], { input, timeoutMs: 120_000 })).stdout, failed: false };

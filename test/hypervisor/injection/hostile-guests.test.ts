@@ -12,7 +12,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 const timeoutMs = 60_000;
 const canary = join(folder, 'canary');
 
-/** What of the host a guest's links aim at. */
+/** The state of those files of the host that a guest's links aim at. */
 async function hostState(): Promise<string> {
   const hash = createHash('sha256');
   for (const path of [canary, '/etc/passwd', '/etc/shadow', '/etc/hostname']) {

@@ -169,7 +169,7 @@ for (const type of ['test', 'qemu'] as const) {
   });
 }
 
-test('a domain that is there again after each removal is said, not left', async (t) => {
+test('a domain that is there again after each removal is reported, not left', async (t) => {
   const claim = newClaim();
   t.after(() => removeDomain(testUri, claim));
   await defineDomain(testUri, xmlOf(claim, { type: 'test' }), claim);

@@ -37,7 +37,7 @@ test('the files of a domain are those of its disks, chains, mirrors, and what it
   assert.deepEqual(volumes, [{ pool: 'p', volume: 'v' }]);
 });
 
-test('every absolute path is told, wherever it stands', () => {
+test('every absolute path is reported, wherever it stands', () => {
   const { paths } = readDomainXml(
     "<domain><devices><console><log file='/c.log'/></console><x>/y</x><x>z</x></devices></domain>",
   );

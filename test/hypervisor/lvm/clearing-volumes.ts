@@ -62,7 +62,7 @@ describe('clearing volumes', () => {
     }
   });
 
-  test('making and clearing tell how far they are', async () => {
+  test('making and clearing report their progress', async () => {
     const reports: StepProgress[] = [];
     const own = { ...control, onProgress: (report: StepProgress) => void reports.push(report) };
     const context = await lvm.newInstance();

@@ -25,7 +25,7 @@ test('lvm2’s commands, on a real volume group without device mapper', async (t
   await testThrough(t, wrapper, join(import.meta.dirname, 'lvm', 'metadata-commands.ts'));
 });
 
-test('a host is told what it lacks before its first boot', async (t) => {
+test('a host reports what it lacks before its first boot', async (t) => {
   const group = makeVolumeGroup(64);
   t.after(() => group.remove());
   const { signal } = new AbortController();

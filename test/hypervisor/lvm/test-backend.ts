@@ -9,7 +9,7 @@ import { readConfiguration } from '../../../workers/configuration.ts';
 import type { BackendUnderTest } from '../backends/contract.ts';
 import { makeVolumeGroup, run, type TestVolumeGroup } from './volume-group.ts';
 
-/** What other tenants wrote. */
+/** The data of another tenant. */
 export const staleText = 'another tenant’s secret';
 
 export interface LvmUnderTest extends BackendUnderTest {
@@ -62,7 +62,7 @@ export async function startLvm({ isThin }: { isThin: boolean }): Promise<LvmUnde
   };
 }
 
-/** A thin pool that tells of its end at once, and not after a minute in which an operator might have made it larger. */
+/** A thin pool that reports its end at once, and not after a minute in which an operator might have made it larger. */
 export function makePool(group: string, size: string): void {
   run('lvm', ['lvcreate', '-qq', '--yes', '--type', 'thin-pool', '-L', size, '-n', 'pool', group]);
   run('lvm', ['lvchange', '-qq', '--errorwhenfull', 'y', `${group}/pool`]);

@@ -134,7 +134,7 @@ test('a program that must finish is not ended with its step, but after its time'
   await assert.rejects(hanging, failsWith('ProgramTimedOut'));
 });
 
-test('locks of different keys do not meet, and shared ones stand concurrently', async () => {
+test('locks of different keys do not exclude each other, and shared ones are held concurrently', async () => {
   const lockFile = join(folder, 'locks');
   const a = await tryKernelLock({ lockFile, key: 'instance:a', shared: true });
   const b = await tryKernelLock({ lockFile, key: 'instance:a', shared: true });

@@ -4,7 +4,7 @@ import { parseImageInfo } from '../../../hypervisor/programs/qemu-img-info.ts';
 
 const plain = { filename: '/images/a', format: 'vmdk', 'virtual-size': 1024 };
 
-test('an extent in another file is told as a data file', () => {
+test('an extent in another file is reported as a data file', () => {
   const extents = (...names: string[]) => ({ data: { extents: names.map((filename) => ({ filename })) } });
   const parse = (specific: object) => parseImageInfo(JSON.stringify({ ...plain, 'format-specific': specific }));
   assert.equal(parse(extents('/images/a')).dataFile, undefined);

@@ -43,7 +43,7 @@ function conversion(source: string, sourceFormat: string, destination: string) {
   return { source: at(source), sourceFormat, destination: at(destination), ...sizes };
 }
 
-test('the size of an image is told, whatever its format', async () => {
+test('the size of an image is reported, whatever its format', async () => {
   for (const [format, file] of [
     ['raw', 'plain.raw'],
     ['qcow2', 'plain.qcow2'],
@@ -69,7 +69,7 @@ test('a raw disk that looks like a qcow2 is a raw disk', async () => {
   assert.equal(info.virtualSizeBytes, mebibyte);
 });
 
-test('files that an image refers to are told, and not opened', async () => {
+test('files that an image refers to are reported, and not opened', async () => {
   const overlay = ['create', '-q', '-u', '-f', 'qcow2', '-F', 'raw', '-b', '/etc/nowhere', at('overlay'), '1M'];
   run('qemu-img', overlay);
   assert.equal((await imageInfo(at('overlay'), 'qcow2', untrusted, control)).backingFile, '/etc/nowhere');
@@ -114,7 +114,7 @@ test('every format becomes the same raw disk, with holes where it is empty', asy
   }
 });
 
-test('a conversion tells how far it is, up to the whole', async () => {
+test('a conversion reports its progress, up to the whole', async () => {
   const reports: StepProgress[] = [];
   const onProgress = (report: StepProgress) => void reports.push(report);
   await convertImage(conversion('plain.qcow2', 'qcow2', 'progress.raw'), { ...control, onProgress });

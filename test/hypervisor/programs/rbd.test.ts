@@ -33,7 +33,7 @@ function failsWith(code: FailureCode, words = /./) {
 
 const list = (of: CephCluster, pool = cephPool) => listRbdImages(of, pool, { signal });
 
-test('a cluster tells its id', async () => {
+test('a cluster reports its id', async () => {
   assert.equal(await cephFsid(cluster, signal), ceph.fsid);
 });
 

@@ -72,7 +72,7 @@ export async function abandonedDeletion(recorder: Recorder): Promise<WorkflowHan
   return handle;
 }
 
-/** The host comes back after all, and clears what the deletion had left there. */
+/** The host comes back after all, and removes the orphans of the deletion. */
 export async function pendingCleanup(recorder: Recorder): Promise<WorkflowHandle> {
   const { host, second } = recorder;
   const { id, handle } = await leftDeletion(recorder);

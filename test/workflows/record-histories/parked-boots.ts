@@ -17,7 +17,7 @@ export async function heldAndRetried(recorder: Recorder): Promise<WorkflowHandle
   return handle;
 }
 
-/** What was made is undone, and made again with a larger root disk. */
+/** The boot is undone, and built again with a larger root disk. */
 export async function heldAndChanged(recorder: Recorder): Promise<WorkflowHandle> {
   const { handle } = await parkedBoot(recorder);
   recorder.host.inject = undefined;

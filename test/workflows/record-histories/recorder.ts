@@ -15,12 +15,12 @@ import { startTestHost, type TestHost } from '../../fixtures/test-host.ts';
 import { type SecondHost, startSecondHost } from './second-host.ts';
 import { anonymous } from './written-history.ts';
 
-/** What the first host is set to. */
+/** The settings of the first host. */
 export type HostOptions = NonNullable<Parameters<typeof startTestHost>[0]>;
 
 type ChosenInput = Partial<Pick<CreateInstanceInput, 'host' | 'hosts' | 'hostUnreachableAfterMs'>>;
 
-/** What makes the runs that are to be recorded. */
+/** The maker of the runs that are recorded. */
 export interface Recorder {
   readonly host: TestHost;
   /** Another host, which is not there until it comes. */

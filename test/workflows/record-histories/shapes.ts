@@ -11,7 +11,7 @@ type MakeRun = (recorder: Recorder) => Promise<WorkflowHandle>;
 
 export interface Shape {
   readonly run: MakeRun;
-  /** What the host has to be set to; absent: to nothing. */
+  /** The settings of the host; absent: none. */
   readonly host?: HostOptions;
 }
 

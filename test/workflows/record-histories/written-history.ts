@@ -1,4 +1,4 @@
-/** What a history is kept as: with names in it that stand for those of the machine and of the run that made it. */
+/** A history as it is kept: with names in it that stand for those of the machine and of the run that made it. */
 export function anonymous(history: string, names: Readonly<Record<string, string>>): string {
   const rename = (text: string): string =>
     Object.entries(names).reduce((renamed, [name, other]) => renamed.replaceAll(name, other), text);
@@ -11,7 +11,7 @@ interface Payload {
   readonly data: string;
 }
 
-/** What workflows and steps are given and return lies in a history in base 64. */
+/** Whether a value is a payload: the inputs and results of workflows and steps are in a history in base 64. */
 function isPayload(value: unknown): value is Payload {
   const { metadata, data } = (value ?? {}) as Partial<Payload>;
   return typeof metadata === 'object' && typeof data === 'string';
