@@ -80,7 +80,7 @@ module.exports = {
       name: 'failures-leave-by-one-door',
       comment: 'only those who speak to Temporal hand failures over to it; the others throw EverbootFailure',
       severity: 'error',
-      from: { path: '^(hypervisor|workers|cli|domain)/', pathNot: '^workers/failure-interceptor.ts$' },
+      from: { path: '^(activities|hypervisor|workers|cli|domain)/', pathNot: '^workers/failure-interceptor.ts$' },
       to: { path: '^domain/application-failure.ts$' },
     },
     {

@@ -79,7 +79,7 @@ export interface EverbootClient {
   readonly cache: CacheClient;
   /** Operations on whole hosts. */
   readonly host: HostClient;
-  /** The hosts whose workers ask for work. */
+  /** The hosts whose workers poll. */
   hosts(): Promise<readonly string[]>;
   close(): Promise<void>;
 }

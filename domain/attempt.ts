@@ -4,7 +4,7 @@ import type { RequestedInstance } from './operations.ts';
  * The orphans on an abandoned host: none, files and claims, or a domain as well. Each value includes the ones before
  * it.
  */
-export type Leftovers = 'nothing' | 'files' | 'domain';
+export type Made = 'nothing' | 'files' | 'domain';
 
 /** One attempt at an instance, on one host: its state, and the facts that decide how it ends. */
 export type AttemptState =
@@ -12,7 +12,7 @@ export type AttemptState =
   /** A step failed permanently, and an operator decides. */
   | ({ readonly at: 'parked'; readonly failure: unknown } & AttemptFacts)
   /** Its steps are being undone; `end` is how the attempt ends then. */
-  | { readonly at: 'undoing'; readonly leaves: Leftovers; readonly failure: unknown; readonly end: AttemptEnd }
+  | { readonly at: 'undoing'; readonly leaves: Made; readonly failure: unknown; readonly end: AttemptEnd }
   | AttemptEnd;
 
 export type AttemptEnd =
@@ -26,12 +26,12 @@ export type AttemptEnd =
 /** The ends that leave the host as it is, with steps that may still run there. */
 export type GivenUp =
   /** The host has been away for too long, or never answered; another one takes over. */
-  | { readonly at: 'unreachable'; readonly leaves: Leftovers }
+  | { readonly at: 'unreachable'; readonly leaves: Made }
   /** An operator said that the host is gone. `failure`: what the attempt was parked or being undone for, if it was. */
-  | { readonly at: 'gone'; readonly leaves: Leftovers; readonly failure?: unknown };
+  | { readonly at: 'gone'; readonly leaves: Made; readonly failure?: unknown };
 
 interface AttemptFacts {
-  readonly leaves: Leftovers;
+  readonly leaves: Made;
   /** True: another host can take over. A guest that may run here is not built anywhere else. */
   readonly mayMove: boolean;
   /** True: it waits for an operator where it fails (`onFailure: hold`). */
@@ -40,7 +40,7 @@ interface AttemptFacts {
 
 export type AttemptEvent =
   /** A step is about to make what the host would have to remove. */
-  | { readonly kind: 'leaves'; readonly leaves: Leftovers }
+  | { readonly kind: 'leaves'; readonly leaves: Made }
   /** The guest is about to be started, and may run from now on. */
   | { readonly kind: 'guestStarts' }
   | { readonly kind: 'made' }
@@ -67,7 +67,7 @@ type Transitions<At extends AttemptState['at']> = {
   readonly [Kind in AttemptEvent['kind']]?: (state: StateAt<At>, event: EventOf<Kind>) => AttemptState;
 };
 
-const leftoversInOrder: readonly Leftovers[] = ['nothing', 'files', 'domain'];
+const madeInOrder: readonly Made[] = ['nothing', 'files', 'domain'];
 
 const transitions: { readonly [At in AttemptState['at']]: Transitions<At> } = {
   building: {
@@ -129,11 +129,11 @@ export function isGivenUp(state: AttemptState): state is GivenUp {
   return state.at === 'unreachable' || state.at === 'gone';
 }
 
-function undo({ leaves }: { leaves: Leftovers }, { failure }: { failure: unknown }): AttemptState {
+function undo({ leaves }: { leaves: Made }, { failure }: { failure: unknown }): AttemptState {
   return { at: 'undoing', leaves, failure, end: { at: 'failed', failure } };
 }
 
 /** An attempt that was retried registers its undos again, and has not lost what came after them. */
-function theMore(had: Leftovers, now: Leftovers): Leftovers {
-  return leftoversInOrder.indexOf(now) > leftoversInOrder.indexOf(had) ? now : had;
+function theMore(had: Made, now: Made): Made {
+  return madeInOrder.indexOf(now) > madeInOrder.indexOf(had) ? now : had;
 }

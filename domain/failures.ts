@@ -155,7 +155,7 @@ export const failureTable = {
     mayPass: true,
     meaning: 'Glance could not be reached, or did not finish, within image_fetch_timeout.',
     remedy: 'Check the servers named in the message, then start the boot again: it resumes from the bytes on disk.',
-    remedyWhenParked: 'Check the servers named in the message, then retry: it continues from the bytes on disk.',
+    remedyWhenParked: 'Check the servers named in the message, then retry: it resumes from the bytes on disk.',
   },
   SourceUnavailable: {
     retryable: false,
@@ -186,7 +186,8 @@ export const failureTable = {
     meaning: 'libvirt refused to define the domain.',
     remedy:
       'Read libvirt’s words in the message, and correct what they name; a boot with `onFailure: hold` keeps the libvirt.xml that was refused.',
-    remedyWhenParked: 'Read libvirt’s message; it was given libvirt.xml in the instance directory.',
+    remedyWhenParked:
+      'Read libvirt’s words in the message (it was given libvirt.xml in the instance directory), correct what they name, then retry.',
   },
   DomainStartFailed: {
     retryable: false,

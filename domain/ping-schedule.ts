@@ -20,7 +20,7 @@ export interface PingTimes {
  * that fails again and again) still has a history of some hundred pings.
  */
 export function pauseBeforePing({ pauseMs, pingingForMs, unreachableAfterMs }: PingTimes): number {
-  const { firstPingAfterMs, longestPauseBetweenLooksMs } = stepTimes;
-  const pause = Math.min(pauseMs * 2, longestPauseBetweenLooksMs, Math.max(firstPingAfterMs, unreachableAfterMs));
+  const { firstPingAfterMs, longestPauseBetweenPingsMs } = stepTimes;
+  const pause = Math.min(pauseMs * 2, longestPauseBetweenPingsMs, Math.max(firstPingAfterMs, unreachableAfterMs));
   return Math.max(pause, Math.round(pingingForMs * leastPart));
 }

@@ -22,7 +22,7 @@ export interface StepTimes {
   readonly undoAgainAfterMs: number;
   /** The first ping of a host comes after this: an operation that is quick costs none. */
   readonly firstPingAfterMs: number;
-  readonly longestPauseBetweenLooksMs: number;
+  readonly longestPauseBetweenPingsMs: number;
   /**
    * A host whose worker takes no ping within this time is away; where an operation's limit is short, within half of it.
    */
@@ -44,7 +44,7 @@ export const stepTimes: StepTimes = {
   longestRetryPauseMs: 30_000,
   undoAgainAfterMs: 30_000,
   firstPingAfterMs: 60_000,
-  longestPauseBetweenLooksMs: 10 * 60_000,
+  longestPauseBetweenPingsMs: 10 * 60_000,
   awayAfterMs: 20_000,
   pingTimeoutMs: 10_000,
   longPingMs: 12 * 3_600_000,

@@ -1,5 +1,5 @@
 import { isCancellation, uuid4 } from '@temporalio/workflow';
-import type { Leftovers } from '../domain/attempt.ts';
+import type { Made } from '../domain/attempt.ts';
 import type { CleanUpHostInput, CreateInstanceInput, InstanceResult, RequestedInstance } from '../domain/operations.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { deferCleanup } from './defer-cleanup.ts';
@@ -31,7 +31,7 @@ export async function onHosts(
     if (outcome.at === 'gone') {
       tracker.leaveSteps();
       tracker.note(`abandoned on ${host}`);
-      await leaveWord(left, outcome.leaves);
+      await deferCleanupOf(left, outcome.leaves);
       const failure = outcome.failure ?? givenUp(host);
       tracker.enter(isCancellation(failure) ? 'Cancelled' : 'Failed');
       throw failure;
@@ -45,13 +45,13 @@ export async function onHosts(
     );
     // First, so that what the host that was left still does is too late from here on.
     tracker.continueAs({ operationId, host, generation: generation + 1, specDigest: request.specDigest });
-    if (outcome.at === 'unreachable') await leaveWord(left, outcome.leaves);
+    if (outcome.at === 'unreachable') await deferCleanupOf(left, outcome.leaves);
     tracker.enter('Building');
   }
 }
 
 /** A host on which nothing was made has nothing to remove. */
-async function leaveWord(left: Omit<CleanUpHostInput, 'withDomain'>, leaves: Leftovers): Promise<void> {
+async function deferCleanupOf(left: Omit<CleanUpHostInput, 'withDomain'>, leaves: Made): Promise<void> {
   if (leaves !== 'nothing') await deferCleanup({ ...left, withDomain: leaves === 'domain' });
 }
 

@@ -36,7 +36,7 @@ export async function watchingHost<Made>(
 ): Promise<Made> {
   // A cancelled operation still undoes, and that too may have to wait for the host: the watch outlives a cancellation.
   const scope = await CancellationScope.nonCancellable(async () => new CancellationScope());
-  const watch = scope.run(() => lookAfter(host, tracker, rules));
+  const watch = scope.run(() => keepPinging(host, tracker, rules));
   try {
     return await (rules.interrupt === undefined ? work() : Promise.race([work(), rules.interrupt]));
   } finally {
@@ -45,7 +45,7 @@ export async function watchingHost<Made>(
   }
 }
 
-async function lookAfter(
+async function keepPinging(
   host: string,
   tracker: OperationTracker,
   rules: Omit<WatchRules<never>, 'interrupt'>,

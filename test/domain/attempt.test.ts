@@ -4,7 +4,7 @@ import {
   type AttemptEvent,
   type AttemptState,
   isGivenUp,
-  type Leftovers,
+  type Made,
   newAttempt,
   nextAttempt,
 } from '../../domain/attempt.ts';
@@ -127,7 +127,7 @@ for (const at of Object.keys(states) as StateName[]) {
  * All that an attempt knows when a step fails permanently: what it leaves, whether it may move, what it does then, and
  * why.
  */
-type FailureCase = `${Leftovers}, ${'moves' | 'stays'}, ${'undoes' | 'holds'}, ${'unreachable' | 'refused'}`;
+type FailureCase = `${Made}, ${'moves' | 'stays'}, ${'undoes' | 'holds'}, ${'unreachable' | 'refused'}`;
 
 const failures: Record<FailureCase, 'failed' | 'parked' | 'unreachable'> = {
   'nothing, moves, undoes, unreachable': 'unreachable',
@@ -160,7 +160,7 @@ for (const [which, expected] of Object.entries(failures)) {
   test(`a failed step leads to ${expected} (${which})`, () => {
     const [leaves, moves, does, why] = which.split(', ');
     const started = newAttempt({ mayMove: moves === 'moves', holds: does === 'holds' });
-    const state = after(started, { kind: 'leaves', leaves: leaves as Leftovers });
+    const state = after(started, { kind: 'leaves', leaves: leaves as Made });
     const failed = nextAttempt(state, { kind: 'failed', failure, isUnreachable: why === 'unreachable' });
     assert.equal(failed.at, expected === 'parked' ? 'parked' : 'undoing');
     assert.equal(nextAttempt(failed, { kind: 'undone' }).at, expected);
