@@ -119,7 +119,16 @@ test('a guest that did not start does not count as shut off by somebody, nor aft
   const [odd, wanted] = claims.map(({ instanceId }) => instanceId);
   assert.ok(odd !== undefined && wanted !== undefined);
   await writeFile(host.paths.guests, JSON.stringify({ bootId: 'first', off: [wanted] }));
-  const { guests } = await withInstanceLock(host.paths, odd, { shared: true }, () => resume(async () => undefined));
+  const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  // Somebody else holds the lock: the same work may not ask for it once more.
+  const other = withInstanceLock(host.paths, odd, { shared: true }, async () => {
+    held.resolve();
+    await released.promise;
+  });
+  await held.promise;
+  const { guests } = await resume(async () => undefined);
+  released.resolve();
+  await other;
   assert.match(guests.find(({ instanceId }) => instanceId === odd)?.note ?? '', /something works on its files/);
   assert.deepEqual(await states(claims), ['shut off', 'shut off', 'running']);
   const place = { paths: host.paths, libvirt: host.configuration.libvirt, signal: AbortSignal.timeout(60_000) };
