@@ -216,7 +216,7 @@ test('a libvirtd that was killed and started again is found again', async (t) =>
 });
 
 test('the binding brings no second Node into the process', async () => {
-  const binding = new URL('../../node_modules/libvirt/build/Release/libvirt.node', import.meta.url).pathname;
+  const binding = new URL('../../../node_modules/libvirt/build/Release/libvirt.node', import.meta.url).pathname;
   const { stdout } = await runProgram('ldd', [binding], { timeoutMs: 120_000 });
   assert.match(stdout, /libvirt\.so/);
   assert.doesNotMatch(stdout, /libnode/);

@@ -22,7 +22,7 @@ test('lvm2’s commands, on a real volume group without device mapper', async (t
   const settings = join(folder, 'lvmlocal.conf');
   await writeFile(settings, withoutDevices);
   const wrapper = ['unshare', '--mount', '--', 'sh', '-c', withOwnSettings, 'sh', settings];
-  await testThrough(t, wrapper, join(import.meta.dirname, 'lvm', 'metadata-commands.ts'));
+  await testThrough(t, wrapper, join(import.meta.dirname, 'metadata-commands.ts'));
 });
 
 test('a host reports what it lacks before its first boot', async (t) => {
