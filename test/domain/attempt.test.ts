@@ -175,9 +175,9 @@ const heldBuild = newAttempt({ mayMove: true, holds: true });
 
 test('a host that is silent for too long is left, unless the guest may run there or no other host can take over', () => {
   const { leaves, guestStarts, hostUnreachable } = events;
-  for (const leftovers of ['nothing', 'files', 'domain'] as const) {
-    const state = after(heldBuild, { ...leaves, leaves: leftovers });
-    assert.deepEqual(after(state, hostUnreachable), { at: 'unreachable', leaves: leftovers });
+  for (const made of ['nothing', 'files', 'domain'] as const) {
+    const state = after(heldBuild, { ...leaves, leaves: made });
+    assert.deepEqual(after(state, hostUnreachable), { at: 'unreachable', leaves: made });
     assert.equal(after(state, guestStarts, hostUnreachable).at, 'building');
   }
   const only = newAttempt({ mayMove: false, holds: true });
