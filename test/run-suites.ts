@@ -15,6 +15,7 @@ import {
   slowestLines,
   unknownFigures,
 } from './runner/figures.ts';
+import { needsOf } from './runner/needs.ts';
 import { runPool } from './runner/pool.ts';
 import { openRunFolder, type RunFolder } from './runner/run-folder.ts';
 import type { Job, Lanes } from './runner/schedule.ts';
@@ -89,7 +90,13 @@ async function runFiles(run: Run, { paths, isLong, unitFirst }: Selection, seed:
     server = await startTemporalServer();
     Object.assign(process.env, sharedServerEnvironment(server), { [seedVariable]: `${seed}` });
     if (isLong) process.env[longVariable] = 'yes';
-    await runPool(jobs, lanes, (job) => runJob(run, job));
+    const needsMachine = ({ path }: Job): boolean => needsOf(path).includes('machine');
+    await runPool(
+      jobs.filter((job) => !needsMachine(job)),
+      lanes,
+      (job) => runJob(run, job),
+    );
+    await runPool(jobs.filter(needsMachine), { cpu: 1, waiting: 0 }, (job) => runJob(run, job));
     if (run.tally.failed > 0 && server.databaseFile !== null) await run.folder.keepDatabase(server.databaseFile);
   } finally {
     await server?.stop();

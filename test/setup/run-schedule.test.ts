@@ -51,7 +51,7 @@ test('a file that waits takes a CPU lane where no other file can', () => {
 });
 
 test('two guests never run at once, whatever the figures say of them', () => {
-  const [guest, other] = [waiting('boot/one.test.ts', 100), waiting('hypervisor/lvm-volumes.test.ts', 90)];
+  const [guest, other] = [waiting('boot/one.test.ts', 100), waiting('boot/two.test.ts', 90)];
   assert.equal(nextJob([other, computing('c')], [guest], lanes)?.path, 'c');
   assert.equal(nextJob([other], [guest], lanes), undefined);
   assert.equal(nextJob([other], [computing('a'), computing('b')], lanes), undefined, 'a guest computes');
