@@ -7,8 +7,8 @@ import type { Host } from '../context/host.ts';
 
 /**
  * A root disk as libguestfs' appliance is given it, and whether the appliance has to do without KVM: as the host's
- * guests do, or where these are no machines, as it is found out. Throws HostUnsuitable for a disk that the appliance
- * cannot have.
+ * guests do, and where these are no machines. Such a host is not set to use KVM, and one that boots the probe's small
+ * guest may still hang with the appliance. Throws HostUnsuitable for a disk that the appliance cannot have.
  */
 export async function rootGuestDisk(
   { configuration: { libvirt }, stateDirectory }: Host,
@@ -20,8 +20,8 @@ export async function rootGuestDisk(
   if (source.type !== 'file' && source.type !== 'block') {
     throw new EverbootFailure('HostUnsuitable', `root disks of ${source.type} cannot be changed or read from inside`);
   }
-  // A container's type says nothing of KVM.
-  const setting = libvirt.virtType === 'kvm' || libvirt.virtType === 'qemu' ? libvirt.virtType : 'auto';
-  const forceTcg = (await resolveVirtType(setting, stateDirectory, signal)) === 'qemu';
+  const { virtType } = libvirt;
+  const hasMachines = virtType !== 'lxc' && virtType !== 'uml';
+  const forceTcg = !hasMachines || (await resolveVirtType(virtType, stateDirectory, signal)) === 'qemu';
   return { disk: { path: source.path, format: disk.format }, forceTcg };
 }
