@@ -72,7 +72,7 @@ export function anyObject(maxBytes: number) {
 }
 
 /** The length of a value's JSON. Infinite for what is no JSON: an alias in YAML may contain itself. */
-export function jsonBytes(value: unknown): number {
+function jsonBytes(value: unknown): number {
   try {
     return new TextEncoder().encode(JSON.stringify(value)).length;
   } catch {

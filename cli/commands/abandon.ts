@@ -39,7 +39,7 @@ async function confirmedHost(client: EverbootClient, id: string): Promise<string
   return (await askYes(hostGoneQuestion(view))) ? view.host : null;
 }
 
-export function hostGoneQuestion({ instanceId, name, operation, host }: InstanceView): string {
+function hostGoneQuestion({ instanceId, name, operation, host }: InstanceView): string {
   return (
     `--host-gone abandons the ${operation} of ${name === null ? instanceId : `${name} (${instanceId})`} on ${host}. It is for a ` +
     `host that never comes back, or must not: ${host} gets no more requests, and a guest that still runs there is not ` +

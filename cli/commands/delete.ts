@@ -24,10 +24,7 @@ export function addDeleteCommand(program: Command): void {
     });
 }
 
-export function deleteText(
-  { instanceId, existed, cleanupPendingOn }: DeleteInstanceResult,
-  cancelled: boolean,
-): string {
+function deleteText({ instanceId, existed, cleanupPendingOn }: DeleteInstanceResult, cancelled: boolean): string {
   if (!existed && cancelled) return `the creation of ${instanceId} was cancelled, and what it had made removed`;
   if (!existed) return `${instanceId} was not there; nothing to delete`;
   const left = cleanupPendingOn === undefined ? '' : `; when ${cleanupPendingOn} is back, it removes its orphans`;

@@ -38,7 +38,7 @@ export async function findClaimedState(paths: HostPaths, inventory: Inventory): 
 }
 
 /** The claim in a file's name, see `claimName`; undefined for a name that everboot did not give. */
-export function parseClaimName(name: string): Claim | undefined {
+function parseClaimName(name: string): Claim | undefined {
   const [instanceId = '', operationId = ''] = name.split('~');
   const claim = { instanceId, operationId };
   return isClaim(claim) ? claim : undefined;

@@ -64,7 +64,7 @@ function roundFailure({ failure, lastErrors, attempts }: Round, retryAfterMs: nu
 }
 
 /** Each place with its last error, in one line. The errors begin with the address that gave them. */
-export function namedErrors(lastErrors: ReadonlyMap<string, string>): string {
+function namedErrors(lastErrors: ReadonlyMap<string, string>): string {
   return [...lastErrors]
     .map(([place, error]) => (error.includes(place) ? error : `${place}: ${error}`))
     .join('; ')

@@ -43,7 +43,7 @@ function sidecarPath(partPath: string): string {
 }
 
 /** A state in which nothing was fetched yet. */
-export function freshState(image: ImageDescription): PartState {
+function freshState(image: ImageDescription): PartState {
   return {
     version: 1,
     source: sourceIdentity(image),
